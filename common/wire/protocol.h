@@ -1,0 +1,17 @@
+// Numbers that both ends of the protocol must agree on.
+#ifndef PARLEY_COMMON_WIRE_PROTOCOL_H_
+#define PARLEY_COMMON_WIRE_PROTOCOL_H_
+
+#include <cstdint>
+
+namespace parley {
+
+inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr int64_t kChunkBytes = 1 << 20;       // what a sender aims at
+inline constexpr int64_t kMaxChunkBytes = 4 << 20;    // what a receiver takes
+inline constexpr int64_t kMaxControlBytes = 1 << 20;  // one control message
+inline constexpr char kModelPayload[] = "model";
+
+}  // namespace parley
+
+#endif  // PARLEY_COMMON_WIRE_PROTOCOL_H_

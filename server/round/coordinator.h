@@ -1,0 +1,77 @@
+// What a transport sees of the coordinator: sessions come and go, messages come
+// in, bulk transfers open. The gRPC service and the in-process transport of the
+// simulator both stand on it.
+#ifndef PARLEY_SERVER_ROUND_COORDINATOR_H_
+#define PARLEY_SERVER_ROUND_COORDINATOR_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "common/wire/chunk.h"
+#include "parley/v1/admin.pb.h"
+#include "parley/v1/coordinator.pb.h"
+
+namespace parley {
+
+using SessionId = uint64_t;
+
+// The other end, as far as the transport can tell.
+struct PeerIdentity {
+  std::string address;           // for people
+  std::string certificate_name;  // of a verified client certificate, or empty
+};
+
+// The way back to one client. Thread-safe; calls do not block.
+class SessionSink {
+ public:
+  virtual ~SessionSink() = default;
+  virtual void Send(const v1::ServerMessage& message) = 0;
+  // Ends the session once all that was sent is on its way. No more Sends.
+  virtual void Close(const absl::Status& status) = 0;
+};
+
+// Thread-safe; no call blocks. Callbacks run on the coordinator's threads.
+class Coordinator {
+ public:
+  virtual ~Coordinator() = default;
+
+  // A client opened a stream. `sink` is dropped after its Close, or after
+  // CloseSession; shared, as the transport and the coordinator both end it.
+  virtual SessionId OpenSession(PeerIdentity peer,
+                                std::shared_ptr<SessionSink> sink) = 0;
+  virtual void Receive(SessionId session, v1::ClientMessage message) = 0;
+  // The stream broke or ended; the client's lease goes on.
+  virtual void CloseSession(SessionId session, const absl::Status& why) = 0;
+
+  // Calls `ready` once a transfer permit is free, with the payloads from the
+  // requested offset on, or with the reason why not: PermissionDenied (token),
+  // NotFound or Aborted (no such task, or over), InvalidArgument (offset).
+  // The permit is free again when the source is destroyed.
+  using DownloadReady =
+      absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<ChunkSource>>) &&>;
+  virtual void OpenDownload(const v1::DownloadRequest& request,
+                            DownloadReady ready) = 0;
+
+  // An upload that was granted. The coordinator learns of its end through
+  // Finish, or through the sink's destruction without it. Calls `ready` soon.
+  using UploadReady =
+      absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<ChunkSink>>) &&>;
+  virtual void OpenUpload(const v1::TransferHeader& header,
+                          UploadReady ready) = 0;
+
+  // What the admin service tells. `on_change` is called with the present
+  // status at once and then at each change, at most every 100 ms, and with the
+  // final status (state FINISHED, STOPPED or FAILED) last. Returns an id.
+  using StatusCallback = absl::AnyInvocable<void(const v1::RunStatus&)>;
+  virtual uint64_t Watch(StatusCallback on_change) = 0;
+  // After it returns the callback is not running and is not called again.
+  virtual void Unwatch(uint64_t id) = 0;
+  virtual void Stop(const std::string& reason) = 0;
+};
+
+}  // namespace parley
+
+#endif  // PARLEY_SERVER_ROUND_COORDINATOR_H_
