@@ -1,0 +1,65 @@
+// What is told of one round: a line of metrics.jsonl. The coordinator fills it,
+// metrics_log.h writes and reads it.
+#ifndef PARLEY_COMMON_REPORT_ROUND_REPORT_H_
+#define PARLEY_COMMON_REPORT_ROUND_REPORT_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace parley {
+
+// Why a client that was asked did not count.
+struct Refusal {
+  std::string client;
+  std::string reason;
+
+  bool operator==(const Refusal&) const = default;
+};
+
+// Means over the examples evaluated. Accuracy is absent for regression, both
+// where nothing was evaluated.
+struct EvaluationReport {
+  std::optional<double> loss;
+  std::optional<double> accuracy;
+
+  bool operator==(const EvaluationReport&) const = default;
+};
+
+struct RoundReport {
+  int64_t round = 0;  // from 1
+
+  // Clients by name, in cohort order. Over all phases of the round: asked is
+  // the cohort, counted are those whose updates are in the sum.
+  std::vector<std::string> asked;
+  std::vector<std::string> counted;
+  std::vector<Refusal> refused;
+
+  // Means over the clients that counted, by the weights of their updates.
+  std::optional<double> train_loss;
+  std::map<std::string, double> metrics;  // what else they sent, by name
+
+  EvaluationReport central;  // of the new model, by the coordinator
+  EvaluationReport
+      federated;  // of the new model, on the clients' held-out rows
+
+  uint64_t bytes_up = 0;  // payload bytes of this round, all clients
+  uint64_t bytes_down = 0;
+
+  // Wall time of each phase in the order run: {"train", 0.8}, {"aggregate",
+  // 0.01}, {"evaluate", 0.1}. One name at most once.
+  std::vector<std::pair<std::string, double>> seconds;
+
+  uint64_t model_hash = 0;     // ParameterVector::Hash() of the new model
+  int32_t clients = 0;         // with a lease as the round ended
+  double elapsed_seconds = 0;  // since the run started
+
+  bool operator==(const RoundReport&) const = default;
+};
+
+}  // namespace parley
+
+#endif  // PARLEY_COMMON_REPORT_ROUND_REPORT_H_
