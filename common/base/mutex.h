@@ -7,15 +7,16 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "absl/base/thread_annotations.h"
+
+// GUARDED_BY is Abseil's: its containers define the short name already.
 #if defined(__clang__)
 #define PARLEY_TSA(x) __attribute__((x))
 #else
 #define PARLEY_TSA(x)
 #endif
 
-#define GUARDED_BY(m) PARLEY_TSA(guarded_by(m))
 #define REQUIRES(...) PARLEY_TSA(requires_capability(__VA_ARGS__))
-#define EXCLUDES(...) PARLEY_TSA(locks_excluded(__VA_ARGS__))
 
 namespace parley {
 
