@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/model/parameters.h"
 
@@ -32,6 +33,13 @@ struct TrainResult {
 class Trainer {
  public:
   virtual ~Trainer() = default;
+
+  // Asked before the first task: FailedPrecondition where the run's model is
+  // not one that it can train, with what differs.
+  virtual absl::Status Accepts(const ParameterSpec& spec) const {
+    (void)spec;
+    return absl::OkStatus();
+  }
 
   // Trains `parameters` in place.
   virtual absl::StatusOr<TrainResult> Train(const TrainTask& task,

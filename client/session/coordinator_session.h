@@ -1,0 +1,96 @@
+// A client at work: joins a coordinator, trains and evaluates when asked, and
+// reports, until the run is over. Drives one SessionMachine.
+#ifndef PARLEY_CLIENT_SESSION_COORDINATOR_SESSION_H_
+#define PARLEY_CLIENT_SESSION_COORDINATOR_SESSION_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "client/sdk/trainer.h"
+#include "client/session/coordinator_transport.h"
+#include "common/base/clock.h"
+#include "common/base/executor.h"
+#include "common/base/log.h"
+#include "parley/v1/run.pb.h"
+
+namespace parley {
+
+struct CoordinatorSessionOptions {
+  std::vector<std::string> servers;  // addresses; the first that answers counts
+  std::string name;                  // [A-Za-z0-9._-]{1,128}
+  uint64_t incarnation = 0;          // of this process start; not 0
+  std::map<std::string, std::string> labels;
+  bool wants_part = false;      // of the run's named data set
+  std::optional<int32_t> part;  // this very one; only with wants_part
+  std::string software;         // for people
+
+  // Gives up when no coordinator was reached for so long.
+  absl::Duration max_offline = absl::InfiniteDuration();
+  // Says what it waits for so often.
+  absl::Duration report_every = absl::Seconds(10);
+  // Takes the log lines; default: Log(). Called on the session's sequence.
+  std::function<void(LogLevel, absl::string_view)> log;
+};
+
+// What a session stands on; all borrowed, all must outlive it.
+struct CoordinatorSessionSeams {
+  CoordinatorTransport* transport = nullptr;
+  Clock* clock = nullptr;
+  // Decisions and sending: short closures, one at a time. Post must not run a
+  // closure before it returns.
+  Executor* control = nullptr;
+  // Making the trainer, training, evaluating: long closures. May be the same
+  // where it has two threads or more. What these closures give back they post
+  // to `control` at their very end.
+  Executor* work = nullptr;
+};
+
+// Makes the trainer of a run, as told by the coordinator; `part` is the part of
+// config.data that this client was given. Called on `work`.
+using TrainerFactory = std::function<absl::StatusOr<std::unique_ptr<Trainer>>(
+    const v1::RunConfig& config, std::optional<int32_t> part)>;
+
+// Create, Start, and wait for `done`; then destroy. Start and Stop are
+// thread-safe. Holds the model at most twice: as it came and as trained.
+class CoordinatorSession {
+ public:
+  // InvalidArgument: no servers, a name or an incarnation that is none.
+  static absl::StatusOr<std::unique_ptr<CoordinatorSession>> Create(
+      CoordinatorSessionOptions options, CoordinatorSessionSeams seams,
+      TrainerFactory trainer_factory);
+
+  // Stops, if it was started and is not done, and waits for the end: on a
+  // single-threaded executor destroy it only when it is done. Not to be called
+  // on its own sequence, so not within `done`.
+  ~CoordinatorSession();
+
+  // `done` is called once, on the control executor, when nothing is under way
+  // any more: OK when the run is over or after Stop. FailedPrecondition: the
+  // coordinator and this client do not fit, or it was sent away. Unavailable:
+  // no coordinator for max_offline. Else what the trainer factory said.
+  using Done = absl::AnyInvocable<void(absl::Status) &&>;
+  void Start(Done done);
+
+  // Takes leave of the coordinator, cancels what is under way, and is done soon
+  // after. Does nothing when done already.
+  void Stop(std::string reason);
+
+ private:
+  class Impl;
+  explicit CoordinatorSession(std::unique_ptr<Impl> impl);
+  const std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace parley
+
+#endif  // PARLEY_CLIENT_SESSION_COORDINATOR_SESSION_H_
