@@ -41,8 +41,8 @@ struct TensorSpec {
 class ParameterSpec {
  public:
   ParameterSpec() = default;
-  // InvalidArgument: a name empty or twice, an extent < 0, or over 2^40
-  // elements in all.
+  // InvalidArgument: a name empty, twice or with other characters than letters,
+  // digits and . _ - / :, an extent < 0, or over 2^40 elements in all.
   static absl::StatusOr<ParameterSpec> Create(DType dtype,
                                               std::vector<TensorSpec> tensors);
 

@@ -1,0 +1,152 @@
+#include "common/model/parameters.h"
+
+#include <xxhash.h>
+
+#include <cstdlib>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "common/base/log.h"
+#include "common/kernels/kernels.h"
+
+namespace parley {
+namespace {
+
+constexpr int64_t kMaxElements = int64_t{1} << 40;
+constexpr size_t kAlignment = 64;
+
+// Those that the canonical text can hold without quoting.
+bool IsNameCharacter(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+         absl::string_view("._-/:").find(c) != absl::string_view::npos;
+}
+
+const char* Name(MergeRule merge) {
+  switch (merge) {
+    case MergeRule::kMean:
+      return "mean";
+    case MergeRule::kLocal:
+      return "local";
+    case MergeRule::kCopy:
+      return "copy";
+  }
+  Fatal(__FILE__, __LINE__, "bad MergeRule");
+}
+
+absl::Status CheckName(const std::string& name) {
+  if (name.empty()) return absl::InvalidArgumentError("a tensor has no name");
+  for (char c : name) {
+    if (!IsNameCharacter(c)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("tensor name '", absl::CHexEscape(name),
+                       "' may hold letters, digits and . _ - / : only"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+const char* Name(DType t) {
+  return t == DType::kFloat32 ? "float32" : "float64";
+}
+
+int64_t TensorSpec::elements() const {
+  int64_t n = 1;
+  for (int64_t extent : shape) n *= extent;
+  return n;
+}
+
+absl::StatusOr<ParameterSpec> ParameterSpec::Create(
+    DType dtype, std::vector<TensorSpec> tensors) {
+  ParameterSpec spec;
+  spec.dtype_ = dtype;
+  spec.offsets_.reserve(tensors.size());
+  absl::flat_hash_set<absl::string_view> names;
+  for (const TensorSpec& tensor : tensors) {
+    if (absl::Status status = CheckName(tensor.name); !status.ok()) {
+      return status;
+    }
+    if (!names.insert(tensor.name).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("two tensors are named '", tensor.name, "'"));
+    }
+    int64_t elements = 1;
+    for (int64_t extent : tensor.shape) {
+      if (extent < 0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("tensor '", tensor.name, "' has extent ", extent));
+      }
+      if (extent > 0 && elements > kMaxElements / extent) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "tensor '", tensor.name, "' has more than 2^40 elements"));
+      }
+      elements *= extent;
+    }
+    spec.offsets_.push_back(spec.elements_);
+    spec.elements_ += elements;
+    if (spec.elements_ > kMaxElements) {
+      return absl::InvalidArgumentError(
+          "the tensors have more than 2^40 elements in all");
+    }
+  }
+  spec.tensors_ = std::move(tensors);
+  return spec;
+}
+
+std::string ParameterSpec::ToString() const {
+  std::string text = absl::StrCat(parley::Name(dtype_), ";");
+  for (const TensorSpec& tensor : tensors_) {
+    absl::StrAppend(&text, tensor.name, "[", absl::StrJoin(tensor.shape, ","),
+                    "]", Name(tensor.merge), ";");
+  }
+  return text;
+}
+
+uint64_t ParameterSpec::Hash() const {
+  const std::string text = ToString();
+  return XXH3_64bits(text.data(), text.size());
+}
+
+ParameterVector::ParameterVector(DType dtype, int64_t elements)
+    : dtype_(dtype), elements_(elements) {
+  PARLEY_CHECK(elements >= 0);
+  if (elements == 0) return;
+  const size_t size =
+      (static_cast<size_t>(bytes()) + kAlignment - 1) / kAlignment * kAlignment;
+  data_.reset(static_cast<char*>(std::aligned_alloc(kAlignment, size)));
+  if (data_ == nullptr) {
+    Fatal(__FILE__, __LINE__, absl::StrCat("no memory for ", size, " bytes"));
+  }
+  std::memset(data_.get(), 0, size);
+}
+
+void ParameterVector::Free::operator()(char* p) const { std::free(p); }
+
+void ParameterVector::Expect(DType dtype) const {
+  // An empty vector has no numbers that could be taken for others.
+  PARLEY_CHECK(dtype == dtype_ || elements_ == 0);
+}
+
+ParameterVector ParameterVector::Clone() const {
+  ParameterVector copy(dtype_, elements_);
+  if (elements_ > 0) std::memcpy(copy.data(), data(), bytes());
+  return copy;
+}
+
+bool ParameterVector::AllFinite() const {
+  if (dtype_ == DType::kFloat32) {
+    return KernelsFor<float>().all_finite(elements_, As<float>().data());
+  }
+  return KernelsFor<double>().all_finite(elements_, As<double>().data());
+}
+
+uint64_t ParameterVector::Hash() const { return XXH3_64bits(data(), bytes()); }
+
+}  // namespace parley
