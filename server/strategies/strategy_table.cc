@@ -1,0 +1,45 @@
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/strategies/strategy.h"
+
+namespace parley {
+namespace {
+
+struct Entry {
+  const char* name;
+  // The field of the run file that stands for it; one from outside has
+  // kCustom, and is found by its name.
+  v1::Aggregation::StrategyCase field;
+  StrategyOr (*make)(const v1::Aggregation&);
+};
+
+constexpr Entry kTable[] = {
+    {"fed_avg", v1::Aggregation::kFedAvg, MakeFedAvg},
+    {"median", v1::Aggregation::kMedian, MakeCoordinateMedian},
+    {"trimmed_mean", v1::Aggregation::kTrimmedMean, MakeTrimmedMean},
+    {"uniform", v1::Aggregation::kUniform, MakeUniform},
+};
+
+}  // namespace
+
+std::vector<std::string> StrategyNames() {
+  std::vector<std::string> names;
+  for (const Entry& entry : kTable) names.push_back(entry.name);
+  return names;
+}
+
+StrategyOr MakeStrategy(const v1::Aggregation& config) {
+  for (const Entry& entry : kTable) {
+    if (entry.field == config.strategy_case() &&
+        (!config.has_custom() || config.custom().name() == entry.name)) {
+      return entry.make(config);
+    }
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "aggregation.custom.name: \"", config.custom().name(),
+      "\" is not a known strategy; write one of these as a field of "
+      "aggregation: ",
+      absl::StrJoin(StrategyNames(), ", ")));
+}
+
+}  // namespace parley
