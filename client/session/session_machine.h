@@ -1,0 +1,170 @@
+// A client's side of the protocol: whom to dial and when, what to tell the
+// coordinator, what to do with a task, what to keep and for how long. A pure
+// state machine: no I/O, no threads, no clock, no numbers of the model.
+#ifndef PARLEY_CLIENT_SESSION_SESSION_MACHINE_H_
+#define PARLEY_CLIENT_SESSION_SESSION_MACHINE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "client/session/session_events.h"
+#include "common/base/random.h"
+#include "parley/v1/coordinator.pb.h"
+
+namespace parley {
+
+struct SessionMachineOptions {
+  v1::Register hello;                // sent at each new connection
+  std::vector<std::string> servers;  // at least one
+  absl::Duration max_offline = absl::InfiniteDuration();
+  absl::Duration report_every = absl::Seconds(10);  // infinite: never
+};
+
+// Single-threaded; the driver calls Step from one sequence.
+class SessionMachine {
+ public:
+  // A coordinator that says nothing for so long after the dial is given up.
+  static constexpr absl::Duration kDialTimeout = absl::Seconds(20);
+  // How long a goodbye may take to get through.
+  static constexpr absl::Duration kLeaveTimeout = absl::Milliseconds(500);
+  // Waiting times between tries grow from the first to the second; to the third
+  // once there was no coordinator for a minute.
+  static constexpr absl::Duration kFirstDelay = absl::Milliseconds(100);
+  static constexpr absl::Duration kMaxDelay = absl::Seconds(5);
+  static constexpr absl::Duration kMaxDelayLater = absl::Seconds(15);
+
+  // Heartbeats do not come faster, whatever the coordinator says.
+  static constexpr absl::Duration kMinHeartbeat = absl::Milliseconds(10);
+
+  // `jitter` spreads the tries of many clients.
+  SessionMachine(SessionMachineOptions options, Rng jitter);
+
+  // The effects to perform, in order. `now` never goes back. After an Exit
+  // there are none any more.
+  std::vector<SessionEffect> Step(SessionEvent event, absl::Time now);
+
+  // When TimerFired is due; earlier or repeated ones do no harm.
+  absl::Time wake_at() const { return wake_at_; }
+
+ private:
+  enum class Link { kNone, kDialing, kPausing, kUp, kLeaving, kOver };
+  enum class TrainerState { kNone, kMaking, kReady };
+  enum class Stage {
+    kDownloading,
+    kFetched,  // waits for the trainer to be made
+    kWorking,
+    kAnswered,  // the result is there; the coordinator may not know yet
+    kUploading,
+    kUploaded,  // waits for the verdict
+    kAccepted,  // kept until TaskOver
+    kFailed,    // `reason` says why; no numbers are held
+  };
+  struct Job {
+    uint64_t number;
+    v1::TaskId task;
+    v1::TaskKind kind;
+    int64_t model_version;
+    Stage stage = Stage::kDownloading;
+    // The coordinator named the task on this connection, so it waits for the
+    // answer. On a new connection the answer is given when it is asked for.
+    bool asked = true;
+    int failures = 0;  // of transfers, since one that worked
+    absl::Time retry_at = absl::InfiniteFuture();
+    v1::UpdateReady result = {};
+    std::string reason = {};
+    bool open = false;  // the driver holds numbers of it
+  };
+
+  // Events.
+  void On(const session_event::Started&);
+  void On(session_event::Received& event);
+  void On(const session_event::Closed& event);
+  void On(const session_event::TrainerMade& event);
+  void On(const session_event::TransferEnded& event);
+  void On(session_event::Worked& event);
+  void On(const session_event::TimerFired&) {}  // Step looks at the time anyway
+  void On(const session_event::StopRequested& event);
+
+  // Messages.
+  void OnRegistered(v1::ServerMessage& message);
+  void OnTask(v1::Task& task);
+  void OnGrant(const v1::GrantUpload& grant);
+  void OnVerdict(const v1::Verdict& verdict);
+  void OnTaskOver(const v1::TaskOver& over);
+  void OnGoodbye(const v1::Goodbye& goodbye);
+
+  // The link.
+  void Dial();
+  void LoseLink(absl::string_view why, bool try_next);
+  void Leave(absl::string_view reason, absl::Status status);
+  void Exit(absl::Status status);
+  void Send(v1::ClientMessage message);
+
+  // The job.
+  bool IsCurrent(const v1::TaskId& task) const;
+  void StartDownload();
+  void StopTransfer();
+  void WorkIfReady();
+  void Answer();
+  void FailJob(absl::string_view reason);
+  void DropJob();
+  void FreeNumbers();
+  std::string JobText() const;  // "training of round 3"
+
+  void DoWhatIsDue();
+  void ReportWaiting();
+  std::string WaitsFor() const;
+  void SetWakeAt();
+  absl::Duration HeartbeatPause() const;
+  absl::Duration Delay(int failures, absl::Duration longest);
+  void Say(LogLevel level, std::string text);
+  static std::string Text(absl::Duration d);  // "1.5 s"
+
+  // Constant after construction.
+  const SessionMachineOptions options_;
+
+  Rng jitter_;
+  absl::Time now_ = absl::InfinitePast();
+  std::vector<SessionEffect> effects_;  // of this step
+  absl::Time wake_at_ = absl::InfiniteFuture();
+
+  Link link_ = Link::kNone;
+  uint64_t connection_ = 0;
+  size_t server_ = 0;  // index of the current one
+  int dial_failures_ = 0;
+  absl::Time link_deadline_ = absl::InfiniteFuture();  // of the link's state
+  absl::Time offline_since_;  // while neither up nor leaving
+  absl::Time up_since_;
+  std::string last_error_;
+  absl::Status exit_status_;  // while leaving
+
+  v1::Registered registered_;  // the last one
+  std::string run_;
+  uint64_t term_ = 0;
+  std::string notice_;  // the coordinator's, for people
+  absl::Time next_heartbeat_ = absl::InfiniteFuture();
+
+  uint64_t trainer_ = 0;
+  TrainerState trainer_state_ = TrainerState::kNone;
+
+  uint64_t last_job_ = 0;
+  std::optional<Job> job_;
+  uint64_t last_transfer_ = 0;
+  uint64_t transfer_ = 0;  // under way, or 0
+
+  // What it waits for: link, trainer, job, stage of the job.
+  std::tuple<Link, TrainerState, uint64_t, int> waits_;
+  absl::Time waits_since_;
+  absl::Time next_report_ = absl::InfiniteFuture();
+};
+
+}  // namespace parley
+
+#endif  // PARLEY_CLIENT_SESSION_SESSION_MACHINE_H_
