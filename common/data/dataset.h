@@ -4,14 +4,20 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/model/batch.h"
 #include "common/model/local_solver.h"
 #include "common/model/model.h"
 
 namespace parley {
+
+// Dense arrays of more elements than this are refused, with an error, by all
+// that makes them: 16 GiB of float.
+constexpr int64_t kMaxDenseElements = int64_t{1} << 32;
 
 // The arrays behind a data set: rows of features and one target a row.
 template <typename T>
@@ -25,6 +31,9 @@ struct Examples {
   std::vector<T> value;
   std::vector<T> target;  // as the source has it
 };
+
+// ResourceExhausted where rows×features > kMaxDenseElements.
+absl::Status CheckDenseSize(int64_t rows, int64_t features);
 
 // A view of rows [begin, end) of shared arrays: copying and slicing are cheap,
 // and slices of one set share its memory. Thread-safe (immutable).
@@ -70,7 +79,8 @@ class DatasetSource final : public BatchSource<T> {
 // Brings targets into the form that a model takes and tells the classes there
 // are. kSign: two distinct labels become −1 and +1 by order (0/1, 1/2, ±1).
 // kClass: labels become 0, 1, ... : integers >= 0 stay as they are, other
-// integers are ranked. kReal: any finite number.
+// integers are ranked. kReal: any finite number. For a set that stands by
+// itself; parts of one set share a TargetMap (targets.h).
 // InvalidArgument: labels that do not fit, naming the first one and its row.
 struct TargetInfo {
   int64_t classes = 0;  // kClass: highest label + 1; kSign: 2

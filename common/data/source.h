@@ -1,0 +1,46 @@
+// One way to load whatever a run file names as its data: first the targets of
+// all rows, from which every process makes the same partition, then the rows
+// that are wanted.
+#ifndef PARLEY_COMMON_DATA_SOURCE_H_
+#define PARLEY_COMMON_DATA_SOURCE_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "absl/status/statusor.h"
+#include "common/data/dataset.h"
+#include "common/data/generators.h"
+#include "common/data/idx.h"
+#include "common/data/libsvm.h"
+#include "common/data/row_filter.h"
+#include "common/data/targets.h"
+
+namespace parley {
+
+struct DataSource {
+  std::variant<LibsvmOptions, IdxOptions, SeparableOptions, MixtureOptions,
+               RegressionOptions>
+      kind;
+  // For generators: the run's seed, and which sample of it ("train", "test").
+  uint64_t seed = 1;
+  std::string split = "train";
+};
+
+// Statuses of both: as the loader of that kind.
+absl::StatusOr<SourceTargets> LoadTargets(const DataSource& source);
+// Targets are as the source has them.
+template <typename T>
+absl::StatusOr<Examples<T>> LoadRows(const DataSource& source,
+                                     RowFilter filter = RowFilter());
+
+// A whole set that goes with a training set: with its number of features (a
+// LIBSVM file may show fewer) and its classes. InvalidArgument where they
+// differ; otherwise as LoadRows.
+template <typename T>
+absl::StatusOr<Dataset<T>> LoadTestSet(DataSource source, int64_t features,
+                                       const TargetMap& classes);
+
+}  // namespace parley
+
+#endif  // PARLEY_COMMON_DATA_SOURCE_H_
