@@ -85,12 +85,13 @@ class Model {
 struct ModelOptions {
   std::string kind;  // "linear_regression", "logistic", "softmax", "mlp"
   int64_t features = 0;
-  int64_t classes = 0;          // softmax, mlp with cross-entropy
-  bool bias = true;             // all but mlp, whose layers always have one
-  std::string loss;             // logistic: "logistic", "exponential"; mlp:
-                                // "cross_entropy", "squared"; else empty
+  int64_t classes = 0;  // softmax, mlp with cross-entropy
+  bool bias = true;     // all but mlp, whose layers always have one
+  // Empty is the first. logistic: "logistic", "exponential"; mlp:
+  // "cross_entropy", "squared" (½(z − t)² of one output).
+  std::string loss;
   std::vector<int64_t> hidden;  // mlp
-  std::string activation;       // mlp: "relu", "tanh"
+  std::string activation;       // mlp: "relu", "tanh"; empty is the first
 };
 
 // The names in the table of models, for error messages and tests.
