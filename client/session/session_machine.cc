@@ -157,7 +157,12 @@ void SessionMachine::OnRegistered(v1::ServerMessage& message) {
     trainer_state_ = TrainerState::kMaking;
     effects_.push_back(session_effect::MakeTrainer{++trainer_, registered_});
   }
-  if (job_ && job_->stage == Stage::kDownloading) StartDownload();
+  if (!job_) return;
+  if (job_->stage == Stage::kDownloading) {
+    StartDownload();
+  } else {
+    Answer();  // again, if it was said before
+  }
 }
 
 void SessionMachine::OnGoodbye(const v1::Goodbye& goodbye) {
@@ -192,7 +197,6 @@ void SessionMachine::LoseLink(absl::string_view why, bool try_next) {
   }
   StopTransfer();
   if (job_) {
-    job_->asked = false;
     job_->retry_at = absl::InfiniteFuture();
     if (job_->stage == Stage::kUploading) job_->stage = Stage::kAnswered;
   }

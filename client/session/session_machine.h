@@ -72,9 +72,6 @@ class SessionMachine {
     v1::TaskKind kind;
     int64_t model_version;
     Stage stage = Stage::kDownloading;
-    // The coordinator named the task on this connection, so it waits for the
-    // answer. On a new connection the answer is given when it is asked for.
-    bool asked = true;
     int failures = 0;  // of transfers, since one that worked
     absl::Time retry_at = absl::InfiniteFuture();
     v1::UpdateReady result = {};

@@ -93,10 +93,7 @@ void SessionMachine::OnTask(v1::Task& task) {
       id.term() != term_) {
     return Say(LogLevel::kWarning, "ignores a task that is not for it");
   }
-  if (IsCurrent(id)) {
-    job_->asked = true;
-    return Answer();
-  }
+  if (IsCurrent(id)) return Answer();
   DropJob();
   job_ = Job{.number = ++last_job_,
              .task = id,
@@ -114,7 +111,6 @@ void SessionMachine::OnTask(v1::Task& task) {
 
 void SessionMachine::OnGrant(const v1::GrantUpload& grant) {
   if (!IsCurrent(grant.task())) return;
-  job_->asked = true;
   switch (job_->stage) {
     case Stage::kAnswered:
     case Stage::kUploading:
@@ -142,11 +138,13 @@ void SessionMachine::OnVerdict(const v1::Verdict& verdict) {
     return;
   }
   if (!verdict.accepted()) {
-    // Told once, to people; the coordinator knows.
     Say(LogLevel::kWarning, absl::StrCat("the coordinator refused the ",
                                          JobText(), ": ", verdict.reason()));
-    job_->asked = false;
-    return FailJob(absl::StrCat("refused before: ", verdict.reason()));
+    FreeNumbers();
+    job_->stage = Stage::kFailed;
+    job_->reason = absl::StrCat("refused before: ", verdict.reason());
+    job_->retry_at = absl::InfiniteFuture();
+    return;
   }
   StopTransfer();
   job_->retry_at = absl::InfiniteFuture();
@@ -189,9 +187,9 @@ void SessionMachine::WorkIfReady() {
   effects_.push_back(session_effect::Work{job_->number});
 }
 
-// Tells how the task went, if that is known and asked for.
+// Tells how the task went, if that is known. To say it twice does no harm.
 void SessionMachine::Answer() {
-  if (link_ != Link::kUp || !job_->asked) return;
+  if (link_ != Link::kUp) return;
   v1::ClientMessage message;
   if (job_->stage == Stage::kFailed) {
     *message.mutable_task_failed()->mutable_task() = job_->task;
@@ -210,10 +208,7 @@ void SessionMachine::FailJob(absl::string_view reason) {
   job_->stage = Stage::kFailed;
   job_->reason = std::string(reason);
   job_->retry_at = absl::InfiniteFuture();
-  if (job_->asked) {
-    Say(LogLevel::kWarning,
-        absl::StrCat("the ", JobText(), " failed: ", reason));
-  }
+  Say(LogLevel::kWarning, absl::StrCat("the ", JobText(), " failed: ", reason));
   Answer();
 }
 

@@ -1,0 +1,118 @@
+#include "client/sdk/builtin_trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/random.h"
+#include "common/base/status_macros.h"
+
+namespace parley {
+namespace {
+
+constexpr char kStepSize[] = "step_size";
+constexpr int64_t kEvaluationRows = 1024;  // at once: bounds the scratch memory
+
+template <typename T>
+class BuiltinTrainer final : public Trainer {
+ public:
+  explicit BuiltinTrainer(BuiltinTrainerOptions<T> options)
+      : options_(std::move(options)), source_(options_.train) {}
+
+  absl::Status Accepts(const ParameterSpec& spec) const override {
+    const ParameterSpec& own = options_.model->spec();
+    if (spec == own) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        absl::StrCat("the coordinator's model is ", spec.ToString(),
+                     " but this client's is ", own.ToString()));
+  }
+
+  absl::StatusOr<TrainResult> Train(const TrainTask& task,
+                                    ParameterVector& parameters) override {
+    const int64_t steps = PlannedSteps(options_.solver, source_.rows());
+    double step_size;
+    if (auto it = task.values.find(kStepSize); it != task.values.end()) {
+      step_size = it->second;
+    } else {
+      step_size = options_.step_size(task.round, steps);
+    }
+    if (!std::isfinite(step_size) || step_size <= 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the step size is ", step_size, "; it must be > 0"));
+    }
+    Rng rng(options_.seed, task.client, task.round, "batches");
+    PARLEY_ASSIGN_OR_RETURN(
+        const LocalResult local,
+        Solve<T>(*options_.model, options_.solver, step_size, source_, rng,
+                 parameters.As<T>(), [&task] {
+                   return task.cancelled == nullptr || !*task.cancelled;
+                 }));
+    if (!std::isfinite(local.mean_loss)) {
+      return absl::InternalError(
+          absl::StrCat("training diverged: the loss is ", local.mean_loss,
+                       "; a smaller step size than ", step_size, " may help"));
+    }
+    TrainResult result;
+    result.examples = static_cast<double>(source_.rows());
+    result.local_steps = local.steps;
+    result.metrics = {{"loss", local.mean_loss},
+                      {"first_loss", local.first_loss}};
+    return result;
+  }
+
+  absl::StatusOr<TrainResult> Evaluate(
+      const TrainTask& task, const ParameterVector& parameters) override {
+    const Dataset<T>& data = options_.held_out;
+    if (data.rows() == 0) {
+      return absl::UnimplementedError(
+          "this client holds no rows out to evaluate on (data.held_out)");
+    }
+    Workspace<T> workspace;
+    EvalSums sums;
+    for (int64_t row = 0; row < data.rows(); row += kEvaluationRows) {
+      if (task.cancelled != nullptr && *task.cancelled) {
+        return absl::CancelledError("wanted no more");
+      }
+      const int64_t end = std::min(row + kEvaluationRows, data.rows());
+      sums.Add(options_.model->Evaluate(parameters.As<T>(),
+                                        data.Slice(row, end).All(), workspace));
+    }
+    TrainResult result;
+    result.examples = sums.examples;
+    result.metrics["loss"] = sums.loss / sums.examples;
+    if (options_.model->target_kind() != TargetKind::kReal) {
+      result.metrics["accuracy"] = sums.correct / sums.examples;
+    }
+    return result;
+  }
+
+ private:
+  const BuiltinTrainerOptions<T> options_;
+  DatasetSource<T> source_;
+};
+
+}  // namespace
+
+template <typename T>
+absl::StatusOr<std::unique_ptr<Trainer>> MakeBuiltinTrainer(
+    BuiltinTrainerOptions<T> options) {
+  if (options.train.rows() == 0) {
+    return absl::InvalidArgumentError("this client has no rows to train on");
+  }
+  for (const Dataset<T>* data : {&options.train, &options.held_out}) {
+    if (data->rows() > 0 && data->features() != options.model->features()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "this client's data has ", data->features(),
+          " features, the run's model ", options.model->features()));
+    }
+  }
+  return std::make_unique<BuiltinTrainer<T>>(std::move(options));
+}
+
+template absl::StatusOr<std::unique_ptr<Trainer>> MakeBuiltinTrainer(
+    BuiltinTrainerOptions<float>);
+template absl::StatusOr<std::unique_ptr<Trainer>> MakeBuiltinTrainer(
+    BuiltinTrainerOptions<double>);
+
+}  // namespace parley

@@ -1,0 +1,45 @@
+// The trainer of the models that Parley has: GD or SGD on a client's own rows.
+#ifndef PARLEY_CLIENT_SDK_BUILTIN_TRAINER_H_
+#define PARLEY_CLIENT_SDK_BUILTIN_TRAINER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "client/sdk/trainer.h"
+#include "common/data/dataset.h"
+#include "common/model/local_solver.h"
+#include "common/model/model.h"
+
+namespace parley {
+
+// T is float or double.
+template <typename T>
+struct BuiltinTrainerOptions {
+  // Shared, for it is the same for all clients of a process.
+  std::shared_ptr<const Model<T>> model;
+  Dataset<T> train;     // targets in the model's form
+  Dataset<T> held_out;  // to evaluate on; may be empty
+  LocalSolverOptions solver;
+  // The step size in a round, from 1, of a client that takes `local_steps`.
+  std::function<double(int64_t round, int64_t local_steps)> step_size;
+  uint64_t seed = 1;
+};
+
+// Train: batches are drawn by (seed, client, round); TrainTask::values
+// "step_size", where given, is the step size. Metrics: "loss", the mean over
+// the steps' batches, each before its step; "first_loss", of the first batch.
+// Evaluate: "loss", and "accuracy" where there are classes.
+// InvalidArgument: no rows to train on, rows that do not fit the model.
+template <typename T>
+absl::StatusOr<std::unique_ptr<Trainer>> MakeBuiltinTrainer(
+    BuiltinTrainerOptions<T> options);
+extern template absl::StatusOr<std::unique_ptr<Trainer>> MakeBuiltinTrainer(
+    BuiltinTrainerOptions<float>);
+extern template absl::StatusOr<std::unique_ptr<Trainer>> MakeBuiltinTrainer(
+    BuiltinTrainerOptions<double>);
+
+}  // namespace parley
+
+#endif  // PARLEY_CLIENT_SDK_BUILTIN_TRAINER_H_

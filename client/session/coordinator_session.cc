@@ -1,0 +1,405 @@
+#include "client/session/coordinator_session.h"
+
+#include <algorithm>
+#include <deque>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "client/session/session_machine.h"
+#include "client/session/task_job.h"
+#include "client/state/identity.h"
+#include "common/base/mutex.h"
+#include "common/base/random.h"
+#include "common/base/status_macros.h"
+#include "common/wire/protocol.h"
+#include "common/wire/spec.h"
+
+namespace parley {
+namespace {
+
+SessionMachineOptions MachineOptions(const CoordinatorSessionOptions& options) {
+  SessionMachineOptions result;
+  v1::Register& hello = result.hello;
+  hello.set_protocol_version(kProtocolVersion);
+  hello.set_name(options.name);
+  hello.set_incarnation(options.incarnation);
+  hello.mutable_labels()->insert(options.labels.begin(), options.labels.end());
+  for (v1::Encoding encoding :
+       {v1::ENCODING_FLOAT32, v1::ENCODING_FLOAT64, v1::ENCODING_BFLOAT16}) {
+    hello.add_encodings(encoding);
+  }
+  hello.add_kinds(v1::TRAIN);
+  hello.add_kinds(v1::EVALUATE);
+  hello.set_software(options.software);
+  hello.set_wants_part(options.wants_part);
+  if (options.part) hello.set_part(*options.part);
+  result.servers = options.servers;
+  result.max_offline = options.max_offline;
+  result.report_every = options.report_every;
+  return result;
+}
+
+absl::StatusOr<std::shared_ptr<Workbench>> MakeBench(
+    const v1::Registered& registered, const ParameterSpec& spec,
+    const TrainerFactory& factory) {
+  auto bench = std::make_shared<Workbench>();
+  std::optional<int32_t> part;
+  if (registered.has_part()) part = registered.part();
+  PARLEY_ASSIGN_OR_RETURN(bench->trainer, factory(registered.config(), part));
+  PARLEY_RETURN_IF_ERROR(bench->trainer->Accepts(spec));
+  bench->local = ParameterVector(
+      spec.dtype(), spec.elements() - TravellingSpec(spec).elements());
+  bench->spec = spec;
+  return bench;
+}
+
+// The run's spec, and that both sides mean the same by it.
+absl::StatusOr<ParameterSpec> ReadSpec(const v1::Registered& registered) {
+  absl::StatusOr<ParameterSpec> spec = SpecFromProto(registered.spec());
+  if (!spec.ok()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot read the coordinator's model: ", spec.status().message()));
+  }
+  if (spec->Hash() != registered.spec_hash()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the coordinator's model ", spec->ToString(), " has the hash ",
+        absl::Hex(spec->Hash(), absl::kZeroPad16), " here and ",
+        absl::Hex(registered.spec_hash(), absl::kZeroPad16),
+        " there; use programs of the same version"));
+  }
+  return spec;
+}
+
+}  // namespace
+
+// All but Start, Stop and the destructor runs on the sequence, or on `work`
+// where it says so.
+class CoordinatorSession::Impl {
+ public:
+  Impl(CoordinatorSessionOptions options, CoordinatorSessionSeams seams,
+       TrainerFactory factory)
+      : options_(std::move(options)),
+        seams_(seams),
+        factory_(std::move(factory)),
+        machine_(MachineOptions(options_),
+                 Rng(options_.incarnation, options_.name, 0, "jitter")),
+        sequence_(seams.control) {}
+
+  ~Impl() {
+    MutexLock lock(mu_);
+    if (!started_) return;
+    if (!finished_) Post(session_event::StopRequested{"the client ends"});
+    while (!finished_) finished_changed_.Wait(mu_);
+  }
+
+  void Start(Done done) {
+    {
+      MutexLock lock(mu_);
+      PARLEY_CHECK(!started_);
+      started_ = true;
+    }
+    sequence_.Post([this, done = std::move(done)]() mutable {
+      done_ = std::move(done);
+      Handle(session_event::Started{});
+    });
+  }
+
+  void Stop(std::string reason) {
+    Post(session_event::StopRequested{std::move(reason)});
+  }
+
+ private:
+  // Hears of one connection; says so on the sequence.
+  class Listener final : public SessionListener {
+   public:
+    Listener(Impl* impl, uint64_t connection)
+        : impl_(impl), connection_(connection) {}
+    void OnMessage(v1::ServerMessage message) override {
+      impl_->Post(session_event::Received{connection_, std::move(message)});
+    }
+    void OnClosed(const absl::Status& status) override {
+      impl_->Post(session_event::Closed{connection_, status});
+    }
+
+   private:
+    Impl* const impl_;
+    const uint64_t connection_;
+  };
+
+  struct Connection {
+    Listener listener;
+    std::unique_ptr<ClientSession> session;
+  };
+  // The members go in the reverse order: first whoever uses the others.
+  struct ActiveTransfer {
+    std::shared_ptr<TaskJob> job;
+    std::unique_ptr<ChunkSource> source;  // of an upload
+    std::unique_ptr<Transfer> transfer;
+  };
+
+  struct WorkItem {
+    bool training;
+    absl::AnyInvocable<Closure() &&> run;
+  };
+
+  void Post(SessionEvent event) {
+    sequence_.Post([this, event = std::move(event)]() mutable {
+      Handle(std::move(event));
+    });
+  }
+
+  void Handle(SessionEvent event) {
+    for (SessionEffect& effect :
+         machine_.Step(std::move(event), seams_.clock->Now())) {
+      std::visit([this](auto& e) { Perform(e); }, effect);
+    }
+    SetTimer();
+    FinishIfQuiet();
+  }
+
+  // ------------------------------------------------------- effects: the link
+
+  void Perform(session_effect::Dial& e) {
+    connection_.reset();
+    connection_.reset(new Connection{Listener(this, e.connection), nullptr});
+    connection_->session =
+        seams_.transport->OpenSession(e.address, &connection_->listener);
+  }
+  void Perform(session_effect::HangUp&) { connection_.reset(); }
+  void Perform(session_effect::Send& e) {
+    if (connection_) connection_->session->Send(e.message);
+  }
+  void Perform(session_effect::Say& e) {
+    if (options_.log) {
+      options_.log(e.level, e.text);
+    } else {
+      Log(e.level, e.text);
+    }
+  }
+  void Perform(session_effect::Exit& e) {
+    exit_ = std::move(e.status);
+    backlog_.clear();
+  }
+
+  // ---------------------------------------------------------- effects: work
+
+  void Perform(session_effect::MakeTrainer& e) {
+    bench_.reset();
+    const uint64_t trainer = e.trainer;
+    absl::StatusOr<ParameterSpec> spec = ReadSpec(e.registered);
+    if (!spec.ok()) {
+      return Post(session_event::TrainerMade{trainer, spec.status()});
+    }
+    spec_ = *std::move(spec);
+    RunWork(/*training=*/false,
+            [this, trainer, spec = spec_,
+             registered = std::move(e.registered)]() -> Closure {
+              auto bench = MakeBench(registered, spec, factory_);
+              return [this, trainer, bench = std::move(bench)]() mutable {
+                const absl::Status status = bench.status();
+                if (bench.ok()) bench_ = *std::move(bench);
+                Handle(session_event::TrainerMade{trainer, status});
+              };
+            });
+  }
+
+  void Perform(session_effect::OpenJob& e) {
+    job_ = std::make_shared<TaskJob>(e.job, std::move(e.task));
+  }
+  void Perform(session_effect::DropJob&) {
+    if (job_) job_->Cancel();
+    job_.reset();
+  }
+
+  void Perform(session_effect::Work&) {
+    RunWork(/*training=*/true,
+            [this, job = job_, bench = bench_,
+             begin = seams_.clock->Now()]() -> Closure {
+              absl::StatusOr<v1::UpdateReady> result = job->Work(*bench);
+              return [this, job, begin, result = std::move(result)]() mutable {
+                if (result.ok()) {
+                  result->set_seconds(
+                      absl::ToDoubleSeconds(seams_.clock->Now() - begin));
+                }
+                const uint64_t number = job->number();
+                job.reset();
+                Handle(session_event::Worked{number, std::move(result)});
+              };
+            });
+  }
+
+  // Runs `work` on the executor for it, when earlier work is done, and then the
+  // closure that it returns on the sequence.
+  void RunWork(bool training, absl::AnyInvocable<Closure() &&> work) {
+    backlog_.push_back({training, std::move(work)});
+    StartWork();
+  }
+
+  void StartWork() {
+    if (working_ || backlog_.empty()) return;
+    working_ = true;
+    training_ = backlog_.front().training;
+    seams_.work->Post([this, work = std::move(backlog_.front().run)]() mutable {
+      Closure then = std::move(work)();
+      work = nullptr;  // what it holds goes here, not while deciding
+      // By way of the control executor, not straight onto the sequence: what
+      // work posts may happen later by the simulator's time, and the sequence
+      // must not wait for that.
+      seams_.control->Post([this, then = std::move(then)]() mutable {
+        sequence_.Post([this, then = std::move(then)]() mutable {
+          working_ = training_ = false;
+          StartWork();
+          StartDeferredDownload();
+          std::move(then)();
+        });
+      });
+    });
+    backlog_.pop_front();
+  }
+
+  // ----------------------------------------------------- effects: transfers
+
+  void Perform(session_effect::StartDownload& e) {
+    // A dropped task's numbers stay until its work notices: no third model
+    // beside them.
+    deferred_download_ = std::move(e);
+    StartDeferredDownload();
+  }
+
+  void StartDeferredDownload() {
+    if (!deferred_download_ || training_) return;
+    const session_effect::StartDownload e =
+        *std::exchange(deferred_download_, std::nullopt);
+    absl::StatusOr<ParameterSink*> sink = job_->Sink(spec_);
+    if (!sink.ok()) {
+      return Post(session_event::TransferEnded{e.transfer, sink.status()});
+    }
+    v1::DownloadRequest request;
+    *request.mutable_task() = job_->task().task();
+    request.set_token(e.token);
+    request.set_offset((*sink)->received());
+    transfer_.emplace();
+    transfer_->job = job_;
+    transfer_->transfer =
+        seams_.transport->Download(request, *sink, WhenEnded(e.transfer));
+  }
+
+  void Perform(session_effect::StartUpload& e) {
+    absl::StatusOr<std::unique_ptr<ChunkSource>> source =
+        job_->Source(e.offset);
+    if (!source.ok()) {
+      return Post(session_event::TransferEnded{e.transfer, source.status()});
+    }
+    v1::TransferHeader header;
+    *header.mutable_task() = job_->task().task();
+    header.set_token(e.token);
+    transfer_.emplace();
+    transfer_->job = job_;
+    transfer_->source = *std::move(source);
+    transfer_->transfer = seams_.transport->Upload(
+        header, transfer_->source.get(), WhenEnded(e.transfer));
+  }
+
+  void Perform(session_effect::StopTransfer&) {
+    deferred_download_.reset();
+    transfer_.reset();
+    transfer_id_ = 0;
+  }
+
+  CoordinatorTransport::Done WhenEnded(uint64_t transfer) {
+    transfer_id_ = transfer;
+    return [this, transfer](absl::Status status) {
+      sequence_.Post([this, transfer, status = std::move(status)] {
+        if (transfer == transfer_id_) transfer_.reset();
+        Handle(session_event::TransferEnded{transfer, status});
+      });
+    };
+  }
+
+  // ------------------------------------------------------------ time and end
+
+  void SetTimer() {
+    const absl::Time when = machine_.wake_at();
+    // One that comes too early does no harm and spares a change.
+    if (timer_ != 0 && timer_at_ <= when && !exit_) return;
+    if (timer_ != 0) seams_.clock->Cancel(std::exchange(timer_, 0));
+    if (exit_ || when == absl::InfiniteFuture()) return;
+    timer_at_ = when;
+    const uint64_t number = ++timer_number_;
+    timer_ = seams_.clock->RunAt(when, [this, number] {
+      sequence_.Post([this, number] {
+        if (number == timer_number_) timer_ = 0;
+        Handle(session_event::TimerFired{});
+      });
+    });
+  }
+
+  void FinishIfQuiet() {
+    if (!exit_ || working_ || !done_) return;
+    bench_.reset();
+    Done done = std::exchange(done_, nullptr);
+    {
+      MutexLock lock(mu_);
+      finished_ = true;
+      finished_changed_.SignalAll();
+    }
+    std::move(done)(*exit_);
+  }
+
+  // Constant after construction.
+  const CoordinatorSessionOptions options_;
+  const CoordinatorSessionSeams seams_;
+  const TrainerFactory factory_;
+
+  // Of the sequence.
+  SessionMachine machine_;
+  Done done_;
+  std::optional<absl::Status> exit_;
+  std::unique_ptr<Connection> connection_;
+  ParameterSpec spec_;
+  std::shared_ptr<Workbench> bench_;  // shared with the work under way
+  std::shared_ptr<TaskJob> job_;      // the same
+  std::optional<session_effect::StartDownload> deferred_download_;
+  std::optional<ActiveTransfer> transfer_;
+  uint64_t transfer_id_ = 0;
+  std::deque<WorkItem> backlog_;
+  bool working_ = false;
+  bool training_ = false;  // that is what it works on
+  TimerId timer_ = 0;
+  absl::Time timer_at_;
+  uint64_t timer_number_ = 0;
+
+  Mutex mu_;
+  CondVar finished_changed_;
+  bool started_ GUARDED_BY(mu_) = false;
+  bool finished_ GUARDED_BY(mu_) = false;
+
+  Sequence sequence_;  // last: goes first
+};
+
+absl::StatusOr<std::unique_ptr<CoordinatorSession>> CoordinatorSession::Create(
+    CoordinatorSessionOptions options, CoordinatorSessionSeams seams,
+    TrainerFactory trainer_factory) {
+  if (options.servers.empty()) {
+    return absl::InvalidArgumentError("no coordinator's address is given");
+  }
+  PARLEY_RETURN_IF_ERROR(CheckClientName(options.name));
+  if (options.incarnation == 0) {
+    return absl::InvalidArgumentError("incarnation 0 means none");
+  }
+  return std::unique_ptr<CoordinatorSession>(
+      new CoordinatorSession(std::make_unique<Impl>(
+          std::move(options), seams, std::move(trainer_factory))));
+}
+
+CoordinatorSession::CoordinatorSession(std::unique_ptr<Impl> impl)
+    : impl_(std::move(impl)) {}
+CoordinatorSession::~CoordinatorSession() = default;
+
+void CoordinatorSession::Start(Done done) { impl_->Start(std::move(done)); }
+void CoordinatorSession::Stop(std::string reason) {
+  impl_->Stop(std::move(reason));
+}
+
+}  // namespace parley

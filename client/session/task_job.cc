@@ -1,0 +1,175 @@
+#include "client/session/task_job.h"
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
+#include "common/wire/encoding.h"
+#include "common/wire/payload_source.h"
+#include "common/wire/protocol.h"
+#include "common/wire/spec.h"
+
+namespace parley {
+namespace {
+
+// All parameters: those that travelled, and the client's own in between.
+ParameterVector Assemble(const ParameterSpec& spec,
+                         const ParameterVector& travelled,
+                         const ParameterVector& local) {
+  ParameterVector all(spec.dtype(), spec.elements());
+  const size_t size = SizeOf(spec.dtype());
+  const char* next_travelled = travelled.data();
+  const char* next_local = local.data();
+  char* out = all.data();
+  for (const TensorSpec& tensor : spec.tensors()) {
+    const bool is_local = tensor.merge == MergeRule::kLocal;
+    const size_t bytes = tensor.elements() * size;
+    if (bytes == 0) continue;
+    const char*& from = is_local ? next_local : next_travelled;
+    std::memcpy(out, from, bytes);
+    from += bytes;
+    out += bytes;
+  }
+  return all;
+}
+
+// Turns trained parameters into the update, in place at the front: changes of
+// MEAN tensors, values of COPY tensors. LOCAL ones go to `local`. Returns the
+// elements of the update.
+template <typename T>
+int64_t MakeUpdate(const ParameterSpec& spec, absl::Span<const T> base,
+                   absl::Span<T> trained, absl::Span<T> local) {
+  int64_t to = 0, to_local = 0;  // `to` never overtakes `from`
+  for (size_t i = 0; i < spec.tensors().size(); ++i) {
+    const TensorSpec& tensor = spec.tensors()[i];
+    const int64_t from = spec.offset(i);
+    const int64_t n = tensor.elements();
+    if (tensor.merge == MergeRule::kLocal) {
+      for (int64_t k = 0; k < n; ++k) local[to_local++] = trained[from + k];
+    } else if (tensor.merge == MergeRule::kCopy) {
+      for (int64_t k = 0; k < n; ++k) trained[to++] = trained[from + k];
+    } else {
+      for (int64_t k = 0; k < n; ++k, ++to) {
+        trained[to] = trained[from + k] - base[to];
+      }
+    }
+  }
+  return to;
+}
+
+int64_t MakeUpdate(const ParameterSpec& spec, const ParameterVector& base,
+                   ParameterVector& trained, ParameterVector& local) {
+  return spec.dtype() == DType::kFloat32
+             ? MakeUpdate(spec, base.As<float>(), trained.As<float>(),
+                          local.As<float>())
+             : MakeUpdate(spec, base.As<double>(), trained.As<double>(),
+                          local.As<double>());
+}
+
+absl::StatusOr<v1::UpdateReady> ToMessage(const TrainResult& result) {
+  v1::UpdateReady message;
+  if (!std::isfinite(result.examples) || result.examples <= 0) {
+    return absl::InternalError(absl::StrCat(
+        "the trainer says that ", result.examples,
+        " examples are behind its result; it must be a number > 0"));
+  }
+  message.set_weight(result.examples);
+  message.set_local_steps(result.local_steps);
+  for (const auto& [name, value] : result.metrics) {
+    if (!std::isfinite(value)) {
+      return absl::InternalError(absl::StrCat("the trainer's metric ", name,
+                                              " is ", value,
+                                              "; metrics must be finite"));
+    }
+    (*message.mutable_scalars())[name] = value;
+  }
+  return message;
+}
+
+}  // namespace
+
+absl::StatusOr<ParameterSink*> TaskJob::Sink(const ParameterSpec& spec) {
+  if (sink_) return &*sink_;
+  if (task_.payloads_size() != 1 || task_.payloads(0).name() != kModelPayload) {
+    std::vector<std::string> names;
+    for (const v1::Payload& payload : task_.payloads()) {
+      names.push_back(payload.name());
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the task's payloads are {", absl::StrJoin(names, ", "),
+        "}; this client knows tasks with one, \"", kModelPayload, "\""));
+  }
+  PARLEY_RETURN_IF_ERROR(CheckPayload(task_.payloads(0), spec));
+  base_ = ParameterVector(spec.dtype(), TravellingSpec(spec).elements());
+  sink_.emplace(std::vector<PayloadTarget>{
+      {.encoding = task_.payloads(0).encoding(), .into = &base_}});
+  return &*sink_;
+}
+
+absl::StatusOr<v1::UpdateReady> TaskJob::Work(Workbench& bench) {
+  if (cancelled_) return absl::CancelledError("wanted no more");
+  absl::StatusOr<v1::UpdateReady> result =
+      task_.kind() == v1::TRAIN ? Train(bench) : Evaluate(bench);
+  base_ = ParameterVector();
+  return result;
+}
+
+TrainTask TaskJob::ForTrainer() const {
+  TrainTask task;
+  task.round = task_.task().round();
+  task.client = task_.task().client();
+  task.values.insert(task_.values().begin(), task_.values().end());
+  task.cancelled = &cancelled_;
+  return task;
+}
+
+absl::StatusOr<v1::UpdateReady> TaskJob::Train(Workbench& bench) {
+  PARLEY_RETURN_IF_ERROR(CheckEncoding(task_.update_encoding()));
+  ParameterVector trained = Assemble(bench.spec, base_, bench.local);
+  PARLEY_ASSIGN_OR_RETURN(const TrainResult result,
+                          bench.trainer->Train(ForTrainer(), trained));
+  if (cancelled_) return absl::CancelledError("wanted no more");
+  PARLEY_ASSIGN_OR_RETURN(v1::UpdateReady message, ToMessage(result));
+  if (trained.dtype() != bench.spec.dtype() ||
+      trained.elements() != bench.spec.elements()) {
+    return absl::InternalError("the trainer changed the parameters' shape");
+  }
+  if (!trained.AllFinite()) {
+    return absl::InternalError(
+        "training diverged: parameters are infinite or not numbers; a smaller "
+        "step size may help");
+  }
+  update_elements_ = MakeUpdate(bench.spec, base_, trained, bench.local);
+  update_ = std::move(trained);
+  *message.add_payloads() =
+      PayloadFor(kModelPayload, bench.spec, task_.update_encoding());
+  return message;
+}
+
+absl::StatusOr<v1::UpdateReady> TaskJob::Evaluate(Workbench& bench) {
+  const bool all_travel = base_.elements() == bench.spec.elements();
+  const ParameterVector parameters =
+      all_travel ? std::move(base_) : Assemble(bench.spec, base_, bench.local);
+  PARLEY_ASSIGN_OR_RETURN(const TrainResult result,
+                          bench.trainer->Evaluate(ForTrainer(), parameters));
+  return ToMessage(result);
+}
+
+absl::StatusOr<std::unique_ptr<ChunkSource>> TaskJob::Source(
+    uint64_t offset) const {
+  std::vector<PayloadView> payloads;
+  if (task_.kind() == v1::TRAIN) {
+    payloads.push_back({.dtype = update_.dtype(),
+                        .encoding = task_.update_encoding(),
+                        .elements = update_elements_,
+                        .data = update_.data()});
+  }
+  return PayloadSource::Create(std::move(payloads), offset);
+}
+
+}  // namespace parley
