@@ -1,0 +1,307 @@
+#include "common/config/build.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/status_macros.h"
+#include "common/config/ranges.h"
+
+namespace parley {
+namespace {
+
+PartitionOptions PartitionOptionsOf(const v1::Partition& partition) {
+  PartitionOptions options;
+  options.parts = partition.parts();
+  switch (partition.kind_case()) {
+    case v1::Partition::kDirichlet:
+      options.kind = DirichletPartition{partition.dirichlet().alpha(),
+                                        partition.dirichlet().min_rows()};
+      break;
+    case v1::Partition::kShards:
+      options.kind = ShardPartition{partition.shards().per_part()};
+      break;
+    case v1::Partition::kPowerLaw:
+      options.kind = PowerLawPartition{partition.power_law().exponent()};
+      break;
+    case v1::Partition::kIndexFile:
+      options.kind = IndexFilePartition{partition.index_file().path()};
+      break;
+    case v1::Partition::kIid:
+    case v1::Partition::KIND_NOT_SET:
+      options.kind = IidPartition{};
+      break;
+  }
+  return options;
+}
+
+struct Planned {
+  DataPlan plan;
+  PlannedData data;
+};
+
+absl::StatusOr<Planned> PlanTrain(const v1::RunConfig& config) {
+  PARLEY_ASSIGN_OR_RETURN(DataPlan plan, DataPlanOf(config));
+  PARLEY_ASSIGN_OR_RETURN(PlannedData data,
+                          PlanData(plan, TargetKindOf(config.model())));
+  PARLEY_RETURN_IF_ERROR(
+      CheckFacts(config, data.features, data.classes.classes()));
+  const int64_t parts = static_cast<int64_t>(data.partition.size());
+  if (parts != config.data().partition().parts()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.train has ", parts,
+                     " parts, but the run's data.partition.parts "
+                     "is ",
+                     config.data().partition().parts()));
+  }
+  return Planned{std::move(plan), std::move(data)};
+}
+
+// How labels are read where there is no data.train that could tell: they must
+// mean the same to every client that has some of them.
+absl::StatusOr<TargetMap> MapOfOwn(const v1::RunConfig& config,
+                                   const std::vector<double>& targets) {
+  const TargetKind kind = TargetKindOf(config.model());
+  if (kind == TargetKind::kReal) return TargetMap::Create(kind, targets);
+  const auto refuse = [&](size_t row, const std::string& allowed) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "row ", row + 1, ": the label is ", FormatNumber(targets[row]),
+        ": a client's own labels must be ", allowed));
+  };
+  if (kind == TargetKind::kSign) {
+    const bool zero =
+        std::find(targets.begin(), targets.end(), 0.0) != targets.end();
+    const double low = zero ? 0 : -1;
+    for (size_t row = 0; row < targets.size(); ++row) {
+      if (targets[row] != low && targets[row] != 1) {
+        return refuse(row, "-1 and +1, or 0 and 1");
+      }
+    }
+    return TargetMap::Create(kind, {low, 1.0});
+  }
+  const int64_t classes = config.model().classes();
+  for (size_t row = 0; row < targets.size(); ++row) {
+    if (targets[row] != std::floor(targets[row]) || targets[row] < 0 ||
+        targets[row] >= static_cast<double>(classes)) {
+      return refuse(row,
+                    absl::StrCat("whole numbers from 0 to ", classes - 1,
+                                 ", as the run has ", classes, " classes"));
+    }
+  }
+  return TargetMap::Create(kind, {static_cast<double>(classes - 1)});
+}
+
+absl::StatusOr<DataSource> SourceOfSpec(const std::string& spec,
+                                        const v1::RunConfig& config) {
+  const std::pair<std::string, std::string> parts =
+      absl::StrSplit(spec, absl::MaxSplits(':', 1));
+  DataSource source;
+  source.seed = config.seed();
+  if (parts.first == "libsvm" && !parts.second.empty()) {
+    LibsvmOptions options;
+    options.path = parts.second;
+    options.features = config.model().features();
+    options.dense = config.data().train().libsvm().dense();
+    source.kind = std::move(options);
+    return source;
+  }
+  const std::vector<std::string> files = absl::StrSplit(parts.second, ',');
+  if (parts.first == "idx" && files.size() == 2 && !files[0].empty() &&
+      !files[1].empty()) {
+    source.kind = IdxOptions{files[0], files[1]};
+    return source;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", spec,
+                   "\" names no data: must be libsvm:PATH or "
+                   "idx:IMAGES,LABELS"));
+}
+
+}  // namespace
+
+DType DTypeOf(const v1::RunConfig& config) {
+  return config.precision() == v1::FLOAT64 ? DType::kFloat64 : DType::kFloat32;
+}
+
+absl::StatusOr<ModelOptions> ModelOptionsOf(const v1::RunConfig& config,
+                                            const DataFacts& facts) {
+  const v1::Model& model = config.model();
+  ModelOptions options;
+  options.features = facts.features;
+  switch (model.kind_case()) {
+    case v1::Model::kLinearRegression:
+      options.kind = "linear_regression";
+      options.bias = model.linear_regression().bias();
+      break;
+    case v1::Model::kLogistic:
+      options.kind = "logistic";
+      options.bias = model.logistic().bias();
+      options.loss = model.logistic().loss() == v1::Logistic::EXPONENTIAL
+                         ? "exponential"
+                         : "logistic";
+      break;
+    case v1::Model::kSoftmax:
+      options.kind = "softmax";
+      options.bias = model.softmax().bias();
+      options.classes = facts.classes;
+      break;
+    case v1::Model::kMlp:
+      options.kind = "mlp";
+      options.hidden = {model.mlp().hidden().begin(),
+                        model.mlp().hidden().end()};
+      options.activation =
+          model.mlp().activation() == v1::Mlp::TANH ? "tanh" : "relu";
+      if (model.mlp().loss() == v1::Mlp::SQUARED) {
+        options.loss = "squared";
+      } else {
+        options.loss = "cross_entropy";
+        options.classes = facts.classes;
+      }
+      break;
+    case v1::Model::kCustom:
+    case v1::Model::KIND_NOT_SET:
+      return absl::InvalidArgumentError(
+          "the model is custom: its clients' trainers make it, and its "
+          "parameters are model.custom.spec");
+  }
+  if (options.features < 1) {
+    return absl::InvalidArgumentError(
+        "model.features is unknown: set it, or data.train");
+  }
+  if (TargetKindOf(model) == TargetKind::kClass && options.classes < 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the model needs 2 classes at least, and data.train has ",
+                     options.classes, ": set model.classes, or other data"));
+  }
+  return options;
+}
+
+LocalSolverOptions SolverOptionsOf(const v1::LocalAlgorithm& local) {
+  LocalSolverOptions options;
+  options.momentum = local.momentum();
+  options.weight_decay = local.weight_decay();
+  if (local.has_gd()) {
+    options.full_batch = true;
+    options.steps = local.gd().steps();
+  } else {
+    options.batch_size = local.sgd().batch_size();
+    options.steps = local.sgd().steps();
+    options.epochs = local.sgd().epochs();
+  }
+  return options;
+}
+
+double StepSizeOf(const v1::StepSize& step_size, int64_t round,
+                  int64_t local_steps) {
+  const int64_t t = round - 1;
+  double eta = step_size.initial();
+  if (step_size.has_over_steps()) {
+    eta /= static_cast<double>(local_steps);
+  } else if (step_size.has_over_rounds()) {
+    eta /= 1 + static_cast<double>(t) / step_size.over_rounds().scale();
+  } else if (step_size.has_step_decay()) {
+    for (int64_t at : step_size.step_decay().at_rounds()) {
+      if (at <= t) eta *= step_size.step_decay().factor();
+    }
+  }
+  const int64_t warmup = step_size.warmup_rounds();
+  if (t < warmup) {
+    eta *= static_cast<double>(t + 1) / static_cast<double>(warmup + 1);
+  }
+  return eta;
+}
+
+absl::StatusOr<DataPlan> DataPlanOf(const v1::RunConfig& config) {
+  if (!config.data().has_train()) {
+    return absl::FailedPreconditionError(
+        "the run file has no data.train: each client must name data of its "
+        "own");
+  }
+  DataPlan plan;
+  plan.source = SourceOf(config, config.data().train(), "train");
+  plan.partition = PartitionOptionsOf(config.data().partition());
+  plan.held_out = config.data().held_out();
+  plan.seed = config.seed();
+  return plan;
+}
+
+template <typename T>
+absl::StatusOr<PartData<T>> LoadPart(const v1::RunConfig& config,
+                                     int64_t part) {
+  PARLEY_ASSIGN_OR_RETURN(const Planned planned, PlanTrain(config));
+  const int64_t parts = static_cast<int64_t>(planned.data.partition.size());
+  if (part < 0 || part >= parts) {
+    return absl::OutOfRangeError(
+        absl::StrCat("there is no part ", part, ": they are 0..", parts - 1));
+  }
+  return LoadPart<T>(planned.plan, planned.data, part);
+}
+
+template <typename T>
+absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig& config) {
+  PARLEY_ASSIGN_OR_RETURN(const Planned planned, PlanTrain(config));
+  return LoadAllParts<T>(planned.plan, planned.data);
+}
+
+template <typename T>
+absl::StatusOr<Dataset<T>> LoadTest(const v1::RunConfig& config) {
+  if (!config.data().has_test()) {
+    return absl::FailedPreconditionError("the run file has no data.test");
+  }
+  DataSource test = SourceOf(config, config.data().test(), "test");
+  if (config.data().has_train()) {
+    PARLEY_ASSIGN_OR_RETURN(
+        const SourceTargets train,
+        LoadTargets(SourceOf(config, config.data().train(), "train")));
+    PARLEY_ASSIGN_OR_RETURN(
+        const TargetMap map,
+        TargetMap::Create(TargetKindOf(config.model()), train.values));
+    return LoadTestSet<T>(std::move(test), train.features, map);
+  }
+  PARLEY_ASSIGN_OR_RETURN(const SourceTargets targets, LoadTargets(test));
+  PARLEY_ASSIGN_OR_RETURN(const TargetMap map,
+                          MapOfOwn(config, targets.values));
+  return LoadTestSet<T>(std::move(test), config.model().features(), map);
+}
+
+template <typename T>
+absl::StatusOr<PartData<T>> LoadOwn(const std::string& spec,
+                                    const v1::RunConfig& config) {
+  if (!config.model().has_features() && !config.model().has_custom()) {
+    return absl::InvalidArgumentError(
+        "model.features is unknown: set it in the run file, so that data of "
+        "the clients' own can be checked against it");
+  }
+  PARLEY_ASSIGN_OR_RETURN(DataSource source, SourceOfSpec(spec, config));
+  PARLEY_ASSIGN_OR_RETURN(const SourceTargets targets, LoadTargets(source));
+  PARLEY_ASSIGN_OR_RETURN(const TargetMap map,
+                          MapOfOwn(config, targets.values));
+  const int64_t features = config.model().has_features()
+                               ? config.model().features()
+                               : targets.features;
+  PARLEY_ASSIGN_OR_RETURN(const Dataset<T> all,
+                          LoadTestSet<T>(std::move(source), features, map));
+  std::vector<int64_t> rows(all.rows());
+  std::iota(rows.begin(), rows.end(), 0);
+  const auto [train, held_out] =
+      SplitHeldOut(rows, config.data().held_out(), config.seed(), 0);
+  return PartData<T>{all.Select(train), all.Select(held_out)};
+}
+
+#define PARLEY_INSTANTIATE(T)                                                 \
+  template absl::StatusOr<PartData<T>> LoadPart(const v1::RunConfig&,         \
+                                                int64_t);                     \
+  template absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig&); \
+  template absl::StatusOr<Dataset<T>> LoadTest(const v1::RunConfig&);         \
+  template absl::StatusOr<PartData<T>> LoadOwn(const std::string&,            \
+                                               const v1::RunConfig&);
+PARLEY_INSTANTIATE(float)
+PARLEY_INSTANTIATE(double)
+#undef PARLEY_INSTANTIATE
+
+}  // namespace parley

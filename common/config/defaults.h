@@ -1,0 +1,17 @@
+// The defaults that run.proto states, in one place.
+#ifndef PARLEY_COMMON_CONFIG_DEFAULTS_H_
+#define PARLEY_COMMON_CONFIG_DEFAULTS_H_
+
+#include "parley/v1/run.pb.h"
+
+namespace parley {
+
+// Makes every default explicit that does not depend on the data, so that
+// whoever reads the configuration afterwards reads plain fields. Leaves what is
+// required and missing as it is: ValidateRun reports it. Doing it twice changes
+// nothing.
+void FillDefaults(v1::RunConfig* config);
+
+}  // namespace parley
+
+#endif  // PARLEY_COMMON_CONFIG_DEFAULTS_H_

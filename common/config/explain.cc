@@ -1,0 +1,233 @@
+#include "common/config/explain.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/status_macros.h"
+#include "common/config/build.h"
+#include "common/config/load.h"
+
+namespace parley {
+namespace {
+
+constexpr int64_t kKiB = 1 << 10;
+constexpr int64_t kMiB = 1 << 20;
+
+// Sums and products of numbers >= 0 that stay at the highest there is.
+constexpr int64_t kHighest = std::numeric_limits<int64_t>::max();
+int64_t Plus(int64_t a, int64_t b) {
+  return __builtin_add_overflow(a, b, &a) ? kHighest : a;
+}
+int64_t Times(int64_t a, int64_t b) {
+  return __builtin_mul_overflow(a, b, &a) ? kHighest : a;
+}
+
+// Parameters that travel, and those that do not.
+struct ParameterCount {
+  int64_t all = 0;
+  int64_t travelling = 0;
+};
+
+template <typename T>
+absl::StatusOr<int64_t> CountOfBuiltin(const ModelOptions& options) {
+  PARLEY_ASSIGN_OR_RETURN(const std::unique_ptr<Model<T>> model,
+                          MakeModel<T>(options));
+  return model->spec().elements();
+}
+
+absl::StatusOr<ParameterCount> CountParameters(const v1::RunConfig& config,
+                                               const DataFacts& facts) {
+  ParameterCount count;
+  if (config.model().has_custom()) {
+    for (const v1::TensorSpec& tensor :
+         config.model().custom().spec().tensors()) {
+      int64_t elements = 1;
+      for (int64_t extent : tensor.shape()) elements = Times(elements, extent);
+      count.all = Plus(count.all, elements);
+      if (tensor.merge() != v1::LOCAL) {
+        count.travelling = Plus(count.travelling, elements);
+      }
+    }
+    return count;
+  }
+  PARLEY_ASSIGN_OR_RETURN(const ModelOptions options,
+                          ModelOptionsOf(config, facts));
+  PARLEY_ASSIGN_OR_RETURN(count.all, config.precision() == v1::FLOAT64
+                                         ? CountOfBuiltin<double>(options)
+                                         : CountOfBuiltin<float>(options));
+  count.travelling = count.all;
+  return count;
+}
+
+int64_t EncodedSize(v1::Encoding encoding) {
+  switch (encoding) {
+    case v1::ENCODING_FLOAT64:
+      return 8;
+    case v1::ENCODING_BFLOAT16:
+      return 2;
+    default:
+      return 4;
+  }
+}
+
+// The memory of a whole source.
+absl::StatusOr<int64_t> SourceBytes(const v1::RunConfig& config,
+                                    const v1::Source& source,
+                                    const char* split) {
+  const DataSource from = SourceOf(config, source, split);
+  const bool wide = config.precision() == v1::FLOAT64;
+  if (source.has_libsvm() && !source.libsvm().dense()) {
+    if (wide) {
+      PARLEY_ASSIGN_OR_RETURN(Examples<double> rows, LoadRows<double>(from));
+      return Dataset<double>(std::move(rows)).memory_bytes();
+    }
+    PARLEY_ASSIGN_OR_RETURN(Examples<float> rows, LoadRows<float>(from));
+    return Dataset<float>(std::move(rows)).memory_bytes();
+  }
+  PARLEY_ASSIGN_OR_RETURN(const SourceTargets targets, LoadTargets(from));
+  return Times(static_cast<int64_t>(targets.values.size()),
+               (targets.features + 1) * (wide ? 8 : 4));
+}
+
+// Rounds 1..rounds that are followed by an evaluation.
+int64_t CountEvaluations(int64_t rounds, int64_t every) {
+  if (every == 0) return 1;
+  return rounds / every + (rounds % every == 0 ? 0 : 1);
+}
+
+// Of products such as 0.1 · 30, which is a little more than 3.
+int64_t Ceil(double x) { return static_cast<int64_t>(std::ceil(x - 1e-9)); }
+
+void CountClients(const v1::RunConfig& config, RunCosts* costs) {
+  const v1::Cohort& cohort = config.cohort();
+  costs->clients = config.data().has_train() ? config.data().partition().parts()
+                                             : cohort.min();
+  costs->needed = std::max<int64_t>(
+      1, Ceil(cohort.fraction() * static_cast<double>(costs->clients)));
+  if (cohort.max() > 0) {
+    costs->needed = std::min<int64_t>(costs->needed, cohort.max());
+  }
+  costs->asked = std::min(
+      costs->clients,
+      Ceil(static_cast<double>(costs->needed) * (1 + cohort.over_selection())));
+}
+
+}  // namespace
+
+absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
+  RunCosts costs;
+  PARLEY_ASSIGN_OR_RETURN(costs.facts, ProbeData(config));
+  PARLEY_ASSIGN_OR_RETURN(const ParameterCount count,
+                          CountParameters(config, costs.facts));
+  costs.parameters = count.all;
+  CountClients(config, &costs);
+
+  costs.bytes_down_per_client =
+      Times(count.travelling, EncodedSize(config.wire().down()));
+  costs.bytes_up_per_client =
+      Times(count.travelling, EncodedSize(config.wire().up()));
+  costs.bytes_down_per_round = Times(costs.asked, costs.bytes_down_per_client);
+  costs.bytes_up_per_round = Times(costs.asked, costs.bytes_up_per_client);
+  const int64_t rounds = config.stop().rounds();
+  costs.bytes_in_all =
+      Times(rounds, Plus(costs.bytes_down_per_round, costs.bytes_up_per_round));
+  if (config.evaluation().federated()) {
+    costs.evaluation_bytes_down = costs.bytes_down_per_round;
+    costs.bytes_in_all =
+        Plus(costs.bytes_in_all,
+             Times(CountEvaluations(rounds, config.evaluation().every()),
+                   costs.evaluation_bytes_down));
+  }
+
+  const int64_t size = config.precision() == v1::FLOAT64 ? 8 : 4;
+  const v1::Limits& limits = config.limits();
+  costs.coordinator_memory =
+      Plus(Times(count.travelling, size + 8),
+           limits.staging_bytes() + costs.clients * 128 * kKiB +
+               2 * limits.transfers() * 4 * kMiB + 64 * kMiB);
+  if (config.evaluation().central()) {
+    PARLEY_ASSIGN_OR_RETURN(const int64_t test,
+                            SourceBytes(config, config.data().test(), "test"));
+    costs.coordinator_memory = Plus(costs.coordinator_memory, test);
+  }
+  const int64_t vectors = config.local().momentum() > 0 ? 4 : 3;
+  costs.client_memory = Times(count.all, vectors * size);
+  if (config.data().has_train()) {
+    PARLEY_ASSIGN_OR_RETURN(
+        const int64_t train,
+        SourceBytes(config, config.data().train(), "train"));
+    costs.client_memory = Plus(costs.client_memory, train / costs.facts.parts);
+  }
+  return costs;
+}
+
+std::string FormatBytes(int64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  double x = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (x >= 1024 && unit + 1 < std::size(kUnits)) {
+    x /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? absl::StrCat(bytes, " B")
+                   : absl::StrFormat("%.1f %s", x, kUnits[unit]);
+}
+
+std::string Explain(const v1::RunConfig& config, const RunCosts& costs) {
+  std::string text = absl::StrCat("# The run with every default filled in.\n",
+                                  PrintRun(config), "\n# What it costs:\n");
+  const auto line = [&text](absl::string_view what, absl::string_view value) {
+    absl::StrAppendFormat(&text, "#   %-28s%s\n", what, value);
+  };
+  if (costs.facts.rows > 0) {
+    line("training data",
+         absl::StrCat(costs.facts.rows, " rows, ", costs.facts.features,
+                      " features",
+                      costs.facts.classes > 0
+                          ? absl::StrCat(", ", costs.facts.classes, " classes")
+                          : "",
+                      ", ", costs.facts.parts, " parts"));
+  }
+  line("parameters", absl::StrCat(costs.parameters));
+  line("clients a round", absl::StrCat(costs.asked, " of ", costs.clients,
+                                       " asked, ", costs.needed, " needed"));
+  line("down, a client and task", FormatBytes(costs.bytes_down_per_client));
+  line("up, a client and task", FormatBytes(costs.bytes_up_per_client));
+  line("down, a round", FormatBytes(costs.bytes_down_per_round));
+  line("up, a round", FormatBytes(costs.bytes_up_per_round));
+  if (costs.evaluation_bytes_down > 0) {
+    line("down, an evaluation", FormatBytes(costs.evaluation_bytes_down));
+  }
+  line("both ways, all rounds", FormatBytes(costs.bytes_in_all));
+  line("memory of the coordinator", FormatBytes(costs.coordinator_memory));
+  line("memory of a client", FormatBytes(costs.client_memory));
+  return text;
+}
+
+Json ToJson(const RunCosts& costs) {
+  return Json::Object()
+      .Set("rows", costs.facts.rows)
+      .Set("features", costs.facts.features)
+      .Set("classes", costs.facts.classes)
+      .Set("parts", costs.facts.parts)
+      .Set("parameters", costs.parameters)
+      .Set("clients", costs.clients)
+      .Set("needed", costs.needed)
+      .Set("asked", costs.asked)
+      .Set("bytes_down_per_client", costs.bytes_down_per_client)
+      .Set("bytes_up_per_client", costs.bytes_up_per_client)
+      .Set("bytes_down_per_round", costs.bytes_down_per_round)
+      .Set("bytes_up_per_round", costs.bytes_up_per_round)
+      .Set("evaluation_bytes_down", costs.evaluation_bytes_down)
+      .Set("bytes_in_all", costs.bytes_in_all)
+      .Set("coordinator_memory", costs.coordinator_memory)
+      .Set("client_memory", costs.client_memory);
+}
+
+}  // namespace parley

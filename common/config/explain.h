@@ -1,0 +1,55 @@
+// What a run costs, before it is started.
+#ifndef PARLEY_COMMON_CONFIG_EXPLAIN_H_
+#define PARLEY_COMMON_CONFIG_EXPLAIN_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/base/json.h"
+#include "common/config/facts.h"
+#include "parley/v1/run.pb.h"
+
+namespace parley {
+
+// Bytes of parameters are those on the wire, less headers, which are some
+// hundred bytes a MiB.
+struct RunCosts {
+  DataFacts facts;
+  int64_t parameters = 0;
+  // With all parts taken, or else as many clients as a round waits for.
+  int64_t clients = 0;
+  int64_t needed = 0;                 // of them in a round
+  int64_t asked = 0;                  // with over-selection
+  int64_t bytes_down_per_client = 0;  // each task
+  int64_t bytes_up_per_client = 0;
+  int64_t bytes_down_per_round = 0;  // of training, over all that are asked
+  int64_t bytes_up_per_round = 0;
+  // Of a round that has a federated evaluation, on top; 0: there is none.
+  int64_t evaluation_bytes_down = 0;
+  int64_t bytes_in_all = 0;  // both ways, all rounds
+  // Model, float64 sum of an averaging strategy, staging budget, 128 KiB a
+  // client, 4 MiB a transfer permit, each way, 64 MiB for the program, and the
+  // test set of a central evaluation.
+  int64_t coordinator_memory = 0;
+  // Parameters, gradient, the update kept until the round is over, with
+  // momentum the velocity, and an average part of data.train.
+  int64_t client_memory = 0;
+};
+
+// Reads what ProbeData reads, and of sparse sources everything. Statuses: as
+// ProbeData, ModelOptionsOf and the loaders.
+absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config);
+
+// The run file with all that was filled in, followed by the costs as comments:
+// it can be run as it is.
+std::string Explain(const v1::RunConfig& config, const RunCosts& costs);
+
+Json ToJson(const RunCosts& costs);
+
+// "512 B", "1.5 KiB", "3.2 GiB".
+std::string FormatBytes(int64_t bytes);
+
+}  // namespace parley
+
+#endif  // PARLEY_COMMON_CONFIG_EXPLAIN_H_

@@ -1,0 +1,36 @@
+// Reads run files: a RunConfig in protobuf text format.
+#ifndef PARLEY_COMMON_CONFIG_LOAD_H_
+#define PARLEY_COMMON_CONFIG_LOAD_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "parley/v1/run.pb.h"
+
+namespace parley {
+
+// The configuration with every default filled in (defaults.h), checked
+// (validate.h), with relative paths made absolute: those of the file start at
+// its folder, those of overrides ("field.path=value", overrides.h) at the
+// current one. Of data it reads at most the index file of a partition.
+// InvalidArgument: every error that can be told at once, one a line, by line:
+//   examples/x.textproto:12: cohort.quorum is 1.5: must be > 0 and <= 1
+//   --set stop.rounds=0: stop.rounds is 0: must be >= 1 and <= 1000000000
+// NotFound and others: the file cannot be read.
+absl::StatusOr<v1::RunConfig> LoadRunFile(
+    const std::string& path, absl::Span<const std::string> overrides = {});
+
+// The same from the text of the file; `path` names it in errors and gives the
+// run its default name and relative paths their folder.
+absl::StatusOr<v1::RunConfig> LoadRunText(
+    absl::string_view text, const std::string& path,
+    absl::Span<const std::string> overrides = {});
+
+// The run file that LoadRunText reads back as `config`.
+std::string PrintRun(const v1::RunConfig& config);
+
+}  // namespace parley
+
+#endif  // PARLEY_COMMON_CONFIG_LOAD_H_

@@ -1,0 +1,139 @@
+#include "common/config/ranges.h"
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace parley {
+namespace {
+
+// No bound but that the number is finite.
+constexpr double kAny = std::numeric_limits<double>::max();
+constexpr double kMillion = 1e6;
+constexpr double kBillion = 1e9;
+constexpr double kSteps = 1e12;
+constexpr double kColumns = std::numeric_limits<int32_t>::max();
+constexpr double kClasses = 1 << 20;  // as TargetMap of common/data
+
+constexpr Range Between(const char* field, double low, double high) {
+  return {field, low, high};
+}
+constexpr Range AtLeast0(const char* field) { return {field, 0, kAny}; }
+constexpr Range Above0(const char* field) { return {field, 0, kAny, true}; }
+// 0 <= x < high.
+constexpr Range Below(const char* field, double high) {
+  return {field, 0, high, false, true};
+}
+constexpr Range Required(Range range) {
+  range.required = true;
+  return range;
+}
+
+constexpr Range kRanges[] = {
+    Between("RunConfig.seed", 0, 18446744073709551615.0),
+
+    Between("Model.features", 1, kColumns),
+    Between("Model.classes", 2, kClasses),
+    Between("Mlp.hidden", 1, 65536),
+    Between("TensorSpec.shape", 0, 1099511627776.0),
+
+    Below("Data.held_out", 1),
+    Between("Libsvm.features", 1, kColumns),
+    Required(Between("SyntheticSeparable.rows", 1, kBillion)),
+    Required(Between("SyntheticSeparable.features", 1, kColumns)),
+    Above0("SyntheticSeparable.margin"),
+    Required(Between("SyntheticMixture.rows", 1, kBillion)),
+    Required(Between("SyntheticMixture.features", 1, kColumns)),
+    Between("SyntheticMixture.classes", 2, 65536),
+    AtLeast0("SyntheticMixture.separation"),
+    AtLeast0("SyntheticMixture.noise"),
+    Required(Between("SyntheticRegression.rows", 1, kBillion)),
+    Required(Between("SyntheticRegression.features", 1, kColumns)),
+    AtLeast0("SyntheticRegression.noise"),
+    Between("Partition.parts", 1, kMillion),
+    Required(Between("Dirichlet.alpha", 1e-6, kBillion)),
+    Between("Dirichlet.min_rows", 1, kBillion),
+    Between("Shards.per_part", 1, kMillion),
+    Between("PowerLaw.exponent", 0, 100),
+
+    Below("LocalAlgorithm.momentum", 1),
+    AtLeast0("LocalAlgorithm.weight_decay"),
+    Between("Gd.steps", 1, kSteps),
+    Between("Sgd.batch_size", 1, kBillion),
+    Between("Sgd.steps", 1, kSteps),
+    Above0("Sgd.epochs"),
+    Required(Above0("StepSize.initial")),
+    Between("StepSize.warmup_rounds", 0, kBillion),
+    Above0("StepSize.OverRounds.scale"),
+    Between("StepSize.StepDecay.at_rounds", 1, kBillion),
+    {"StepSize.StepDecay.factor", 0, 1, true, true},
+
+    Below("TrimmedMean.trim", 0.5),
+    Above0("Plain.step_size"),
+    Above0("ServerMomentum.step_size"),
+    Below("ServerMomentum.momentum", 1),
+    Above0("Adam.step_size"),
+    Below("Adam.beta1", 1),
+    Below("Adam.beta2", 1),
+    Above0("Adam.epsilon"),
+
+    {"Cohort.fraction", 0, 1, true},
+    Between("Cohort.min", 1, kMillion),
+    Between("Cohort.max", 0, kMillion),
+    Between("Cohort.over_selection", 0, 100),
+    Between("Cohort.deadline_seconds", 0, kBillion),
+    {"Cohort.quorum", 0, 1, true},
+    Between("Evaluation.every", 0, kBillion),
+    Required(Between("Stop.rounds", 1, kBillion)),
+    Between("Stop.accuracy", 0, 1),
+    Between("Stop.loss", -kAny, kAny),
+    Between("Stop.wall_seconds", 0, kBillion),
+    Between("RoundValue.initial", -kAny, kAny),
+    Between("RoundValue.factor", -kAny, kAny),
+    Between("Checkpoints.every", 0, kBillion),
+    Between("Checkpoints.keep", 1, kMillion),
+    Between("Limits.lease_seconds", 0.1, 86400),
+    Between("Limits.staging_bytes", 0, 1125899906842624.0),
+    Between("Limits.staging_disk_bytes", 0, 1152921504606846976.0),
+    Between("Limits.transfers", 1, 1024),
+    Between("Limits.clients", 1, kMillion),
+    Above0("Limits.max_weight"),
+};
+
+}  // namespace
+
+bool Range::Holds(double x) const {
+  return std::isfinite(x) && (low_open ? x > low : x >= low) &&
+         (high_open ? x < high : x <= high);
+}
+
+std::string Range::ToString() const {
+  if (low == -kAny && high == kAny) return "must be a finite number";
+  const std::string from =
+      absl::StrCat("must be ", low_open ? "> " : ">= ", FormatNumber(low));
+  if (high == kAny) return from + " and finite";
+  return absl::StrCat(from, " and ",
+                      high_open ? "< " : "<= ", FormatNumber(high));
+}
+
+const Range* FindRange(const google::protobuf::FieldDescriptor& field) {
+  const absl::string_view name =
+      absl::StripPrefix(field.full_name(), field.file()->package() + ".");
+  for (const Range& range : kRanges) {
+    if (name == range.field) return &range;
+  }
+  return nullptr;
+}
+
+std::string FormatNumber(double x) {
+  // Whole numbers in full, as far as they can be told apart.
+  if (std::fabs(x) <= 9007199254740992.0 && x == std::floor(x)) {
+    return absl::StrCat(static_cast<int64_t>(x));
+  }
+  return absl::StrCat(x);
+}
+
+}  // namespace parley

@@ -1,0 +1,413 @@
+#include "common/config/rules.h"
+
+#include <set>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace parley {
+namespace {
+
+bool IsNameCharacter(char c) {
+  return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+}
+
+bool IsRunName(const std::string& name) {
+  if (name.empty() || name.size() > 64 || name[0] == '.') return false;
+  for (char c : name) {
+    if (!IsNameCharacter(c)) return false;
+  }
+  return true;
+}
+
+bool IsValueName(const std::string& name) {
+  if (name.empty() || !absl::ascii_islower(name[0])) return false;
+  for (char c : name) {
+    if (!absl::ascii_islower(c) && !absl::ascii_isdigit(c) && c != '_') {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Whether the model tells classes apart, so that there is an accuracy.
+bool HasClasses(const v1::Model& model) {
+  return !model.has_linear_regression() &&
+         !(model.has_mlp() && model.mlp().loss() == v1::Mlp::SQUARED);
+}
+
+// The columns that a source has by its configuration alone; 0: unknown.
+int64_t StatedFeatures(const v1::Source& source) {
+  switch (source.kind_case()) {
+    case v1::Source::kLibsvm:
+      return source.libsvm().features();
+    case v1::Source::kSeparable:
+      return source.separable().features();
+    case v1::Source::kMixture:
+      return source.mixture().features();
+    case v1::Source::kRegression:
+      return source.regression().features();
+    case v1::Source::kIdx:
+    case v1::Source::KIND_NOT_SET:
+      return 0;
+  }
+  return 0;
+}
+
+// The classes that a source has by its configuration alone; 0: unknown.
+int64_t StatedClasses(const v1::Source& source) {
+  if (source.has_mixture()) return source.mixture().classes();
+  return source.has_separable() ? 2 : 0;
+}
+
+class Rules {
+ public:
+  Rules(const v1::RunConfig& config, std::vector<Problem>* problems)
+      : config_(config), problems_(*problems) {}
+
+  void CheckAll() {
+    CheckName();
+    CheckModel();
+    CheckData();
+    CheckLocal();
+    CheckAggregation();
+    CheckCohort();
+    CheckEvaluation();
+    CheckStop();
+    CheckStart();
+    CheckRoundValues();
+    CheckWire("wire.down", config_.wire().down());
+    CheckWire("wire.up", config_.wire().up());
+  }
+
+ private:
+  void CheckName() {
+    if (IsRunName(config_.name())) return;
+    Value("name",
+          absl::StrCat("is \"", config_.name(),
+                       "\": must be 1 to 64 of A-Z a-z 0-9 . _ -, the first no "
+                       "dot"));
+  }
+
+  void CheckModel() {
+    const v1::Model& model = config_.model();
+    if (model.kind_case() == v1::Model::KIND_NOT_SET) {
+      Missing("model",
+              "must have one of linear_regression, logistic, softmax, mlp, "
+              "custom");
+      return;
+    }
+    if (model.has_custom()) {
+      const v1::Custom& custom = model.custom();
+      NotEmpty("model.custom.name", custom.name());
+      if (custom.spec().tensors().empty()) {
+        Missing("model.custom.spec.tensors",
+                "must list the parameters of a custom model");
+      } else if (custom.spec().dtype() != config_.precision()) {
+        Conflict("model.custom.spec.dtype",
+                 absl::StrCat("is ", v1::DType_Name(custom.spec().dtype()),
+                              ": must be as precision, which is ",
+                              v1::DType_Name(config_.precision())));
+      }
+      return;
+    }
+    if (model.has_classes() && !HasClasses(model)) {
+      Conflict("model.classes",
+               absl::StrCat("is ", model.classes(),
+                            ": must not be set, as the model has none"));
+    }
+    if (model.has_classes() && model.has_logistic() && model.classes() != 2) {
+      Conflict("model.classes", absl::StrCat("is ", model.classes(),
+                                             ": must be 2 with logistic"));
+    }
+    if (config_.data().has_train()) return;
+    constexpr char kWhy[] = "must be set where there is no data.train";
+    if (!model.has_features()) Missing("model.features", kWhy);
+    if (!model.has_classes() && HasClasses(model) && !model.has_logistic()) {
+      Missing("model.classes", kWhy);
+    }
+  }
+
+  void CheckData() {
+    const v1::Data& data = config_.data();
+    if (data.has_train()) CheckSource("data.train", data.train());
+    if (data.has_test()) CheckSource("data.test", data.test());
+    if (!data.has_train()) {
+      if (data.has_partition()) {
+        Conflict("data.partition", "must not be set without data.train");
+      }
+      return;
+    }
+    const v1::Partition& partition = data.partition();
+    const bool by_label = partition.has_dirichlet() || partition.has_shards();
+    if (by_label && data.train().has_regression()) {
+      Conflict(partition.has_dirichlet() ? "data.partition.dirichlet"
+                                         : "data.partition.shards",
+               "must not be set with data.train.regression, which has no "
+               "labels");
+    }
+    if (partition.has_index_file()) {
+      NotEmpty("data.partition.index_file.path", partition.index_file().path());
+    }
+  }
+
+  void CheckSource(const std::string& path, const v1::Source& source) {
+    switch (source.kind_case()) {
+      case v1::Source::kLibsvm:
+        NotEmpty(path + ".libsvm.path", source.libsvm().path());
+        break;
+      case v1::Source::kIdx:
+        NotEmpty(path + ".idx.images", source.idx().images());
+        NotEmpty(path + ".idx.labels", source.idx().labels());
+        break;
+      case v1::Source::kSeparable:
+      case v1::Source::kMixture:
+      case v1::Source::kRegression:
+        break;
+      case v1::Source::KIND_NOT_SET:
+        Missing(path,
+                "must have one of libsvm, idx, separable, mixture, regression");
+        return;
+    }
+    CheckFeatures(path, source);
+    CheckClasses(path, source);
+  }
+
+  // All that states a number of columns must state the same.
+  void CheckFeatures(const std::string& path, const v1::Source& source) {
+    const int64_t features = StatedFeatures(source);
+    const int64_t of_model = config_.model().features();
+    const int64_t of_train = StatedFeatures(config_.data().train());
+    if (features <= 0) return;
+    if (of_model > 0 && features != of_model) {
+      Conflict(path, absl::StrCat("has ", features,
+                                  " features: must be as model.features, "
+                                  "which is ",
+                                  of_model));
+    } else if (of_train > 0 && features != of_train) {
+      Conflict(path, absl::StrCat("has ", features,
+                                  " features: must be as data.train, which "
+                                  "has ",
+                                  of_train));
+    }
+  }
+
+  void CheckClasses(const std::string& path, const v1::Source& source) {
+    const v1::Model& model = config_.model();
+    if (model.has_custom() || model.kind_case() == v1::Model::KIND_NOT_SET ||
+        !HasClasses(model)) {
+      return;
+    }
+    if (source.has_regression()) {
+      Conflict(path + ".regression",
+               "must go with linear_regression or an mlp with loss SQUARED, as "
+               "its targets are real numbers");
+    }
+    const int64_t classes = StatedClasses(source);
+    if (classes == 0) return;
+    const int64_t of_train = StatedClasses(config_.data().train());
+    if (model.has_logistic() && classes != 2) {
+      Conflict(path, absl::StrCat("has ", classes,
+                                  " classes: must have 2 with logistic"));
+    } else if (model.has_classes() && classes > model.classes()) {
+      Conflict(path, absl::StrCat("has ", classes,
+                                  " classes: must have at most "
+                                  "model.classes, which is ",
+                                  model.classes()));
+    } else if (of_train > 0 && classes != of_train) {
+      Conflict(path, absl::StrCat("has ", classes,
+                                  " classes: must be as data.train, which "
+                                  "has ",
+                                  of_train));
+    }
+  }
+
+  void CheckLocal() {
+    if (!config_.has_local()) {
+      if (!config_.model().has_custom()) {
+        Missing("local", "must have gd or sgd, and step_size");
+      }
+      return;
+    }
+    const v1::LocalAlgorithm& local = config_.local();
+    if (local.kind_case() == v1::LocalAlgorithm::KIND_NOT_SET) {
+      Missing("local", "must have one of gd, sgd");
+    }
+    if (!local.has_step_size()) {
+      Missing("local.step_size", "must have at least initial");
+    }
+    if (local.step_size().has_step_decay()) {
+      CheckRising("local.step_size.step_decay.at_rounds",
+                  local.step_size().step_decay());
+    }
+  }
+
+  void CheckRising(const std::string& path,
+                   const v1::StepSize::StepDecay& decay) {
+    if (decay.at_rounds().empty()) {
+      Missing(path, "must list at least one round");
+    }
+    for (int i = 1; i < decay.at_rounds_size(); ++i) {
+      if (decay.at_rounds(i) > decay.at_rounds(i - 1)) continue;
+      Conflict(absl::StrCat(path, "[", i, "]"),
+               absl::StrCat("is ", decay.at_rounds(i),
+                            ": must be > the one before, which is ",
+                            decay.at_rounds(i - 1)));
+    }
+  }
+
+  void CheckAggregation() {
+    if (!config_.aggregation().has_custom()) return;
+    const v1::Custom& custom = config_.aggregation().custom();
+    NotEmpty("aggregation.custom.name", custom.name());
+    if (custom.has_spec()) {
+      Conflict("aggregation.custom.spec",
+               "must not be set, as only a custom model has one");
+    }
+  }
+
+  void CheckCohort() {
+    const v1::Cohort& cohort = config_.cohort();
+    if (!cohort.has_min()) {
+      if (!config_.data().has_train()) {
+        Missing("cohort.min",
+                "must say how many clients a round waits for where there is no "
+                "data.train");
+      }
+      return;
+    }
+    const int32_t parts = config_.data().partition().parts();
+    if (config_.data().has_train() && cohort.min() > parts && parts > 0) {
+      Conflict(
+          "cohort.min",
+          absl::StrCat("is ", cohort.min(),
+                       ": must be <= data.partition.parts, which is ", parts));
+    } else if (cohort.min() > config_.limits().clients()) {
+      Conflict("cohort.min",
+               absl::StrCat("is ", cohort.min(),
+                            ": must be <= limits.clients, which is ",
+                            config_.limits().clients()));
+    }
+  }
+
+  void CheckEvaluation() {
+    const bool custom = config_.model().has_custom();
+    if (config_.evaluation().central()) {
+      if (custom) {
+        Conflict("evaluation.central",
+                 "is true: must be false with a custom model, which the "
+                 "coordinator cannot evaluate");
+      } else if (!config_.data().has_test()) {
+        Conflict("evaluation.central", "is true: needs data.test");
+      }
+    }
+    if (config_.evaluation().federated() && !custom &&
+        config_.data().held_out() == 0) {
+      Conflict("evaluation.federated", "is true: needs data.held_out > 0");
+    }
+  }
+
+  void CheckStop() {
+    if (!config_.has_stop()) {
+      Missing("stop.rounds", "must be >= 1");
+      return;
+    }
+    const v1::Stop& stop = config_.stop();
+    if (stop.has_accuracy()) {
+      CheckMeasured("stop.accuracy");
+      if (!HasClasses(config_.model())) {
+        Conflict("stop.accuracy",
+                 "must not be set, as the model has no classes");
+      }
+    }
+    if (stop.has_loss()) CheckMeasured("stop.loss");
+  }
+
+  // A stop condition needs somebody who measures while the run goes on.
+  void CheckMeasured(const std::string& path) {
+    const v1::Evaluation& evaluation = config_.evaluation();
+    if (!evaluation.central() && !evaluation.federated()) {
+      Conflict(path,
+               "needs an evaluation: set data.test, or data.held_out > 0");
+    } else if (evaluation.every() == 0) {
+      Conflict(path, "needs evaluation.every >= 1");
+    }
+  }
+
+  void CheckStart() {
+    const v1::Start& start = config_.start();
+    if (start.kind_case() == v1::Start::kFile) {
+      NotEmpty("start.file", start.file());
+    } else if (start.kind_case() == v1::Start::kRun) {
+      NotEmpty("start.run", start.run());
+    } else if (start.has_random() && config_.model().has_custom()) {
+      Conflict("start.random",
+               "must not be set with a custom model: zeros, file or run");
+    }
+  }
+
+  void CheckRoundValues() {
+    std::set<std::string> names;
+    for (int i = 0; i < config_.round_values_size(); ++i) {
+      const v1::RoundValue& value = config_.round_values(i);
+      const std::string path = absl::StrCat("round_values[", i, "]");
+      if (!IsValueName(value.name())) {
+        Value(path + ".name",
+              absl::StrCat("is \"", value.name(),
+                           "\": must be lower-case letters, digits and _, the "
+                           "first a letter"));
+      } else if (!names.insert(value.name()).second) {
+        Conflict(path + ".name", absl::StrCat("is \"", value.name(),
+                                              "\": must not be there twice"));
+      }
+      if (value.name() != "step_size") continue;
+      if (value.initial() <= 0) {
+        Conflict(path + ".initial", absl::StrCat("is ", value.initial(),
+                                                 ": must be > 0 for "
+                                                 "step_size"));
+      }
+      if (value.factor() <= 0) {
+        Conflict(path + ".factor", absl::StrCat("is ", value.factor(),
+                                                ": must be > 0 for "
+                                                "step_size"));
+      }
+    }
+  }
+
+  void CheckWire(const std::string& path, v1::Encoding encoding) {
+    if (encoding == v1::ENCODING_FLOAT64 &&
+        config_.precision() == v1::FLOAT32) {
+      Conflict(path,
+               "is ENCODING_FLOAT64: must be ENCODING_FLOAT32 or "
+               "ENCODING_BFLOAT16 with precision FLOAT32");
+    }
+  }
+
+  void NotEmpty(const std::string& path, const std::string& value) {
+    if (value.empty()) Missing(path, "must not be empty");
+  }
+  void Value(std::string path, std::string text) {
+    problems_.push_back(
+        {Problem::Kind::kValue, std::move(path), std::move(text)});
+  }
+  void Missing(std::string path, const std::string& rule) {
+    problems_.push_back(
+        {Problem::Kind::kMissing, std::move(path), "is missing: " + rule});
+  }
+  void Conflict(std::string path, std::string text) {
+    problems_.push_back(
+        {Problem::Kind::kConflict, std::move(path), std::move(text)});
+  }
+
+  const v1::RunConfig& config_;
+  std::vector<Problem>& problems_;
+};
+
+}  // namespace
+
+void CheckRules(const v1::RunConfig& config, std::vector<Problem>* problems) {
+  Rules(config, problems).CheckAll();
+}
+
+}  // namespace parley

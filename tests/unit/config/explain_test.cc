@@ -1,0 +1,112 @@
+#include "common/config/explain.h"
+
+#include <google/protobuf/util/message_differencer.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/config/load.h"
+#include "tests/support/status_matchers.h"
+
+namespace parley {
+namespace {
+
+constexpr char kRun[] = R"(
+model { mlp { hidden: 30 } }
+data {
+  train { mixture { rows: 1000 features: 20 classes: 4 } }
+  test { mixture { rows: 500 features: 20 classes: 4 } }
+  partition { parts: 10 }
+  held_out: 0.1
+}
+local { sgd {} step_size { initial: 0.1 } momentum: 0.9 }
+cohort { fraction: 0.3 over_selection: 0.5 }
+wire { up: ENCODING_BFLOAT16 }
+evaluation { every: 4 }
+stop { rounds: 10 }
+)";
+
+v1::RunConfig Load(const std::string& text) {
+  auto config = LoadRunText(text, "x.textproto");
+  EXPECT_OK(config);
+  return config.ok() ? *config : v1::RunConfig();
+}
+
+TEST(ExplainTest, CostsAsComputedByHand) {
+  ASSERT_OK_AND_ASSIGN(const RunCosts costs, ComputeCosts(Load(kRun)));
+  EXPECT_EQ(costs.facts.rows, 1000);
+  EXPECT_EQ(costs.facts.features, 20);
+  EXPECT_EQ(costs.facts.classes, 4);
+  EXPECT_EQ(costs.facts.parts, 10);
+  const int64_t parameters = 20 * 30 + 30 + 30 * 4 + 4;  // 754
+  EXPECT_EQ(costs.parameters, parameters);
+  EXPECT_EQ(costs.clients, 10);
+  EXPECT_EQ(costs.needed, 3);  // 0.3 of 10
+  EXPECT_EQ(costs.asked, 5);   // 4.5, rounded up
+  EXPECT_EQ(costs.bytes_down_per_client, 3016);
+  EXPECT_EQ(costs.bytes_up_per_client, 1508);
+  EXPECT_EQ(costs.bytes_down_per_round, 5 * 3016);
+  EXPECT_EQ(costs.bytes_up_per_round, 5 * 1508);
+  EXPECT_EQ(costs.evaluation_bytes_down, 5 * 3016);
+  // Ten rounds, evaluations after 4, 8 and 10.
+  EXPECT_EQ(costs.bytes_in_all, 10 * 5 * (3016 + 1508) + 3 * 5 * 3016);
+  // Model and float64 sum, staging, clients, permits, base, test set.
+  EXPECT_EQ(costs.coordinator_memory, 754 * 12 + 67108864 + 10 * 131072 +
+                                          8 * 4194304 + 67108864 +
+                                          500 * 21 * 4);
+  // Parameters, gradient, kept update, velocity; 100 rows.
+  EXPECT_EQ(costs.client_memory, 4 * 754 * 4 + 100 * 21 * 4);
+}
+
+TEST(ExplainTest, WithoutTrainTheCohortCounts) {
+  ASSERT_OK_AND_ASSIGN(
+      const RunCosts costs,
+      ComputeCosts(Load("model { softmax {} features: 4 classes: 3 }\n"
+                        "precision: FLOAT64\n"
+                        "local { gd {} step_size { initial: 0.1 } }\n"
+                        "cohort { min: 7 max: 2 } stop { rounds: 3 }\n")));
+  EXPECT_EQ(costs.parameters, 15);
+  EXPECT_EQ(costs.clients, 7);
+  EXPECT_EQ(costs.asked, 2);
+  EXPECT_EQ(costs.bytes_up_per_round, 2 * 15 * 8);
+  EXPECT_EQ(costs.client_memory, 3 * 15 * 8);
+}
+
+TEST(ExplainTest, LocalTensorsDoNotTravelAndHugeOnesDoNotOverflow) {
+  const auto run = [](const std::string& shape) {
+    return Load(absl::StrCat(
+        "model { custom { name: \"m\" spec {\n"
+        "  tensors { name: \"w\" shape: [",
+        shape,
+        "] }\n"
+        "  tensors { name: \"own\" shape: [5] merge: LOCAL } } } }\n"
+        "cohort { min: 1 } stop { rounds: 1000000000 }\n"));
+  };
+  ASSERT_OK_AND_ASSIGN(const RunCosts costs, ComputeCosts(run("2, 3")));
+  EXPECT_EQ(costs.parameters, 11);
+  EXPECT_EQ(costs.bytes_down_per_client, 24);
+  ASSERT_OK_AND_ASSIGN(const RunCosts huge,
+                       ComputeCosts(run("1099511627776, 1099511627776")));
+  EXPECT_EQ(huge.bytes_in_all, INT64_MAX);
+  EXPECT_EQ(huge.coordinator_memory, INT64_MAX);
+}
+
+TEST(ExplainTest, TheTextIsARunFile) {
+  const v1::RunConfig config = Load(kRun);
+  ASSERT_OK_AND_ASSIGN(const RunCosts costs, ComputeCosts(config));
+  const std::string text = Explain(config, costs);
+  EXPECT_THAT(text,
+              ::testing::HasSubstr("#   parameters                  754\n"));
+  EXPECT_THAT(text, ::testing::HasSubstr("5 of 10 asked, 3 needed"));
+  EXPECT_TRUE(
+      google::protobuf::util::MessageDifferencer::Equals(Load(text), config));
+  EXPECT_THAT(ToJson(costs).ToString(),
+              ::testing::HasSubstr("\"bytes_up_per_client\":1508"));
+}
+
+TEST(ExplainTest, FormatsBytes) {
+  EXPECT_EQ(FormatBytes(512), "512 B");
+  EXPECT_EQ(FormatBytes(1536), "1.5 KiB");
+  EXPECT_EQ(FormatBytes(int64_t{3} << 30), "3.0 GiB");
+}
+
+}  // namespace
+}  // namespace parley
