@@ -89,9 +89,9 @@ struct ModelOptions {
   bool bias = true;     // all but mlp, whose layers always have one
   // Empty is the first. logistic: "logistic", "exponential"; mlp:
   // "cross_entropy", "squared" (½(z − t)² of one output).
-  std::string loss;
-  std::vector<int64_t> hidden;  // mlp
-  std::string activation;       // mlp: "relu", "tanh"; empty is the first
+  std::string loss = {};
+  std::vector<int64_t> hidden = {};  // mlp
+  std::string activation = {};       // mlp: "relu", "tanh"; empty is the first
 };
 
 // The names in the table of models, for error messages and tests.
