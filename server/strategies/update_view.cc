@@ -2,28 +2,15 @@
 
 #include <algorithm>
 
-#include "common/base/log.h"
-#include "common/kernels/kernels.h"
+#include "common/wire/encoding.h"
 
 namespace parley {
 
 void FoldRange(const UpdateView& update, int64_t begin, int64_t end,
                double factor, double* sum) {
-  const int64_t n = end - begin;
-  switch (update.encoding) {
-    case v1::ENCODING_FLOAT32:
-      return KernelsFor<float>().fold(
-          n, factor, reinterpret_cast<const float*>(update.data) + begin, sum);
-    case v1::ENCODING_FLOAT64:
-      return KernelsFor<double>().fold(
-          n, factor, reinterpret_cast<const double*>(update.data) + begin, sum);
-    case v1::ENCODING_BFLOAT16:
-      return Bfloat16KernelsForCpu().fold(
-          n, factor, reinterpret_cast<const uint16_t*>(update.data) + begin,
-          sum);
-    default:
-      PARLEY_CHECK(false);  // staging takes no other
-  }
+  FoldEncoded(update.encoding, factor,
+              update.data + begin * EncodedSize(update.encoding), end - begin,
+              sum);
 }
 
 void DecodeRange(const UpdateView& update, int64_t begin, int64_t end,

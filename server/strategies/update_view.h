@@ -11,8 +11,8 @@ namespace parley {
 // Owns nothing. Its numbers are finite: staging saw to that.
 struct UpdateView {
   v1::Encoding encoding = v1::ENCODING_UNSPECIFIED;
-  const char* data = nullptr;  // aligned for its encoding
-  double weight = 0;           // Strategy::Weight of it
+  const char* data = nullptr;
+  double weight = 0;  // Strategy::Weight of it
   // What its numbers are divided by to be a plain change: the weight that the
   // client has multiplied them by already, else 1.
   double divisor = 1;

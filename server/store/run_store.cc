@@ -1,0 +1,139 @@
+#include "server/store/run_store.h"
+
+#include <fcntl.h>
+#include <google/protobuf/util/message_differencer.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/report/metrics_log.h"
+#include "server/store/recorded_run.h"
+
+namespace parley {
+namespace {
+
+// What decides the numbers of a run: the rest may change when it is resumed.
+v1::RunConfig Decisive(v1::RunConfig config) {
+  config.clear_stop();
+  config.clear_limits();
+  config.clear_checkpoints();
+  return config;
+}
+
+void Remove(const std::string& path) {
+  std::error_code error;  // whoever looks for the file will see it
+  std::filesystem::remove(path, error);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RunStore>> RunStore::Open(Options options) {
+  const std::string folder = options.folder;
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", folder));
+  }
+  auto store = absl::WrapUnique(new RunStore(std::move(options), fd));
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("another coordinator runs in ", folder));
+  }
+  JournalContents contents;
+  PARLEY_ASSIGN_OR_RETURN(store->journal_,
+                          Journal::Open(store->Path(kJournalFile), &contents));
+  if (contents.torn_bytes > 0) {
+    LogWarning("cut ", contents.torn_bytes, " bytes of a torn record off ",
+               store->Path(kJournalFile));
+  }
+  PARLEY_RETURN_IF_ERROR(store->TakeUp(contents));
+  return store;
+}
+
+RunStore::~RunStore() { close(folder_fd_); }
+
+std::string RunStore::Path(absl::string_view file) const {
+  return absl::StrCat(options_.folder, "/", file);
+}
+
+absl::Status RunStore::TakeUp(const JournalContents& contents) {
+  const std::string& folder = options_.folder;
+  int64_t rounds = 0;
+  if (!contents.records.empty()) {
+    if (!options_.resume) {
+      return absl::AlreadyExistsError(
+          absl::StrCat(folder,
+                       " has a run already: go on with it by --resume, or name "
+                       "another folder"));
+    }
+    PARLEY_ASSIGN_OR_RETURN(const RecordedRun run,
+                            RecordedRunOf(contents.records));
+    google::protobuf::util::MessageDifferencer differencer;
+    std::string difference;
+    differencer.ReportDifferencesToString(&difference);
+    if (!differencer.Compare(Decisive(run.opened.config()),
+                             Decisive(options_.config))) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the run in ", folder,
+                       " was made from another run file, so it "
+                       "cannot be resumed with this one. What differs:\n",
+                       difference));
+    }
+    term_ = run.opened.term() + 1;
+    for (const std::string& path : ListCheckpoints(folder)) {
+      absl::StatusOr<std::unique_ptr<CheckpointReader>> found =
+          CheckpointReader::Open(path);
+      const absl::Status status =
+          found.ok() ? (*found)->Verify() : found.status();
+      if (status.ok()) {
+        checkpoint_ = *std::move(found);
+        rounds = checkpoint_->head().round();
+        break;
+      }
+      LogWarning("passed over a checkpoint: ", status.message());
+      Remove(path);
+    }
+  } else {
+    // Whatever lies here is of a run that never began.
+    for (const std::string& path : ListCheckpoints(folder)) Remove(path);
+  }
+  Remove(Path(kStatusFile));
+  return CutMetrics(rounds);
+}
+
+// Drops the lines of rounds that will be run again.
+absl::Status RunStore::CutMetrics(int64_t rounds) const {
+  const std::string path = Path(kMetricsFile);
+  if (!std::filesystem::exists(path)) return absl::OkStatus();
+  PARLEY_ASSIGN_OR_RETURN(const std::vector<RoundReport> reports,
+                          ReadMetrics(path));
+  PARLEY_ASSIGN_OR_RETURN(const auto file, FileReplacer::Create(path));
+  for (const RoundReport& report : reports) {
+    if (report.round > rounds) continue;
+    PARLEY_RETURN_IF_ERROR(file->Write(ToJsonLine(report)));
+    PARLEY_RETURN_IF_ERROR(file->Write("\n"));
+  }
+  return file->Commit();
+}
+
+absl::Status RunStore::WriteCheckpoint(
+    v1::Checkpoint head, absl::Span<const CheckpointSection> sections) {
+  PARLEY_RETURN_IF_ERROR(Sync());
+  const std::string path = Path(CheckpointName(head.round()));
+  PARLEY_RETURN_IF_ERROR(
+      parley::WriteCheckpoint(path, std::move(head), sections));
+  fsync(folder_fd_);  // the new name; without it an older one is found
+  PruneCheckpoints(options_.folder, options_.config.checkpoints().keep());
+  return absl::OkStatus();
+}
+
+}  // namespace parley

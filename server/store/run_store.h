@@ -1,0 +1,83 @@
+// A run's folder, as the one coordinator that runs in it keeps it.
+#ifndef PARLEY_SERVER_STORE_RUN_STORE_H_
+#define PARLEY_SERVER_STORE_RUN_STORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "parley/v1/journal.pb.h"
+#include "parley/v1/run.pb.h"
+#include "server/store/checkpoint.h"
+#include "server/store/journal.h"
+
+namespace parley {
+
+inline constexpr char kJournalFile[] = "journal";
+inline constexpr char kRunFile[] = "run.textproto";
+inline constexpr char kModelFile[] = "model.safetensors";
+inline constexpr char kStatusFile[] = "status.json";
+inline constexpr char kAddressFile[] = "address";
+
+// Locks the folder while it lives. Calls come from one thread at a time, but
+// for Sync and WriteCheckpoint, which may run beside Append.
+class RunStore {
+ public:
+  struct Options {
+    std::string folder;    // made where it is missing
+    v1::RunConfig config;  // filled
+    bool resume = false;   // go on with the run that is in the folder, if any
+  };
+
+  // FailedPrecondition: another coordinator runs in the folder; or resume, and
+  // the folder's run was made from another configuration (stop, limits and
+  // checkpoints may differ). AlreadyExists: it has a run, and no resume. Any
+  // code of the file system.
+  static absl::StatusOr<std::unique_ptr<RunStore>> Open(Options options);
+  ~RunStore();
+  RunStore(const RunStore&) = delete;
+  RunStore& operator=(const RunStore&) = delete;
+
+  uint64_t term() const { return term_; }  // of this start
+  // Rounds of the checkpoint to start from; 0: none.
+  int64_t committed_rounds() const {
+    return checkpoint_ == nullptr ? 0 : checkpoint_->head().round();
+  }
+  // The checkpoint to start from; null: none. Dropped by the caller once read.
+  std::unique_ptr<CheckpointReader> TakeCheckpoint() {
+    return std::move(checkpoint_);
+  }
+
+  std::string Path(absl::string_view file) const;
+
+  absl::Status Append(const v1::JournalRecord& record) {
+    return journal_->Append(record);
+  }
+  absl::Status Sync() { return journal_->Sync(); }
+
+  // After the journal is on the disk. Removes checkpoints beyond
+  // checkpoints.keep.
+  absl::Status WriteCheckpoint(v1::Checkpoint head,
+                               absl::Span<const CheckpointSection> sections);
+
+ private:
+  RunStore(Options options, int folder_fd)
+      : options_(std::move(options)), folder_fd_(folder_fd) {}
+  // Finds out where to begin from what the journal says.
+  absl::Status TakeUp(const JournalContents& contents);
+  absl::Status CutMetrics(int64_t rounds) const;
+
+  const Options options_;
+  const int folder_fd_;  // holds the lock
+  std::unique_ptr<Journal> journal_;
+  uint64_t term_ = 1;
+  std::unique_ptr<CheckpointReader> checkpoint_;
+};
+
+}  // namespace parley
+
+#endif  // PARLEY_SERVER_STORE_RUN_STORE_H_
