@@ -22,6 +22,12 @@ bool SameTrainer(const v1::Registered& a, const v1::Registered& b) {
          MessageDifferencer::Equals(a.config(), b.config());
 }
 
+// This client's own settings are wrong, such as its certificate: no other try
+// will mend that.
+bool IsFinal(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsFailedPrecondition(status);
+}
+
 }  // namespace
 
 SessionMachine::SessionMachine(SessionMachineOptions options, Rng jitter)
@@ -90,6 +96,7 @@ void SessionMachine::On(const session_event::Closed& event) {
   if (event.connection != connection_) return;
   if (link_ == Link::kLeaving) return Exit(exit_status_);
   if (link_ != Link::kDialing && link_ != Link::kUp) return;
+  if (link_ == Link::kDialing && IsFinal(event.why)) return Exit(event.why);
   // A coordinator that was up is tried again before the others are.
   LoseLink(event.why.ok() ? "the coordinator closed the connection"
                           : event.why.ToString(),

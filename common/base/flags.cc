@@ -156,9 +156,7 @@ std::optional<int> Flags::ParseMain(int argc, const char* const* argv) {
   const std::vector<absl::string_view> args(argv + std::min(argc, 1),
                                             argv + argc);
   if (absl::Status status = Parse(args); !status.ok()) {
-    std::fprintf(stderr, "%s: %s\nSee %s --help.\n", text_.program.c_str(),
-                 std::string(status.message()).c_str(), text_.program.c_str());
-    return kExitUsage;
+    return UsageError(status);
   }
   if (help_) {
     std::fputs(Help().c_str(), stdout);
@@ -169,6 +167,12 @@ std::optional<int> Flags::ParseMain(int argc, const char* const* argv) {
     return 0;
   }
   return std::nullopt;
+}
+
+int Flags::UsageError(const absl::Status& why) const {
+  std::fprintf(stderr, "%s: %s\nSee %s --help.\n", text_.program.c_str(),
+               std::string(why.message()).c_str(), text_.program.c_str());
+  return kExitUsage;
 }
 
 std::string Flags::Help() const {

@@ -57,6 +57,10 @@ class Flags {
   // help, the version or the error is printed. Skips argv[0].
   std::optional<int> ParseMain(int argc, const char* const* argv);
 
+  // Prints why the command line is wrong, for what Parse cannot know. Returns
+  // kExitUsage.
+  int UsageError(const absl::Status& why) const;
+
   const std::vector<std::string>& arguments() const { return arguments_; }
   bool help_asked() const { return help_; }
   bool version_asked() const { return version_; }

@@ -597,6 +597,13 @@ TEST_F(SessionMachineTest, DeposedCoordinatorIsLeftForTheNext) {
   EXPECT_THAT(Wake(), ElementsAre("dial b:2", "register"));
 }
 
+TEST_F(SessionMachineTest, DialThatCannotWorkIsFinal) {
+  Start();
+  EXPECT_THAT(Step(session_event::Closed{
+                  connection_, absl::FailedPreconditionError("no TLS")}),
+              ElementsAre("hang up", "exit FAILED_PRECONDITION"));
+}
+
 TEST_F(SessionMachineTest, OtherPartNeedsAnotherTrainer) {
   Train();
   Lose();
