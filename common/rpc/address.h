@@ -1,0 +1,27 @@
+// Network addresses as programs are given them: "host:port", "[::1]:port",
+// "unix:path".
+#ifndef PARLEY_COMMON_RPC_ADDRESS_H_
+#define PARLEY_COMMON_RPC_ADDRESS_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace parley {
+
+// Whether what is sent to `address` stays on this machine: 127.0.0.0/8, ::1,
+// "localhost", and Unix sockets. False in doubt, as for "0.0.0.0:80" or ":80".
+bool IsLoopback(absl::string_view address);
+
+// OK when unencrypted transport is all right for `address`: on loopback, or
+// because `allow_insecure` says so. FailedPrecondition says what to do else.
+absl::Status CheckInsecure(absl::string_view address, bool allow_insecure);
+
+// Why this machine cannot listen at `address`, in words; for after an attempt
+// that failed.
+std::string WhyNotListening(absl::string_view address);
+
+}  // namespace parley
+
+#endif  // PARLEY_COMMON_RPC_ADDRESS_H_

@@ -1,0 +1,55 @@
+// The coordinator's gRPC server: one port for clients, admin, health checks and
+// reflection.
+#ifndef PARLEY_SERVER_RPC_SERVER_H_
+#define PARLEY_SERVER_RPC_SERVER_H_
+
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/credentials.h"
+#include "server/round/coordinator.h"
+#include "server/rpc/admin_service.h"
+#include "server/rpc/coordinator_service.h"
+
+namespace parley {
+
+// Serves from Start until Shutdown or destruction. Thread-compatible.
+class RpcServer {
+ public:
+  struct Options {
+    std::string address = "127.0.0.1:0";  // port 0: any free one
+    Security security;
+    int lookahead_bytes = kDefaultLookaheadBytes;
+  };
+
+  // `coordinator` must outlive the server. FailedPrecondition: unencrypted
+  // beyond loopback. InvalidArgument: certificate files. Unavailable: cannot
+  // listen there, and why.
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(
+      const Options& options, Coordinator* coordinator);
+  ~RpcServer();
+
+  int port() const { return port_; }
+
+  // Stops listening, gives open calls `grace` to end, cancels those that did
+  // not, and returns when none is left. Close the sessions before.
+  void Shutdown(absl::Duration grace);
+
+ private:
+  explicit RpcServer(Coordinator* coordinator)
+      : coordinator_service_(coordinator), admin_service_(coordinator) {}
+
+  CoordinatorService coordinator_service_;
+  AdminService admin_service_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+};
+
+}  // namespace parley
+
+#endif  // PARLEY_SERVER_RPC_SERVER_H_

@@ -1,0 +1,147 @@
+#include "server/rpc/session_reactor.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/rpc/status.h"
+#include "common/wire/protocol.h"
+
+namespace parley {
+namespace {
+
+PeerIdentity IdentityOf(const grpc::CallbackServerContext& context) {
+  PeerIdentity peer;
+  peer.address = context.peer();
+  const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
+  if (auth != nullptr && auth->IsPeerAuthenticated()) {
+    // The alternative names of a verified certificate, else its common name.
+    const std::vector<grpc::string_ref> names = auth->GetPeerIdentity();
+    if (!names.empty()) {
+      peer.certificate_name = std::string(names[0].data(), names[0].size());
+    }
+  }
+  return peer;
+}
+
+}  // namespace
+
+SessionReactor* SessionReactor::Open(grpc::CallbackServerContext* context,
+                                     Coordinator* coordinator,
+                                     LiveCalls* calls) {
+  auto reactor = std::make_shared<SessionReactor>(context, coordinator, calls);
+  reactor->self_ = reactor;
+  reactor->id_ = coordinator->OpenSession(IdentityOf(*context), reactor);
+  reactor->StartRead(&reactor->in_);
+  return reactor.get();
+}
+
+SessionReactor::SessionReactor(grpc::CallbackServerContext* context,
+                               Coordinator* coordinator, LiveCalls* calls)
+    : context_(context), coordinator_(coordinator), live_(calls) {}
+
+void SessionReactor::Send(const v1::ServerMessage& message) {
+  const size_t bytes = message.ByteSizeLong();
+  bool too_slow = false;
+  {
+    MutexLock lock(mu_);
+    if (end_) return;
+    too_slow = too_slow_ = too_slow_ || queued_bytes_ + bytes > kMaxQueuedBytes;
+    if (!too_slow) {
+      queued_bytes_ += bytes;
+      queue_.push_back(message);
+    }
+  }
+  if (too_slow) {
+    // What is being written may never be read: only cancelling ends that.
+    context_->TryCancel();
+  } else {
+    Advance();
+  }
+}
+
+void SessionReactor::Close(const absl::Status& status) {
+  {
+    MutexLock lock(mu_);
+    if (end_) return;
+    end_ = status;
+  }
+  Advance();
+}
+
+void SessionReactor::Break(const absl::Status& why) {
+  {
+    MutexLock lock(mu_);
+    if (end_) return;
+    end_ = why;
+  }
+  coordinator_->CloseSession(id_, why);
+  Advance();
+}
+
+void SessionReactor::OnReadDone(bool ok) {
+  if (!ok) {
+    bool too_slow;
+    {
+      MutexLock lock(mu_);
+      too_slow = too_slow_;
+    }
+    return Break(too_slow ? absl::ResourceExhaustedError(
+                                "the client reads too slowly: too much waits")
+                          : absl::CancelledError("the client's stream ended"));
+  }
+  if (in_.ByteSizeLong() > kMaxControlBytes) {
+    return Break(absl::InvalidArgumentError(absl::StrCat(
+        "a control message has more than ", kMaxControlBytes, " bytes")));
+  }
+  {
+    MutexLock lock(mu_);
+    if (end_) return;
+  }
+  coordinator_->Receive(id_, std::exchange(in_, {}));
+  StartRead(&in_);
+}
+
+void SessionReactor::OnWriteDone(bool ok) {
+  {
+    MutexLock lock(mu_);
+    writing_ = false;
+    queued_bytes_ -= out_.ByteSizeLong();
+    if (!ok) {  // the stream is broken; reading will say so
+      queue_.clear();
+      queued_bytes_ = 0;
+    }
+  }
+  Advance();
+}
+
+void SessionReactor::Advance() {
+  std::optional<absl::Status> finish;
+  {
+    MutexLock lock(mu_);
+    if (writing_ || finished_) return;
+    if (!queue_.empty()) {
+      out_ = std::move(queue_.front());
+      queue_.pop_front();
+      writing_ = true;
+    } else if (end_) {
+      finish = end_;
+      finished_ = true;
+    } else {
+      return;
+    }
+  }
+  // Only one thread at a time comes here, and none after Finish.
+  if (finish) {
+    Finish(ToGrpc(*finish));
+  } else {
+    StartWrite(&out_);
+  }
+}
+
+void SessionReactor::OnDone() {
+  const std::shared_ptr<SessionReactor> self = std::move(self_);
+  live_.reset();
+}
+
+}  // namespace parley

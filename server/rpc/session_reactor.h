@@ -1,0 +1,70 @@
+// One Session stream, as the coordinator sees it and as gRPC does.
+#ifndef PARLEY_SERVER_RPC_SESSION_REACTOR_H_
+#define PARLEY_SERVER_RPC_SESSION_REACTOR_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "common/base/mutex.h"
+#include "parley/v1/coordinator.pb.h"
+#include "server/round/coordinator.h"
+#include "server/rpc/live_calls.h"
+
+namespace parley {
+
+// Lives from Open until gRPC's OnDone and the coordinator's last pointer have
+// both gone. Messages wait in a queue and are written one at a time; a client
+// that lets more than kMaxQueuedBytes wait is cut off. Thread-safe.
+class SessionReactor final
+    : public grpc::ServerBidiReactor<v1::ClientMessage, v1::ServerMessage>,
+      public SessionSink {
+ public:
+  static constexpr size_t kMaxQueuedBytes = 4 << 20;
+
+  // To be returned to gRPC.
+  static SessionReactor* Open(grpc::CallbackServerContext* context,
+                              Coordinator* coordinator, LiveCalls* calls);
+
+  void Send(const v1::ServerMessage& message) override;
+  void Close(const absl::Status& status) override;
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnDone() override;
+
+  SessionReactor(grpc::CallbackServerContext* context, Coordinator* coordinator,
+                 LiveCalls* calls);
+
+ private:
+  // Ends the session from this side and tells the coordinator, unless it is
+  // the one that ended it.
+  void Break(const absl::Status& why);
+  // Writes the next message, or finishes after the last.
+  void Advance();
+
+  grpc::CallbackServerContext* const context_;
+  Coordinator* const coordinator_;
+  SessionId id_ = 0;
+  v1::ClientMessage in_;   // being read
+  v1::ServerMessage out_;  // being written
+
+  Mutex mu_;
+  std::deque<v1::ServerMessage> queue_ GUARDED_BY(mu_);
+  size_t queued_bytes_ GUARDED_BY(mu_) = 0;
+  bool too_slow_ GUARDED_BY(mu_) = false;
+  bool writing_ GUARDED_BY(mu_) = false;
+  bool finished_ GUARDED_BY(mu_) = false;
+  std::optional<absl::Status> end_ GUARDED_BY(mu_);  // to finish with
+
+  std::optional<LiveCalls::Ref> live_;    // until OnDone
+  std::shared_ptr<SessionReactor> self_;  // until OnDone
+};
+
+}  // namespace parley
+
+#endif  // PARLEY_SERVER_RPC_SESSION_REACTOR_H_

@@ -1,0 +1,177 @@
+#include "common/rpc/chunk_codec.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_join.h"
+#include "common/base/random.h"
+#include "common/wire/protocol.h"
+#include "tests/support/status_matchers.h"
+
+namespace parley {
+namespace {
+
+using absl::StatusCode;
+
+std::string Flatten(const grpc::ByteBuffer& buffer) {
+  std::vector<grpc::Slice> slices;
+  EXPECT_TRUE(buffer.Dump(&slices).ok());
+  std::string bytes;
+  for (const grpc::Slice& s : slices) bytes.append(s.begin(), s.end());
+  return bytes;
+}
+
+// As it may arrive: cut into slices at random places.
+grpc::ByteBuffer Scatter(const std::string& bytes, Rng* rng) {
+  std::vector<grpc::Slice> slices;
+  for (size_t at = 0; at < bytes.size();) {
+    const size_t most = rng->Below(2) == 0 ? 8 : 40000;
+    const size_t n = std::min(bytes.size() - at, 1 + rng->Below(most));
+    slices.emplace_back(bytes.data() + at, n);
+    at += n;
+  }
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+v1::Chunk MakeChunk(bool header, uint32_t payload, uint64_t offset,
+                    size_t size) {
+  v1::Chunk chunk;
+  if (header) {
+    chunk.mutable_header()->mutable_task()->set_run("run");
+    chunk.mutable_header()->mutable_task()->set_round(77);
+    chunk.mutable_header()->set_token("secret");
+  }
+  chunk.set_payload(payload);
+  chunk.set_offset(offset);
+  Rng rng(size, "data");
+  std::string* data = chunk.mutable_data();
+  for (size_t i = 0; i < size; ++i) data->push_back(rng.Next());
+  chunk.set_checksum(rng.Next());
+  return chunk;
+}
+
+const std::vector<v1::Chunk> kChunks = {
+    MakeChunk(true, 0, 0, 1000),
+    MakeChunk(false, 3, uint64_t{1} << 40, 1 << 20),
+    MakeChunk(false, 4294967295u, 1, 1),
+    MakeChunk(true, 0, 0, 0),
+    MakeChunk(false, 1, 127, 127),
+    MakeChunk(false, 1, 128, 128),
+    MakeChunk(false, 0, 0, kMaxChunkBytes),
+    v1::Chunk(),
+};
+
+TEST(ChunkCodecTest, WritesTheBytesOfTheGeneratedClass) {
+  for (const v1::Chunk& chunk : kChunks) {
+    for (bool stable : {false, true}) {
+      const ChunkView view = {
+          {chunk.payload(), chunk.offset(), chunk.checksum()},
+          chunk.data(),
+          stable};
+      const grpc::ByteBuffer buffer =
+          EncodeChunk(chunk.has_header() ? &chunk.header() : nullptr, view,
+                      std::make_shared<int>());
+      EXPECT_TRUE(Flatten(buffer) == chunk.SerializeAsString());
+    }
+  }
+}
+
+TEST(ChunkCodecTest, ReadsTheBytesOfTheGeneratedClass) {
+  Rng rng(5, "scatter");
+  for (const v1::Chunk& chunk : kChunks) {
+    grpc::ByteBuffer buffer = Scatter(chunk.SerializeAsString(), &rng);
+    ReceivedChunk got;
+    ASSERT_OK(DecodeChunk(&buffer, &got));
+    EXPECT_EQ(got.transfer.has_value(), chunk.has_header());
+    if (got.transfer) {
+      EXPECT_EQ(got.transfer->SerializeAsString(),
+                chunk.header().SerializeAsString());
+    }
+    EXPECT_EQ(got.header.payload, chunk.payload());
+    EXPECT_EQ(got.header.offset, chunk.offset());
+    EXPECT_EQ(got.header.checksum, chunk.checksum());
+    EXPECT_TRUE(absl::StrJoin(got.pieces, "") == chunk.data());
+  }
+}
+
+TEST(ChunkCodecTest, TakesAnyOrderAndSkipsUnknownFields) {
+  const v1::Chunk chunk = MakeChunk(true, 2, 300, 5000);
+  v1::Chunk data_only;
+  data_only.set_data(chunk.data());
+  v1::Chunk rest = chunk;
+  rest.clear_data();
+  std::string bytes = data_only.SerializeAsString();
+  bytes += std::string("\xf0\x01\x05", 3);              // field 30, varint
+  bytes += std::string("\xfa\x01\x03xyz", 6);           // field 31, bytes
+  bytes += std::string("\xfd\x01\x01\x02\x03\x04", 6);  // field 31, fixed32
+  bytes += rest.SerializeAsString();
+  v1::Chunk by_class;
+  ASSERT_TRUE(by_class.ParseFromString(bytes));
+  Rng rng(6, "scatter");
+  grpc::ByteBuffer buffer = Scatter(bytes, &rng);
+  ReceivedChunk got;
+  ASSERT_OK(DecodeChunk(&buffer, &got));
+  EXPECT_EQ(got.header.offset, by_class.offset());
+  EXPECT_TRUE(absl::StrJoin(got.pieces, "") == by_class.data());
+}
+
+TEST(ChunkCodecTest, AgreesWithTheGeneratedClassOnGarbage) {
+  Rng rng(9, "garbage");
+  int refused = 0;
+  for (int i = 0; i < 20000; ++i) {
+    // Valid chunks with some bytes changed, cut off, or nothing but noise.
+    std::string bytes = MakeChunk(i % 2 == 0, 1, i, i % 50).SerializeAsString();
+    for (uint64_t n = rng.Below(4); n > 0; --n) {
+      bytes[rng.Below(bytes.size())] = rng.Next();
+    }
+    if (rng.Below(4) == 0) bytes.resize(rng.Below(bytes.size()));
+    if (bytes.empty()) continue;
+    v1::Chunk by_class;
+    const bool valid = by_class.ParseFromString(bytes);
+    grpc::ByteBuffer buffer = Scatter(bytes, &rng);
+    ReceivedChunk got;
+    const absl::Status status = DecodeChunk(&buffer, &got);
+    ASSERT_EQ(status.ok(), valid) << i;
+    if (!valid) {
+      ++refused;
+      continue;
+    }
+    ASSERT_EQ(got.header.payload, by_class.payload());
+    ASSERT_EQ(got.header.offset, by_class.offset());
+    ASSERT_EQ(got.header.checksum, by_class.checksum());
+    ASSERT_EQ(absl::StrJoin(got.pieces, ""), by_class.data());
+    ASSERT_EQ(got.transfer.has_value(), by_class.has_header());
+  }
+  EXPECT_GT(refused, 1000);
+}
+
+TEST(ChunkCodecTest, RefusesTooMuchAndNothing) {
+  Rng rng(5, "scatter");
+  grpc::ByteBuffer buffer = Scatter(
+      MakeChunk(false, 0, 0, kMaxChunkBytes + 1).SerializeAsString(), &rng);
+  ReceivedChunk got;
+  EXPECT_THAT(DecodeChunk(&buffer, &got),
+              StatusIs(StatusCode::kInvalidArgument, "more than 4194304"));
+  grpc::ByteBuffer invalid;
+  EXPECT_FALSE(DecodeChunk(&invalid, &got).ok());
+}
+
+TEST(ChunkCodecTest, OwnerLivesAsLongAsTheViews) {
+  const std::string data(1000, 'x');
+  auto owner = std::make_shared<int>();
+  const std::weak_ptr<int> watch = owner;
+  grpc::ByteBuffer buffer =
+      EncodeChunk(nullptr, {{0, 0, 1}, data, true}, std::move(owner));
+  grpc::ByteBuffer copy(buffer);
+  buffer.Clear();
+  EXPECT_FALSE(watch.expired());
+  copy.Clear();
+  EXPECT_TRUE(watch.expired());
+}
+
+}  // namespace
+}  // namespace parley

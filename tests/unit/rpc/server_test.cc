@@ -1,0 +1,98 @@
+#include "server/rpc/server.h"
+
+#include <grpcpp/generic/generic_stub.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/rpc/status.h"
+#include "tests/support/status_matchers.h"
+#include "tests/unit/rpc/fake_coordinator.h"
+
+namespace parley {
+namespace {
+
+using absl::StatusCode;
+
+TEST(ServerTest, SaysThatThePortIsInUse) {
+  FakeCoordinator coordinator;
+  ASSERT_OK_AND_ASSIGN(auto first, RpcServer::Start({}, &coordinator));
+  const std::string address = absl::StrCat("127.0.0.1:", first->port());
+  EXPECT_THAT(RpcServer::Start({address}, &coordinator),
+              StatusIs(StatusCode::kUnavailable,
+                       absl::StrCat("cannot listen at ", address,
+                                    ": Address already in use")));
+}
+
+TEST(ServerTest, SaysWhatIsWrongWithAnAddress) {
+  FakeCoordinator coordinator;
+  RpcServer::Options options;
+  options.security.allow_insecure = true;
+  options.address = "192.0.2.1:0";  // of the documentation: nobody has it
+  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+              StatusIs(StatusCode::kUnavailable, "Cannot assign"));
+  options.address = "nonsense";
+  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+              StatusIs(StatusCode::kUnavailable, "HOST:PORT"));
+}
+
+TEST(ServerTest, RefusesInsecureBeyondLoopback) {
+  FakeCoordinator coordinator;
+  EXPECT_THAT(RpcServer::Start({"0.0.0.0:0"}, &coordinator),
+              StatusIs(StatusCode::kFailedPrecondition, "--allow-insecure"));
+  RpcServer::Options options{"0.0.0.0:0"};
+  options.security.allow_insecure = true;
+  EXPECT_OK(RpcServer::Start(options, &coordinator));
+}
+
+// The health and reflection protocols' own .proto files are not installed, so
+// their few bytes are written by hand.
+std::string Call(int port, const std::string& method,
+                 const std::string& request) {
+  grpc::GenericStub stub(*Dial(absl::StrCat("127.0.0.1:", port), {}));
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  auto call = stub.PrepareCall(&context, method, &queue);
+  const auto wait = [&] {
+    void* tag;
+    bool ok = false;
+    return queue.Next(&tag, &ok) && ok;
+  };
+  call->StartCall(nullptr);
+  EXPECT_TRUE(wait());
+  const grpc::Slice slice(request);
+  call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
+  EXPECT_TRUE(wait());
+  grpc::ByteBuffer reply;
+  call->Read(&reply, nullptr);
+  EXPECT_TRUE(wait());
+  grpc::Status status;
+  call->Finish(&status, nullptr);
+  EXPECT_TRUE(wait());
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  std::vector<grpc::Slice> slices;
+  EXPECT_TRUE(reply.Dump(&slices).ok());
+  std::string bytes;
+  for (const grpc::Slice& s : slices) bytes.append(s.begin(), s.end());
+  return bytes;
+}
+
+TEST(ServerTest, AnswersHealthChecksAndReflection) {
+  FakeCoordinator coordinator;
+  ASSERT_OK_AND_ASSIGN(auto server, RpcServer::Start({}, &coordinator));
+  // HealthCheckRequest{} -> HealthCheckResponse{status: SERVING}
+  EXPECT_EQ(Call(server->port(), "/grpc.health.v1.Health/Check", ""),
+            std::string("\x08\x01", 2));
+  // ServerReflectionRequest{list_services: "*"}
+  const std::string services =
+      Call(server->port(),
+           "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+           "\x3a\x01*");
+  EXPECT_NE(services.find("parley.v1.Coordinator"), std::string::npos);
+  EXPECT_NE(services.find("parley.v1.Admin"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace parley
