@@ -115,7 +115,9 @@ struct AnswerTransfer {
 struct CancelTransfer {
   TransferId transfer;
 };
-// Makes room for an update; its bytes come by upload.
+// Makes room for an update; its bytes come by upload. Where there is no room
+// its upload ends with ResourceExhausted: the machine drops it or makes room,
+// and begins it again later, perhaps under another id.
 struct OpenStaging {
   UpdateId update;
   std::string client;
@@ -140,7 +142,8 @@ struct DiscardAggregate {};
 struct EvaluateCentrally {
   int64_t round;
 };
-// Into the journal, before anything that follows it.
+// Into the journal, before anything that follows it: all records but RunOpened,
+// which is the driver's.
 struct Record {
   v1::JournalRecord record;
 };
@@ -158,7 +161,8 @@ struct WriteCheckpoint {
   int64_t round;
   bool last;
 };
-// Replaces the timer set before; InfiniteFuture: none.
+// Replaces the timer set before; InfiniteFuture: none. A timer that fires is
+// gone.
 struct SetTimer {
   absl::Time when;
 };
@@ -208,7 +212,9 @@ class RoundMachine {
   explicit RoundMachine(RoundMachineOptions options);
   ~RoundMachine();
 
-  // The effects to perform, in order. `now` never goes back.
+  // The effects to perform, in order. `now` never goes back. TimerFired may
+  // come at any time, and begins: nothing waits for a client before the first
+  // Step.
   std::vector<RoundEffect> Step(RoundEvent event, absl::Time now);
 
  private:

@@ -1,0 +1,62 @@
+// The effects of one step of the round machine, as its parts put them in.
+#ifndef PARLEY_SERVER_ROUND_OUTBOX_H_
+#define PARLEY_SERVER_ROUND_OUTBOX_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/base/log.h"
+#include "server/registry/registry.h"
+#include "server/round/round_machine.h"
+
+namespace parley {
+
+// Not thread-safe.
+class Outbox {
+ public:
+  Outbox(std::string run, uint64_t term) : run_(std::move(run)), term_(term) {}
+
+  // The time of the present step.
+  absl::Time now = absl::InfinitePast();
+
+  void Add(RoundEffect effect) { effects_.push_back(std::move(effect)); }
+
+  void Send(SessionId session, v1::ServerMessage message) {
+    message.set_run(run_);
+    message.set_term(term_);
+    Add(effect::Send{session, std::move(message)});
+  }
+  // False where the client is not connected.
+  bool Send(const Client& client, v1::ServerMessage message) {
+    if (client.session == 0) return false;
+    Send(client.session, std::move(message));
+    return true;
+  }
+  void Goodbye(SessionId session, absl::string_view reason, bool run_over,
+               bool retry) {
+    v1::ServerMessage message;
+    message.mutable_goodbye()->set_reason(std::string(reason));
+    message.mutable_goodbye()->set_run_over(run_over);
+    message.mutable_goodbye()->set_retry(retry);
+    Send(session, std::move(message));
+  }
+
+  void Say(std::string text, LogLevel level = LogLevel::kInfo) {
+    Add(effect::Say{level, std::move(text)});
+  }
+  void Warn(std::string text) { Say(std::move(text), LogLevel::kWarning); }
+
+  std::vector<RoundEffect> Take() { return std::exchange(effects_, {}); }
+
+ private:
+  const std::string run_;
+  const uint64_t term_;
+  std::vector<RoundEffect> effects_;
+};
+
+}  // namespace parley
+
+#endif  // PARLEY_SERVER_ROUND_OUTBOX_H_

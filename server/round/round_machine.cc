@@ -1,0 +1,510 @@
+#include "server/round/round_machine.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+#include "common/wire/protocol.h"
+#include "common/wire/spec.h"
+#include "server/round/phase.h"
+#include "server/round/round_context.h"
+#include "server/round/round_flow.h"
+#include "server/round/update_check.h"
+
+namespace parley {
+namespace {
+
+constexpr absl::Duration kSayEvery = absl::Seconds(10);
+constexpr absl::Duration kStatusEvery = absl::Milliseconds(100);
+constexpr int kMaxStrikes = 10;  // messages that make no sense, of one session
+
+RegistryOptions ToRegistryOptions(const RoundMachineOptions& options) {
+  const v1::RunConfig& config = options.config;
+  RegistryOptions registry;
+  registry.run = options.run;
+  registry.term = options.term;
+  registry.token_key = options.token_key;
+  registry.lease = absl::Seconds(config.limits().lease_seconds());
+  registry.max_clients = config.limits().clients();
+  if (config.data().has_train()) {
+    registry.parts = config.data().partition().parts();
+  }
+  const bool wide = options.spec.dtype() == DType::kFloat64;
+  for (v1::Encoding encoding : {config.wire().down(), config.wire().up()}) {
+    if (encoding == v1::ENCODING_UNSPECIFIED) {
+      encoding = wide ? v1::ENCODING_FLOAT64 : v1::ENCODING_FLOAT32;
+    }
+    registry.encodings.push_back(encoding);
+  }
+  for (const v1::RoundOpened& round : options.script) {
+    for (const v1::CohortMember& member : round.cohort()) {
+      if (member.has_part())
+        registry.reserved_parts[member.client()] = member.part();
+    }
+  }
+  return registry;
+}
+
+v1::ServerMessage MakeWelcome(const RoundMachineOptions& options) {
+  v1::ServerMessage message;
+  v1::Registered& welcome = *message.mutable_registered();
+  const double lease_seconds = options.config.limits().lease_seconds();
+  welcome.set_protocol_version(kProtocolVersion);
+  *welcome.mutable_config() = options.config;
+  welcome.set_lease_ms(static_cast<int64_t>(lease_seconds * 1000));
+  welcome.set_heartbeat_ms(
+      std::max<int64_t>(1, static_cast<int64_t>(lease_seconds * 1000 / 3)));
+  welcome.set_parts(options.config.data().partition().parts());
+  *welcome.mutable_spec() = SpecToProto(options.spec);
+  welcome.set_spec_hash(options.spec.Hash());
+  welcome.set_software("parley-server");
+  return message;
+}
+
+}  // namespace
+
+// Sessions, registration, leases and what people are told; the rounds
+// themselves are RoundFlow's.
+class RoundMachine::Impl {
+ public:
+  explicit Impl(RoundMachineOptions options)
+      : welcome_(MakeWelcome(options)),
+        lease_(absl::Seconds(options.config.limits().lease_seconds())),
+        context_(MakeContext(std::move(options))),
+        out_(context_.out),
+        flow_(&context_) {}
+
+  std::vector<RoundEffect> Step(RoundEvent event, absl::Time now);
+
+ private:
+  struct Session {
+    PeerIdentity peer;
+    std::string client;  // empty before Register
+    int strikes = 0;
+  };
+
+  static RoundContext MakeContext(RoundMachineOptions options) {
+    RegistryOptions registry = ToRegistryOptions(options);
+    const int permits = std::max(1, options.config.limits().transfers());
+    Outbox out(options.run, options.term);
+    return {std::move(options),
+            Registry(std::move(registry)),
+            {},
+            TransferDesk(permits),
+            std::move(out)};
+  }
+
+  void On(event::SessionOpened& e);
+  void On(event::MessageReceived& e);
+  void On(event::SessionClosed& e);
+  void On(event::DownloadRequested& e);
+  void On(event::UploadRequested& e);
+  void On(event::TransferEnded& e);
+  void On(event::TransferCancelled& e);
+  void On(event::Aggregated& e) { flow_.OnAggregated(e); }
+  void On(event::CentrallyEvaluated& e) { flow_.OnCentrallyEvaluated(e); }
+  void On(event::TimerFired&) {}
+  void On(event::StopRequested& e) { flow_.Stop(v1::STOPPED, e.reason); }
+
+  void OnRegister(SessionId id, Session& session, const v1::Register& request);
+  void OnLeave(SessionId id, const std::string& name, const v1::Leave& leave);
+  bool IsOwnTask(const Client& client, const v1::TaskId& task) const;
+  void Strike(SessionId id, Session& session, absl::string_view what);
+
+  // Out of the table; nothing is sent to it any more.
+  void EndSession(SessionId id, absl::Status why);
+  void Forget(SessionId id);
+  void RemoveClient(const std::string& name, absl::string_view reason);
+  void ExpireLeases();
+  void ExpireSilentSessions();
+
+  void EndRun();
+  void TellStatus();
+  void TellWaiting();
+  void SetTimer();
+
+  const v1::ServerMessage welcome_;  // without what differs
+  const absl::Duration lease_;
+  RoundContext context_;
+  Outbox& out_;
+  RoundFlow flow_;
+
+  bool begun_ = false;
+  bool ended_ = false;
+  std::map<SessionId, Session> sessions_;
+  std::deque<std::pair<absl::Time, SessionId>> unregistered_;  // by patience
+
+  // State, phase, round; then what changes within them.
+  using StatusKey = std::tuple<v1::RunState, std::string, int64_t>;
+  StatusKey status_key_;
+  std::tuple<int32_t, int32_t, int32_t> status_counts_;
+  absl::Time status_at_ = absl::InfinitePast();
+  bool status_owed_ = false;
+  absl::Time said_at_ = absl::InfinitePast();
+  std::string waits_for_;  // as last said, while nothing has changed since
+  absl::Time timer_ = absl::InfiniteFuture();
+};
+
+std::vector<RoundEffect> RoundMachine::Impl::Step(RoundEvent event,
+                                                  absl::Time now) {
+  out_.now = std::max(out_.now, now);
+  if (!begun_) {
+    begun_ = true;
+    said_at_ = out_.now;
+    flow_.Begin();
+  }
+  std::visit([&](auto& e) { On(e); }, event);
+  if (ended_) return out_.Take();
+  if (out_.now >= timer_) timer_ = absl::InfiniteFuture();
+  ExpireLeases();
+  ExpireSilentSessions();
+  flow_.Advance();
+  TellStatus();
+  if (flow_.ended()) {
+    EndRun();
+  } else {
+    TellWaiting();
+    SetTimer();
+  }
+  return out_.Take();
+}
+
+// ------------------------------------------------------------------ sessions
+
+void RoundMachine::Impl::On(event::SessionOpened& e) {
+  if (ended_) {
+    out_.Goodbye(e.session, "the run is over", true, false);
+    out_.Add(effect::EndSession{e.session, absl::OkStatus()});
+    return;
+  }
+  sessions_[e.session].peer = std::move(e.peer);
+  unregistered_.push_back({out_.now + lease_, e.session});
+}
+
+void RoundMachine::Impl::On(event::SessionClosed& e) { Forget(e.session); }
+
+void RoundMachine::Impl::Forget(SessionId id) {
+  const auto it = sessions_.find(id);
+  if (it == sessions_.end()) return;
+  const std::string name = std::move(it->second.client);
+  sessions_.erase(it);
+  Client* client = context_.registry.Find(name);
+  if (client == nullptr || client->session != id) return;
+  client->session = 0;
+  if (flow_.phase() != nullptr) flow_.phase()->OnDisconnected(*client);
+}
+
+void RoundMachine::Impl::EndSession(SessionId id, absl::Status why) {
+  if (!sessions_.contains(id)) return;
+  out_.Add(effect::EndSession{id, std::move(why)});
+  Forget(id);
+}
+
+void RoundMachine::Impl::Strike(SessionId id, Session& session,
+                                absl::string_view what) {
+  const absl::string_view who =
+      session.client.empty() ? session.peer.address : session.client;
+  out_.Warn(absl::StrCat(Printable(who), ": ", what, "; passed over"));
+  if (++session.strikes < kMaxStrikes) return;
+  out_.Goodbye(id, absl::StrCat("too many messages that make no sense: ", what),
+               false, false);
+  EndSession(id, absl::InvalidArgumentError("messages that make no sense"));
+}
+
+void RoundMachine::Impl::On(event::MessageReceived& e) {
+  const auto it = sessions_.find(e.session);
+  if (it == sessions_.end()) return;  // crossed its end
+  Session& session = it->second;
+  const v1::ClientMessage& message = e.message;
+  if (message.has_register_()) {
+    if (!message.run().empty() && message.run() != context_.options.run) {
+      out_.Goodbye(e.session,
+                   absl::StrCat("this coordinator runs '", context_.options.run,
+                                "', not '", Printable(message.run()), "'"),
+                   false, false);
+      EndSession(e.session, absl::NotFoundError("no such run"));
+      return;
+    }
+    OnRegister(e.session, session, message.register_());
+    return;
+  }
+  Client* client = context_.registry.Find(session.client);
+  if (session.client.empty() || client == nullptr) {
+    out_.Goodbye(e.session, "the first message has to be Register", false,
+                 false);
+    EndSession(e.session, absl::FailedPreconditionError("not registered"));
+    return;
+  }
+  if (message.run() != context_.options.run ||
+      message.term() != context_.options.term) {
+    Strike(e.session, session, "a message of another run or term");
+    return;
+  }
+  context_.registry.Renew(*client, out_.now);
+  Phase* const phase = flow_.phase();
+  switch (message.kind_case()) {
+    case v1::ClientMessage::kHeartbeat:
+    case v1::ClientMessage::kProgress:
+      break;
+    case v1::ClientMessage::kUpdateReady: {
+      const v1::UpdateReady& update = message.update_ready();
+      if (!IsOwnTask(*client, update.task())) {
+        Strike(e.session, session, "an update for another client's task");
+      } else if (phase != nullptr) {
+        phase->OnUpdateReady(*client, update);
+      } else {
+        AnswerLate(out_, *client, update.task());
+      }
+      break;
+    }
+    case v1::ClientMessage::kTaskFailed: {
+      const v1::TaskFailed& failure = message.task_failed();
+      if (!IsOwnTask(*client, failure.task())) {
+        Strike(e.session, session, "a failure of another client's task");
+      } else if (phase != nullptr) {
+        phase->OnTaskFailed(*client, failure);
+      } else {
+        AnswerLate(out_, *client, failure.task());
+      }
+      break;
+    }
+    case v1::ClientMessage::kLeave:
+      OnLeave(e.session, client->name, message.leave());
+      break;
+    case v1::ClientMessage::kRegister:
+    case v1::ClientMessage::KIND_NOT_SET:
+      Strike(e.session, session, "a message of a kind that is not known here");
+      break;
+  }
+}
+
+bool RoundMachine::Impl::IsOwnTask(const Client& client,
+                                   const v1::TaskId& task) const {
+  return task.client() == client.name && task.run() == context_.options.run &&
+         task.term() == context_.options.term;
+}
+
+// -------------------------------------------------------------- registration
+
+void RoundMachine::Impl::OnRegister(SessionId id, Session& session,
+                                    const v1::Register& request) {
+  if (!session.client.empty() && session.client != request.name()) {
+    Strike(id, session, "a second Register, under another name");
+    return;
+  }
+  const auto admission = context_.registry.Admit(
+      id, request, session.peer.certificate_name, out_.now);
+  if (!admission.ok()) {
+    const absl::Status& why = admission.status();
+    out_.Warn(absl::StrCat(Printable(session.peer.address),
+                           " was turned away: ", Printable(why.message())));
+    out_.Goodbye(id, why.message(), false,
+                 why.code() == absl::StatusCode::kResourceExhausted);
+    EndSession(id, why);
+    return;
+  }
+  Client& client = *admission->client;
+  session.client = client.name;
+  if (admission->displaced != 0) {
+    if (admission->kind == Admission::Kind::kRestarted) {
+      out_.Goodbye(admission->displaced,
+                   "another process joined under this name", false, false);
+    }
+    EndSession(admission->displaced,
+               absl::AbortedError("a later session took its place"));
+  }
+  v1::ServerMessage welcome = welcome_;
+  welcome.mutable_registered()->set_token(client.token);
+  if (client.part) welcome.mutable_registered()->set_part(*client.part);
+  out_.Send(client, std::move(welcome));
+  switch (admission->kind) {
+    case Admission::Kind::kNew:
+      context_.pool.Add(client.name);
+      out_.Say(absl::StrCat(client.name, " joined, ", context_.pool.size(),
+                            " registered"));
+      break;
+    case Admission::Kind::kResumed:
+      if (client.last_over && !client.last_over_told) {
+        RepeatTaskOver(out_, client);
+      }
+      break;
+    case Admission::Kind::kRestarted:
+      client.last_over.reset();
+      out_.Say(absl::StrCat(client.name, " came back as another process"));
+      break;
+  }
+  if (flow_.phase() != nullptr) {
+    flow_.phase()->OnRegistered(client, admission->kind);
+  }
+}
+
+void RoundMachine::Impl::OnLeave(SessionId id, const std::string& name,
+                                 const v1::Leave& leave) {
+  const std::string reason = absl::StrCat(
+      "left", leave.reason().empty() ? "" : ": ", Printable(leave.reason()));
+  RemoveClient(std::string(name), reason);
+  EndSession(id, absl::OkStatus());
+}
+
+void RoundMachine::Impl::RemoveClient(const std::string& name,
+                                      absl::string_view reason) {
+  context_.registry.Remove(name);
+  context_.pool.Remove(name);
+  out_.Say(absl::StrCat(name, " ", reason, "; ", context_.pool.size(),
+                        " registered"));
+  if (flow_.phase() != nullptr) flow_.phase()->OnGone(name, reason);
+}
+
+void RoundMachine::Impl::ExpireLeases() {
+  while (const Client* client = context_.registry.NextExpired(out_.now)) {
+    const std::string name = client->name;
+    const SessionId session = client->session;
+    const std::string reason =
+        absl::StrCat("is lost: silent for ", absl::FormatDuration(lease_));
+    if (session != 0) {
+      out_.Goodbye(session, "silent for longer than the lease", false, true);
+      EndSession(session, absl::DeadlineExceededError("the lease is over"));
+    }
+    RemoveClient(name, reason);
+  }
+}
+
+void RoundMachine::Impl::ExpireSilentSessions() {
+  while (!unregistered_.empty() && unregistered_.front().first <= out_.now) {
+    const SessionId id = unregistered_.front().second;
+    unregistered_.pop_front();
+    const auto it = sessions_.find(id);
+    if (it == sessions_.end() || !it->second.client.empty()) continue;
+    out_.Goodbye(id, "no Register came", false, true);
+    EndSession(id, absl::DeadlineExceededError("no Register came"));
+  }
+}
+
+// ----------------------------------------------------------------- transfers
+
+void RoundMachine::Impl::On(event::DownloadRequested& e) {
+  const v1::TaskId& task = e.request.task();
+  absl::Status refused;
+  if (context_.registry.FindByToken(task.client(), e.request.token()) ==
+      nullptr) {
+    refused = absl::PermissionDeniedError("the token is not this client's");
+  } else if (ended_ || flow_.phase() == nullptr) {
+    refused = absl::AbortedError("no task is open");
+  }
+  if (!refused.ok()) {
+    out_.Add(effect::AnswerTransfer{e.transfer, std::move(refused)});
+  } else {
+    flow_.phase()->OnDownloadRequested(e.transfer, e.request);
+  }
+}
+
+void RoundMachine::Impl::On(event::UploadRequested& e) {
+  const v1::TaskId& task = e.header.task();
+  absl::Status refused;
+  if (context_.registry.FindByToken(task.client(), e.header.token()) ==
+      nullptr) {
+    refused = absl::PermissionDeniedError("the token is not this client's");
+  } else if (ended_ || flow_.phase() == nullptr) {
+    refused = absl::AbortedError("no task is open");
+  }
+  if (!refused.ok()) {
+    out_.Add(effect::AnswerTransfer{e.transfer, std::move(refused)});
+  } else {
+    flow_.phase()->OnUploadRequested(e.transfer, task);
+  }
+}
+
+void RoundMachine::Impl::On(event::TransferEnded& e) {
+  const auto ended = context_.desk.End(e.transfer);
+  if (!ended) return;
+  flow_.CountBytes(ended->way, e.bytes_moved);
+  if (ended->slot && flow_.phase() != nullptr) {
+    flow_.phase()->OnTransferEnded(*ended->slot, ended->way, e);
+  }
+}
+
+void RoundMachine::Impl::On(event::TransferCancelled& e) {
+  if (flow_.phase() != nullptr) flow_.phase()->OnTransferCancelled(e.transfer);
+}
+
+// -------------------------------------------------------------------- people
+
+void RoundMachine::Impl::EndRun() {
+  ended_ = true;
+  const bool well = flow_.end_state() == v1::FINISHED;
+  out_.Say(absl::StrCat("the run ended: ", flow_.end_reason()),
+           well ? LogLevel::kInfo : LogLevel::kWarning);
+  for (const auto& [id, session] : sessions_) {
+    out_.Goodbye(id, flow_.end_reason(), well, false);
+    out_.Add(effect::EndSession{id, absl::OkStatus()});
+  }
+  sessions_.clear();
+  out_.Add(effect::SetTimer{absl::InfiniteFuture()});
+  out_.Add(effect::EndRun{flow_.end_state(), flow_.end_reason()});
+}
+
+void RoundMachine::Impl::TellStatus() {
+  v1::RunStatus status = flow_.Status();
+  StatusKey key(status.state(), status.phase(), status.round());
+  const std::tuple counts(status.asked(), status.done(), status.clients());
+  const bool moved = key != status_key_;
+  if (moved || counts != status_counts_) {
+    status_key_ = std::move(key);
+    status_counts_ = counts;
+    said_at_ = out_.now;
+    waits_for_.clear();
+    status_owed_ = true;
+  }
+  if (!status_owed_ || (!moved && out_.now < status_at_ + kStatusEvery)) return;
+  status_owed_ = false;
+  status_at_ = out_.now;
+  if (!waits_for_.empty()) status.set_detail(waits_for_);
+  if (flow_.phase() != nullptr) flow_.phase()->DescribeClients(&status);
+  out_.Add(effect::StatusChanged{std::move(status)});
+}
+
+void RoundMachine::Impl::TellWaiting() {
+  if (out_.now < said_at_ + kSayEvery) return;
+  said_at_ = out_.now;
+  waits_for_ = flow_.WaitsFor();
+  if (waits_for_.empty()) return;
+  out_.Say(waits_for_);
+  v1::ServerMessage notice;
+  notice.mutable_notice()->set_text(waits_for_);
+  const Phase* const phase = flow_.phase();
+  for (const auto& [id, session] : sessions_) {
+    const Client* client = context_.registry.Find(session.client);
+    if (client == nullptr || (phase != nullptr && phase->IsBusy(*client))) {
+      continue;
+    }
+    out_.Send(id, notice);
+  }
+  status_owed_ = true;
+  TellStatus();
+}
+
+void RoundMachine::Impl::SetTimer() {
+  absl::Time next = std::min(flow_.NextTimer(), said_at_ + kSayEvery);
+  next = std::min(next, context_.registry.NextExpiry());
+  if (!unregistered_.empty()) {
+    next = std::min(next, unregistered_.front().first);
+  }
+  if (status_owed_) next = std::min(next, status_at_ + kStatusEvery);
+  // One that fires too early does no harm; moving it at each message would.
+  if (next >= timer_) return;
+  timer_ = next;
+  out_.Add(effect::SetTimer{next});
+}
+
+RoundMachine::RoundMachine(RoundMachineOptions options)
+    : impl_(std::make_unique<Impl>(std::move(options))) {}
+
+RoundMachine::~RoundMachine() = default;
+
+std::vector<RoundEffect> RoundMachine::Step(RoundEvent event, absl::Time now) {
+  return impl_->Step(std::move(event), now);
+}
+
+}  // namespace parley
