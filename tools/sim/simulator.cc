@@ -1,0 +1,237 @@
+#include "tools/sim/simulator.h"
+
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/session/config_trainer.h"
+#include "client/session/coordinator_session.h"
+#include "common/base/executor.h"
+#include "common/base/random.h"
+#include "common/base/status_macros.h"
+#include "common/config/build.h"
+#include "common/config/facts.h"
+#include "server/round/round_driver.h"
+#include "tools/sim/client_name.h"
+#include "tools/sim/world.h"
+
+namespace parley {
+namespace {
+
+using MakeTrainer =
+    std::function<absl::StatusOr<std::unique_ptr<Trainer>>(int64_t client)>;
+
+// Trains as another does, and takes virtual time for it.
+class TimedTrainer final : public Trainer {
+ public:
+  TimedTrainer(std::unique_ptr<Trainer> trainer, World* world,
+               absl::Duration step)
+      : trainer_(std::move(trainer)), world_(world), step_(step) {}
+
+  absl::StatusOr<TrainResult> Train(const TrainTask& task,
+                                    ParameterVector& parameters) override {
+    auto result = trainer_->Train(task, parameters);
+    if (result.ok()) world_->Spend(step_ * result->local_steps);
+    return result;
+  }
+  absl::StatusOr<TrainResult> Evaluate(
+      const TrainTask& task, const ParameterVector& parameters) override {
+    return trainer_->Evaluate(task, parameters);
+  }
+
+ private:
+  const std::unique_ptr<Trainer> trainer_;
+  World* const world_;
+  const absl::Duration step_;
+};
+
+// Built-in trainers over the parts of one data set, which they share.
+template <typename T>
+absl::StatusOr<MakeTrainer> BuiltinTrainers(const v1::RunConfig& config) {
+  PARLEY_ASSIGN_OR_RETURN(const BuiltinTrainerOptions<T> common,
+                          BuiltinOptionsOf<T>(config));
+  PARLEY_ASSIGN_OR_RETURN(Partitioned<T> parts, LoadAllParts<T>(config));
+  // Shared: the function is copied.
+  auto shared = std::make_shared<const Partitioned<T>>(std::move(parts));
+  return [common, shared](int64_t client) {
+    BuiltinTrainerOptions<T> options = common;
+    options.train = shared->train(client);
+    options.held_out = shared->held_out(client);
+    return MakeBuiltinTrainer(std::move(options));
+  };
+}
+
+struct Member {
+  std::string name;
+  std::optional<int32_t> part;
+};
+
+// All parts in turn, or who took part in a recorded run.
+absl::StatusOr<std::vector<Member>> MembersOf(const SimulatorOptions& options,
+                                              int64_t parts) {
+  std::vector<Member> members;
+  const bool has_parts = options.config.data().has_train();
+  if (options.script.empty()) {
+    for (int64_t i = 0; i < parts; ++i) {
+      members.push_back({ClientNameOf(i, parts), std::nullopt});
+      if (has_parts) members.back().part = static_cast<int32_t>(i);
+    }
+    return members;
+  }
+  std::map<std::string, std::optional<int32_t>> recorded;
+  for (const v1::RoundOpened& round : options.script) {
+    for (const v1::CohortMember& member : round.cohort()) {
+      recorded[member.client()] =
+          member.has_part() ? std::optional(member.part()) : std::nullopt;
+    }
+  }
+  for (auto& [name, part] : recorded) {
+    if (has_parts && !(part.has_value() && *part >= 0 && *part < parts)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(name, " trained on data of its own, which is not here"));
+    }
+    members.push_back({name, part});
+  }
+  return members;
+}
+
+struct SimulatedClient {
+  std::unique_ptr<InProcessTransport> transport;
+  std::unique_ptr<CoordinatorSession> session;
+};
+
+// What a run needs, in the order in which it may go.
+struct Federation {
+  explicit Federation(int threads) : pool(threads), world(&pool) {}
+
+  ThreadPool pool;
+  World world;
+  std::unique_ptr<RoundDriver> driver;
+  std::vector<SimulatedClient> clients;
+  int64_t clients_running = 0;
+  bool driver_running = true;
+  absl::Status client_error;  // the first
+  v1::RunStatus status;
+};
+
+absl::Status AddClient(const SimulatorOptions& options,
+                       const MakeTrainer& make_trainer, int64_t index,
+                       const Member& member, Federation* federation) {
+  const std::string& name = member.name;
+  World* world = &federation->world;
+  SimulatedClient client;
+  client.transport =
+      std::make_unique<InProcessTransport>(InProcessTransport::Options{
+          .world = world,
+          .coordinator = federation->driver.get(),
+          .client = name,
+          .faults = options.faults ? options.faults(index) : nullptr});
+
+  CoordinatorSessionOptions session;
+  session.servers = {"coordinator"};
+  session.name = name;
+  session.incarnation = static_cast<uint64_t>(index) + 1;
+  session.software = "parley simulate";
+  session.wants_part = member.part.has_value();
+  session.part = member.part;
+  session.log = [name, say = options.say](LogLevel level,
+                                          absl::string_view text) {
+    if (level == LogLevel::kInfo) return;  // thousands of clients join
+    const std::string line = absl::StrCat(name, ": ", text);
+    say ? say(level, line) : Log(level, line);
+  };
+  const double speed =
+      0.5 + Rng(options.config.seed(), name, 0, "speed").Uniform();
+  PARLEY_ASSIGN_OR_RETURN(
+      client.session,
+      CoordinatorSession::Create(
+          std::move(session),
+          {.transport = client.transport.get(),
+           .clock = world,
+           .control = world->control(),
+           .work = world->work()},
+          [make_trainer, data = member.part.value_or(index), world, speed](
+              const v1::RunConfig&, std::optional<int32_t>)
+              -> absl::StatusOr<std::unique_ptr<Trainer>> {
+            PARLEY_ASSIGN_OR_RETURN(std::unique_ptr<Trainer> trainer,
+                                    make_trainer(data));
+            return std::make_unique<TimedTrainer>(std::move(trainer), world,
+                                                  absl::Milliseconds(speed));
+          }));
+  federation->clients.push_back(std::move(client));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<SimulatorResult> Simulate(SimulatorOptions options) {
+  MakeTrainer make_trainer = options.make_trainer;
+  int64_t parts = options.config.data().partition().parts();
+  if (!make_trainer) {
+    PARLEY_ASSIGN_OR_RETURN(const DataFacts facts, ProbeData(options.config));
+    StateFacts(facts, &options.config);
+    parts = facts.parts;
+    PARLEY_ASSIGN_OR_RETURN(make_trainer,
+                            DTypeOf(options.config) == DType::kFloat32
+                                ? BuiltinTrainers<float>(options.config)
+                                : BuiltinTrainers<double>(options.config));
+  }
+
+  PARLEY_ASSIGN_OR_RETURN(const std::vector<Member> members,
+                          MembersOf(options, parts));
+
+  Federation federation(options.threads);
+  RoundDriverOptions driver;
+  driver.config = options.config;
+  driver.folder = options.folder;
+  driver.clock = &federation.world;
+  driver.control = federation.world.control();
+  driver.work = federation.world.work();
+  driver.parallel = &federation.pool;
+  driver.script = std::move(options.script);
+  if (options.on_round) driver.on_round = options.on_round;
+  if (options.say) driver.say = options.say;
+  driver.on_end = [&federation](const v1::RunStatus& status) {
+    federation.status = status;
+    federation.driver_running = false;
+    for (SimulatedClient& client : federation.clients) {
+      client.session->Stop("the run is over");
+    }
+  };
+  PARLEY_ASSIGN_OR_RETURN(federation.driver,
+                          RoundDriver::Create(std::move(driver)));
+  federation.clients.reserve(members.size());
+  for (size_t i = 0; i < members.size(); ++i) {
+    PARLEY_RETURN_IF_ERROR(
+        AddClient(options, make_trainer, i, members[i], &federation));
+  }
+
+  federation.driver->Start();
+  federation.clients_running = static_cast<int64_t>(members.size());
+  for (SimulatedClient& client : federation.clients) {
+    client.session->Start([&federation](absl::Status status) {
+      --federation.clients_running;
+      if (status.ok()) return;
+      // The others could wait for it in vain, in virtual time without end.
+      federation.client_error.Update(status);
+      federation.driver->Stop("a client failed");
+    });
+  }
+  const bool over = federation.world.Run([&federation] {
+    return !federation.driver_running && federation.clients_running == 0;
+  });
+  if (!over) {
+    return absl::InternalError("the simulated run is stuck");
+  }
+  PARLEY_RETURN_IF_ERROR(federation.client_error);
+  SimulatorResult result;
+  result.status = std::move(federation.status);
+  result.spec = federation.driver->spec();
+  result.model = federation.driver->model().Clone();
+  result.virtual_time = federation.world.Now() - absl::UnixEpoch();
+  federation.clients.clear();
+  return result;
+}
+
+}  // namespace parley
