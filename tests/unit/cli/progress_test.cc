@@ -1,0 +1,148 @@
+#include "tools/cli/progress.h"
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/status_matchers.h"
+
+namespace parley {
+namespace {
+
+v1::RunStatus Running() {
+  v1::RunStatus status;
+  status.set_run("demo");
+  status.set_state(v1::RUNNING);
+  status.set_round(11);
+  status.set_rounds(40);
+  status.set_phase("train");
+  status.set_asked(10);
+  status.set_done(3);
+  status.set_loss(0.51234);
+  status.set_accuracy(0.8125);
+  status.set_bytes_up(12345678);
+  status.set_bytes_down(999);
+  status.set_seconds(75);
+  status.set_eta_seconds(225);
+  return status;
+}
+
+// What a printer writes during `f`.
+template <typename F>
+std::string Printed(bool terminal, F f) {
+  char* text = nullptr;
+  size_t size = 0;
+  std::FILE* out = open_memstream(&text, &size);
+  {
+    ProgressPrinter printer(out, terminal, 60);
+    f(printer);
+  }
+  std::fclose(out);
+  const std::string all(text, size);
+  std::free(text);
+  return all;
+}
+
+TEST(ProgressTest, Sizes) {
+  EXPECT_EQ(FormatSize(0), "0 B");
+  EXPECT_EQ(FormatSize(999), "999 B");
+  EXPECT_EQ(FormatSize(1000), "1.0 kB");
+  EXPECT_EQ(FormatSize(999949), "999.9 kB");
+  EXPECT_EQ(FormatSize(999950), "1.0 MB");
+  EXPECT_EQ(FormatSize(12345678), "12.3 MB");
+  EXPECT_EQ(FormatSize(~uint64_t{0}), "18.4 EB");
+}
+
+TEST(ProgressTest, Spans) {
+  EXPECT_EQ(FormatSpan(absl::ZeroDuration()), "0:00");
+  EXPECT_EQ(FormatSpan(absl::Seconds(-5)), "0:00");
+  EXPECT_EQ(FormatSpan(absl::Seconds(7.6)), "0:08");
+  EXPECT_EQ(FormatSpan(absl::Seconds(59.6)), "1:00");
+  EXPECT_EQ(FormatSpan(absl::Seconds(3599)), "59:59");
+  EXPECT_EQ(FormatSpan(absl::Seconds(3723)), "1:02:03");
+}
+
+TEST(ProgressTest, LiveLine) {
+  EXPECT_EQ(FormatLiveLine(Running(), 200),
+            "round 11/40 [#####...............]  loss 0.5123  accuracy 81.2 %  "
+            "train 3/10  ↑12.3 MB ↓999 B  ETA 3:45");
+}
+
+TEST(ProgressTest, LiveLineWithoutWhatIsNotKnown) {
+  v1::RunStatus status;
+  status.set_state(v1::WAITING);
+  status.set_rounds(5);
+  status.set_detail("waits for 2 more clients");
+  EXPECT_EQ(FormatLiveLine(status, 200),
+            "round 0/5 [....................]  waits for 2 more clients  "
+            "↑0 B ↓0 B");
+}
+
+TEST(ProgressTest, LiveLineOfTheEnd) {
+  v1::RunStatus status = Running();
+  status.set_state(v1::FINISHED);
+  status.set_round(40);
+  status.set_asked(0);
+  status.clear_eta_seconds();
+  status.clear_accuracy();
+  EXPECT_EQ(FormatLiveLine(status, 200),
+            "round 40/40 [####################]  loss 0.5123  "
+            "↑12.3 MB ↓999 B");
+}
+
+TEST(ProgressTest, LiveLineIsCutBetweenCharacters) {
+  const std::string whole = FormatLiveLine(Running(), 200);
+  const size_t arrow = whole.find("↑");
+  EXPECT_EQ(FormatLiveLine(Running(), static_cast<int>(arrow)),
+            whole.substr(0, arrow));
+  EXPECT_EQ(FormatLiveLine(Running(), static_cast<int>(arrow) + 1),
+            whole.substr(0, arrow) + "↑");
+  EXPECT_EQ(FormatLiveLine(Running(), 5), "round");
+  EXPECT_EQ(FormatLiveLine(Running(), 0), "");
+}
+
+TEST(ProgressTest, RoundLine) {
+  EXPECT_EQ(FormatRoundLine(Running()),
+            "round 10/40  loss 0.5123  accuracy 81.2 %  ↑12.3 MB ↓999 B  1:15");
+}
+
+TEST(ProgressTest, WithoutATerminalEachRoundIsToldOnce) {
+  const std::string text = Printed(false, [](ProgressPrinter& printer) {
+    v1::RunStatus status;
+    status.set_state(v1::WAITING);
+    status.set_rounds(3);
+    status.set_detail("waits for clients");
+    printer.Update(status);
+    printer.Update(status);
+    status.set_state(v1::RUNNING);
+    for (const int round : {1, 1, 2, 2, 3}) {
+      status.set_round(round);
+      printer.Update(status);
+    }
+    printer.Say("a word");
+    status.set_state(v1::FINISHED);
+    printer.Update(status);
+    printer.Update(status);
+  });
+  EXPECT_EQ(text,
+            "waits for clients\n"
+            "round 1/3  ↑0 B ↓0 B  0:00\n"
+            "round 2/3  ↑0 B ↓0 B  0:00\n"
+            "a word\n"
+            "round 3/3  ↑0 B ↓0 B  0:00\n");
+}
+
+TEST(ProgressTest, OnATerminalOneLineLives) {
+  v1::RunStatus status = Running();
+  const std::string first = FormatLiveLine(status, 59);
+  status.set_round(21);
+  const std::string second = FormatLiveLine(status, 59);
+  const std::string text = Printed(true, [&](ProgressPrinter& printer) {
+    printer.Update(Running());
+    printer.Update(Running());
+    printer.Say("a word");
+    printer.Update(status);
+  });
+  EXPECT_EQ(text, absl::StrCat(first, "\r\x1b[K", "a word\n", first, "\r\x1b[K",
+                               second, "\n"));
+}
+
+}  // namespace
+}  // namespace parley

@@ -1,0 +1,218 @@
+#include "tools/cli/local_run.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "client/rpc/admin_client.h"
+#include "common/base/executor.h"
+#include "common/base/status_macros.h"
+#include "tools/cli/run_folder.h"
+
+namespace parley {
+namespace {
+
+constexpr size_t kServer = 0;  // the first child
+constexpr int kTailLines = 8;
+
+// Closes a descriptor once.
+class OwnedFd {
+ public:
+  explicit OwnedFd(int fd) : fd_(fd) {}
+  ~OwnedFd() { Close(); }
+  OwnedFd(const OwnedFd&) = delete;
+  OwnedFd& operator=(const OwnedFd&) = delete;
+  void Close() {
+    if (fd_ >= 0) close(std::exchange(fd_, -1));
+  }
+
+ private:
+  int fd_;
+};
+
+std::string Tail(const std::string& log) {
+  const std::string lines = LastLines(log, kTailLines);
+  if (lines.empty()) return absl::StrCat("; ", log, " is empty");
+  return absl::StrCat("; the end of ", log, ":\n",
+                      absl::StripSuffix(lines, "\n"));
+}
+
+}  // namespace
+
+std::string ClientNameOf(int index, int clients) {
+  const int digits =
+      std::max<int>(4, static_cast<int>(absl::StrCat(clients).size()));
+  return absl::StrFormat("client-%0*d", digits, index + 1);
+}
+
+absl::Status LocalRun::Run() {
+  PARLEY_ASSIGN_OR_RETURN(children_, Supervisor::Create());
+  const absl::StatusOr<std::string> address = StartServer();
+  if (!address.ok()) return address.status();
+  PARLEY_RETURN_IF_ERROR(StartClients(*address));
+  int server_status = 0;
+  bool ended = false;
+  {
+    PARLEY_ASSIGN_OR_RETURN(const auto admin,
+                            AdminClient::Create(*address, {}));
+    // Joined once the coordinator is gone, which ends the watching.
+    ThreadPool watcher(1);
+    watcher.Post([&] {
+      const absl::Status watched =
+          admin->Watch([&](const v1::RunStatus& status) {
+            printer_->Update(status);
+            return !HasEnded(status.state());
+          });
+      (void)watched;  // Supervise sees what becomes of the coordinator
+    });
+    ended = Supervise(&server_status);
+    // Clients of a coordinator that was killed would look for it for long.
+    if (ended && !WIFSIGNALED(server_status)) WaitForClients();
+    children_->StopAll(ended ? absl::Seconds(3) : absl::ZeroDuration());
+  }
+  children_.reset();
+  if (!ended) {
+    return absl::InternalError(absl::StrCat(
+        "the coordinator did not end when it was told to, and was killed",
+        Tail(LogOf(kServer))));
+  }
+  if (WIFSIGNALED(server_status)) {
+    return absl::InternalError(absl::StrCat(
+        "the coordinator ", DescribeExit(server_status), Tail(LogOf(kServer))));
+  }
+  return absl::OkStatus();
+}
+
+std::string LocalRun::LogOf(size_t child) const {
+  return absl::StrCat(options_.folder, "/", names_[child], ".log");
+}
+
+absl::StatusOr<std::string> LocalRun::StartServer() {
+  int ready[2];
+  if (pipe2(ready, O_CLOEXEC) != 0) {
+    return absl::ErrnoToStatus(errno, "cannot make a pipe");
+  }
+  OwnedFd read_end(ready[0]), write_end(ready[1]);
+  names_.push_back("server");
+  std::vector<std::string> argv = {options_.server,
+                                   "--run",
+                                   options_.run_file,
+                                   "--dir",
+                                   options_.folder,
+                                   "--listen",
+                                   absl::StrCat("127.0.0.1:", options_.port),
+                                   "--ready-fd",
+                                   absl::StrCat(ready[1])};
+  for (const std::string& set : options_.sets) {
+    argv.insert(argv.end(), {"--set", set});
+  }
+  PARLEY_RETURN_IF_ERROR(
+      children_
+          ->Start({"parley-server", std::move(argv), LogOf(kServer), ready[1]})
+          .status());
+  write_end.Close();
+  std::string line;
+  while (!absl::EndsWith(line, "\n")) {
+    const Supervisor::Event event =
+        children_->Wait(absl::InfiniteDuration(), ready[0]);
+    if (event.kind == Supervisor::Event::kSignal) {
+      return absl::AbortedError("interrupted before the run began");
+    }
+    char c;
+    const bool exited = event.kind == Supervisor::Event::kExited;
+    if (!exited && read(ready[0], &c, 1) == 1) {
+      line += c;
+      continue;
+    }
+    // It has closed its end without a word.
+    int status = event.status;
+    if (!exited) {
+      const Supervisor::Event end = children_->Wait(options_.stop_grace);
+      if (end.kind != Supervisor::Event::kExited) {
+        return absl::InternalError("the coordinator does not say its address");
+      }
+      status = end.status;
+    }
+    return absl::InternalError(absl::StrCat(
+        "the coordinator ", DescribeExit(status), Tail(LogOf(kServer))));
+  }
+  line.pop_back();
+  return line;
+}
+
+absl::Status LocalRun::StartClients(const std::string& address) {
+  for (int i = 0; i < options_.clients; ++i) {
+    names_.push_back(ClientNameOf(i, options_.clients));
+    PARLEY_RETURN_IF_ERROR(
+        children_
+            ->Start({names_.back(),
+                     {options_.client, "--server", address, "--name",
+                      names_.back(), "--data", absl::StrCat("part:", i)},
+                     LogOf(names_.size() - 1)})
+            .status());
+  }
+  return absl::OkStatus();
+}
+
+bool LocalRun::Supervise(int* server_status) {
+  absl::Time deadline = absl::InfiniteFuture();
+  bool stopping = false;
+  const auto stop = [&](absl::string_view why) {
+    printer_->Say(why);
+    children_->Signal(kServer, SIGTERM);
+    stopping = true;
+    deadline = absl::Now() + options_.stop_grace;
+  };
+  while (true) {
+    const Supervisor::Event event = children_->Wait(deadline - absl::Now());
+    switch (event.kind) {
+      case Supervisor::Event::kExited:
+        if (event.child == kServer) {
+          *server_status = event.status;
+          return true;
+        }
+        TellOfClient(event);
+        if (children_->running() == 1 && !stopping) {
+          deadline = absl::Now() + (client_failed_ ? options_.orphan_grace
+                                                   : options_.finish_grace);
+        }
+        break;
+      case Supervisor::Event::kSignal:
+        if (stopping) return false;
+        stop("stopping the run; once more kills it");
+        break;
+      case Supervisor::Event::kTimeout:
+        if (stopping) return false;
+        stop("no client is left; stopping the run");
+        break;
+      case Supervisor::Event::kReadable:
+        break;
+    }
+  }
+}
+
+void LocalRun::TellOfClient(const Supervisor::Event& event) {
+  if (event.status == 0) return;
+  client_failed_ = true;
+  printer_->Say(absl::StrCat(names_[event.child], " ",
+                             DescribeExit(event.status),
+                             Tail(LogOf(event.child))));
+}
+
+void LocalRun::WaitForClients() {
+  const absl::Time deadline = absl::Now() + options_.leave_grace;
+  while (children_->running() > 0) {
+    const Supervisor::Event event = children_->Wait(deadline - absl::Now());
+    if (event.kind != Supervisor::Event::kExited) return;
+  }
+}
+
+}  // namespace parley

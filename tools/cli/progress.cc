@@ -1,0 +1,167 @@
+#include "tools/cli/progress.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+
+namespace parley {
+namespace {
+
+constexpr int kBarCells = 20;
+constexpr int kUsualWidth = 80;
+
+int64_t CommittedRounds(const v1::RunStatus& status) {
+  // While it runs, `round` is the one under way.
+  return HasEnded(status.state()) ? status.round()
+                                  : std::max<int64_t>(status.round() - 1, 0);
+}
+
+std::string Quality(const v1::RunStatus& status) {
+  return FormatQuality(
+      status.has_loss() ? std::optional(status.loss()) : std::nullopt,
+      status.has_accuracy() ? std::optional(status.accuracy()) : std::nullopt);
+}
+
+// The first `width` characters of UTF-8 text, and no part of one.
+std::string Truncate(const std::string& text, int width) {
+  int characters = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool begins = (static_cast<unsigned char>(text[i]) & 0xC0) != 0x80;
+    if (begins && characters++ == width) return text.substr(0, i);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string FormatSize(uint64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+  double value = static_cast<double>(bytes);
+  size_t unit = 0;
+  // 999.95 would be written as 1000.0.
+  while (value >= 999.95 && unit + 1 < std::size(kUnits)) {
+    value /= 1000;
+    ++unit;
+  }
+  return unit == 0 ? absl::StrCat(bytes, " B")
+                   : absl::StrFormat("%.1f %s", value, kUnits[unit]);
+}
+
+std::string FormatSpan(absl::Duration span) {
+  const int64_t s = std::max<int64_t>(
+      absl::ToInt64Seconds(span + absl::Milliseconds(500)), 0);
+  if (s >= 3600) {
+    return absl::StrFormat("%d:%02d:%02d", s / 3600, s / 60 % 60, s % 60);
+  }
+  return absl::StrFormat("%d:%02d", s / 60, s % 60);
+}
+
+std::string FormatQuality(std::optional<double> loss,
+                          std::optional<double> accuracy) {
+  std::vector<std::string> parts;
+  if (loss.has_value()) parts.push_back(absl::StrFormat("loss %.4f", *loss));
+  if (accuracy.has_value()) {
+    parts.push_back(absl::StrFormat("accuracy %.1f %%", 100 * *accuracy));
+  }
+  return absl::StrJoin(parts, "  ");
+}
+
+std::string FormatLiveLine(const v1::RunStatus& status, int width) {
+  std::vector<std::string> parts;
+  const int64_t committed = CommittedRounds(status);
+  const int64_t rounds = std::max<int64_t>(status.rounds(), 1);
+  const int cells = static_cast<int>(
+      kBarCells *
+      std::clamp(static_cast<double>(committed) / rounds, 0.0, 1.0));
+  parts.push_back(absl::StrCat("round ", status.round(), "/", status.rounds(),
+                               " [", std::string(cells, '#'),
+                               std::string(kBarCells - cells, '.'), "]"));
+  if (std::string quality = Quality(status); !quality.empty()) {
+    parts.push_back(std::move(quality));
+  }
+  if (status.state() == v1::WAITING && !status.detail().empty()) {
+    parts.push_back(status.detail());
+  } else if (status.asked() > 0) {
+    parts.push_back(
+        absl::StrCat(status.phase(), " ", status.done(), "/", status.asked()));
+  }
+  parts.push_back(absl::StrCat("↑", FormatSize(status.bytes_up()), " ↓",
+                               FormatSize(status.bytes_down())));
+  if (status.has_eta_seconds()) {
+    parts.push_back(
+        absl::StrCat("ETA ", FormatSpan(absl::Seconds(status.eta_seconds()))));
+  }
+  return Truncate(absl::StrJoin(parts, "  "), width);
+}
+
+std::string FormatRoundLine(const v1::RunStatus& status) {
+  const std::string quality = Quality(status);
+  return absl::StrCat("round ", CommittedRounds(status), "/", status.rounds(),
+                      quality.empty() ? "" : "  ", quality, "  ↑",
+                      FormatSize(status.bytes_up()), " ↓",
+                      FormatSize(status.bytes_down()), "  ",
+                      FormatSpan(absl::Seconds(status.seconds())));
+}
+
+bool HasEnded(v1::RunState state) {
+  return state == v1::FINISHED || state == v1::STOPPED || state == v1::FAILED;
+}
+
+ProgressPrinter::ProgressPrinter(std::FILE* out)
+    : ProgressPrinter(out, isatty(fileno(out)) == 1, 0) {}
+
+ProgressPrinter::ProgressPrinter(std::FILE* out, bool terminal, int width)
+    : out_(out), terminal_(terminal), fixed_width_(width) {}
+
+ProgressPrinter::~ProgressPrinter() {
+  MutexLock lock(mu_);
+  if (live_.empty()) return;
+  std::fputs("\n", out_);
+  std::fflush(out_);
+}
+
+void ProgressPrinter::Update(const v1::RunStatus& status) {
+  MutexLock lock(mu_);
+  if (terminal_) {
+    int width = fixed_width_;
+    if (winsize size; width == 0) {
+      const bool known = ioctl(fileno(out_), TIOCGWINSZ, &size) == 0;
+      width = known && size.ws_col > 0 ? size.ws_col : kUsualWidth;
+    }
+    // The last column stays free: some terminals wrap when it is written.
+    const std::string line = FormatLiveLine(status, width - 1);
+    if (line == live_) return;
+    Clear();
+    std::fputs(line.c_str(), out_);
+    live_ = line;
+  } else if (const int64_t rounds = CommittedRounds(status);
+             rounds > told_rounds_) {
+    told_rounds_ = rounds;
+    absl::FPrintF(out_, "%s\n", FormatRoundLine(status));
+  } else if (status.state() == v1::WAITING && !status.detail().empty() &&
+             status.detail() != told_waiting_) {
+    told_waiting_ = status.detail();
+    absl::FPrintF(out_, "%s\n", told_waiting_);
+  }
+  std::fflush(out_);
+}
+
+void ProgressPrinter::Say(absl::string_view line) {
+  MutexLock lock(mu_);
+  Clear();
+  absl::FPrintF(out_, "%s\n", line);
+  std::fputs(live_.c_str(), out_);
+  std::fflush(out_);
+}
+
+void ProgressPrinter::Clear() {
+  if (!live_.empty()) std::fputs("\r\x1b[K", out_);
+}
+
+}  // namespace parley

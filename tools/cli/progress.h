@@ -1,0 +1,63 @@
+// How a run's progress looks: one live line on a terminal, else a line a round.
+#ifndef PARLEY_TOOLS_CLI_PROGRESS_H_
+#define PARLEY_TOOLS_CLI_PROGRESS_H_
+
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/base/mutex.h"
+#include "parley/v1/admin.pb.h"
+
+namespace parley {
+
+// "1.2 MB": powers of 1000, as links are measured.
+std::string FormatSize(uint64_t bytes);
+// "0:07", "12:34", "1:02:03".
+std::string FormatSpan(absl::Duration span);
+// "loss 0.5123  accuracy 81.2 %", or what there is of it.
+std::string FormatQuality(std::optional<double> loss,
+                          std::optional<double> accuracy);
+
+// At most `width` characters:
+// round 7/40 [###.....]  loss 0.5123  accuracy 81.2 %  train 3/10  ↑1.2 MB
+//   ↓1.2 MB  ETA 0:42
+std::string FormatLiveLine(const v1::RunStatus& status, int width);
+
+// The line about the rounds committed so far.
+std::string FormatRoundLine(const v1::RunStatus& status);
+
+// True where the state is one that a run ends in.
+bool HasEnded(v1::RunState state);
+
+// Thread-safe.
+class ProgressPrinter {
+ public:
+  // `out` is borrowed; it is asked whether it is a terminal.
+  explicit ProgressPrinter(std::FILE* out);
+  // As if it were or were not one, `width` characters wide.
+  ProgressPrinter(std::FILE* out, bool terminal, int width);
+  ~ProgressPrinter();
+
+  void Update(const v1::RunStatus& status);
+  // A line of its own, above the live one.
+  void Say(absl::string_view line);
+
+ private:
+  void Clear() REQUIRES(mu_);
+
+  std::FILE* const out_;
+  const bool terminal_;
+  const int fixed_width_;  // 0: ask the terminal
+  Mutex mu_;
+  std::string live_ GUARDED_BY(mu_);  // the line that stands there
+  int64_t told_rounds_ GUARDED_BY(mu_) = 0;
+  std::string told_waiting_ GUARDED_BY(mu_);
+};
+
+}  // namespace parley
+
+#endif  // PARLEY_TOOLS_CLI_PROGRESS_H_
