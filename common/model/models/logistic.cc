@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/kernels/kernels.h"
+#include "common/model/batch_ops.h"
 #include "common/model/models/models.h"
 #include "common/model/models/scalar_model.h"
 
@@ -35,12 +36,8 @@ class LogisticLoss final : public MarginLoss<T> {
     T* loss = scratch + n;
     for (int64_t i = 0; i < n; ++i) margin[i] = target[i] * z[i];
     KernelsFor<T>().logistic(n, margin, loss, z);
-    double sum = 0;
-    for (int64_t i = 0; i < n; ++i) {
-      sum += static_cast<double>(loss[i]);
-      z[i] *= target[i];
-    }
-    return sum;
+    for (int64_t i = 0; i < n; ++i) z[i] *= target[i];
+    return Sum(n, loss);
   }
 
   // e/(1 + e)² with e = exp(−|m|), which neither overflows nor cancels.

@@ -104,9 +104,7 @@ class ScalarModel final : public Model<T> {
                    absl::Span<T> gradient) const {
     AddTransposed(block, 1, slopes, gradient.data());
     if (bias_) {
-      T sum = 0;
-      for (int64_t i = 0; i < block.rows; ++i) sum += slopes[i];
-      gradient[features_] += sum;
+      gradient[features_] += static_cast<T>(Sum(block.rows, slopes));
     }
   }
 
