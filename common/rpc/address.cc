@@ -52,7 +52,7 @@ absl::Status CheckInsecure(absl::string_view address, bool allow_insecure) {
   return absl::FailedPreconditionError(absl::StrCat(
       "refusing unencrypted transport at ", address,
       ", which is not a loopback address: give --tls-ca, --tls-cert and "
-      "--tls-key, or --allow-insecure to do without"));
+      "--tls-key, or --insecure to do without"));
 }
 
 std::string WhyNotListening(absl::string_view address) {

@@ -41,7 +41,7 @@ TEST(ServerTest, SaysWhatIsWrongWithAnAddress) {
 TEST(ServerTest, RefusesInsecureBeyondLoopback) {
   FakeCoordinator coordinator;
   EXPECT_THAT(RpcServer::Start({"0.0.0.0:0"}, &coordinator),
-              StatusIs(StatusCode::kFailedPrecondition, "--allow-insecure"));
+              StatusIs(StatusCode::kFailedPrecondition, "--insecure"));
   RpcServer::Options options{"0.0.0.0:0"};
   options.security.allow_insecure = true;
   EXPECT_OK(RpcServer::Start(options, &coordinator));
