@@ -67,7 +67,6 @@ std::string RunStore::Path(absl::string_view file) const {
 
 absl::Status RunStore::TakeUp(const JournalContents& contents) {
   const std::string& folder = options_.folder;
-  int64_t rounds = 0;
   if (!contents.records.empty()) {
     if (!options_.resume) {
       return absl::AlreadyExistsError(
@@ -96,7 +95,7 @@ absl::Status RunStore::TakeUp(const JournalContents& contents) {
           found.ok() ? (*found)->Verify() : found.status();
       if (status.ok()) {
         checkpoint_ = *std::move(found);
-        rounds = checkpoint_->head().round();
+        committed_rounds_ = checkpoint_->head().round();
         break;
       }
       LogWarning("passed over a checkpoint: ", status.message());
@@ -107,18 +106,18 @@ absl::Status RunStore::TakeUp(const JournalContents& contents) {
     for (const std::string& path : ListCheckpoints(folder)) Remove(path);
   }
   Remove(Path(kStatusFile));
-  return CutMetrics(rounds);
+  return CutMetrics();
 }
 
 // Drops the lines of rounds that will be run again.
-absl::Status RunStore::CutMetrics(int64_t rounds) const {
+absl::Status RunStore::CutMetrics() const {
   const std::string path = Path(kMetricsFile);
   if (!std::filesystem::exists(path)) return absl::OkStatus();
   PARLEY_ASSIGN_OR_RETURN(const std::vector<RoundReport> reports,
                           ReadMetrics(path));
   PARLEY_ASSIGN_OR_RETURN(const auto file, FileReplacer::Create(path));
   for (const RoundReport& report : reports) {
-    if (report.round > rounds) continue;
+    if (report.round > committed_rounds_) continue;
     PARLEY_RETURN_IF_ERROR(file->Write(ToJsonLine(report)));
     PARLEY_RETURN_IF_ERROR(file->Write("\n"));
   }

@@ -44,10 +44,8 @@ class RunStore {
 
   uint64_t term() const { return term_; }  // of this start
   // Rounds of the checkpoint to start from; 0: none.
-  int64_t committed_rounds() const {
-    return checkpoint_ == nullptr ? 0 : checkpoint_->head().round();
-  }
-  // The checkpoint to start from; null: none. Dropped by the caller once read.
+  int64_t committed_rounds() const { return committed_rounds_; }
+  // That checkpoint; null: none. Given once.
   std::unique_ptr<CheckpointReader> TakeCheckpoint() {
     return std::move(checkpoint_);
   }
@@ -69,12 +67,13 @@ class RunStore {
       : options_(std::move(options)), folder_fd_(folder_fd) {}
   // Finds out where to begin from what the journal says.
   absl::Status TakeUp(const JournalContents& contents);
-  absl::Status CutMetrics(int64_t rounds) const;
+  absl::Status CutMetrics() const;
 
   const Options options_;
   const int folder_fd_;  // holds the lock
   std::unique_ptr<Journal> journal_;
   uint64_t term_ = 1;
+  int64_t committed_rounds_ = 0;
   std::unique_ptr<CheckpointReader> checkpoint_;
 };
 

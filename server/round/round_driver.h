@@ -1,0 +1,204 @@
+// Runs the round machine: brings it what happens, does what it wants done.
+#ifndef PARLEY_SERVER_ROUND_ROUND_DRIVER_H_
+#define PARLEY_SERVER_ROUND_ROUND_DRIVER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "common/base/clock.h"
+#include "common/base/executor.h"
+#include "common/base/log.h"
+#include "common/base/mutex.h"
+#include "common/report/metrics_log.h"
+#include "server/round/coordinator.h"
+#include "server/round/model_store.h"
+#include "server/round/round_machine.h"
+#include "server/round/run_model.h"
+#include "server/round/staging.h"
+#include "server/round/status_board.h"
+#include "server/round/transfer_pipe.h"
+#include "server/round/work_lane.h"
+#include "server/store/run_store.h"
+
+namespace parley {
+
+struct RoundDriverOptions {
+  // Filled and checked, its facts stated (StateFacts).
+  v1::RunConfig config = {};
+  std::string folder = "";  // of the run; empty: no file is touched
+  bool resume = false;      // go on with the run in the folder, if there is one
+
+  // Borrowed; must outlive the driver. In virtual time they are the world's.
+  Clock* clock = nullptr;
+  Executor* control = nullptr;   // steps the machine, calls back
+  Executor* work = nullptr;      // folds, evaluates, writes; null: control
+  Executor* parallel = nullptr;  // splits that work by range; null: nobody
+
+  std::vector<v1::RoundOpened> script = {};  // replay: see RoundMachineOptions
+
+  // On the driver's sequence; must not block. `say` replaces the log; `on_end`
+  // is the last call.
+  absl::AnyInvocable<void(const RoundReport&)> on_round = {};
+  absl::AnyInvocable<void(LogLevel, const std::string&)> say = {};
+  absl::AnyInvocable<void(const v1::RunStatus&)> on_end = {};
+};
+
+// Create, Start, let transports bring clients, Wait. Thread-safe. Transports
+// must be gone, with all their sources and sinks, before it is destroyed; in
+// virtual time it is destroyed before Start or after on_end.
+//
+// The machine and all else runs on one sequence. Numbers are folded, evaluated
+// and written elsewhere, one job after another, so that the sequence is never
+// held up: `compute_` for the model, `files_` for what waits for a disk.
+class RoundDriver final : public Coordinator {
+ public:
+  // Makes or loads the start model, locks the folder, opens its files. Errors
+  // as MakeRunModel and RunStore::Open.
+  static absl::StatusOr<std::unique_ptr<RoundDriver>> Create(
+      RoundDriverOptions options);
+  ~RoundDriver() override;
+
+  void Start();
+  // Blocks until the run is over and all is written; the final status. Not from
+  // a thread of the executors.
+  v1::RunStatus Wait();
+
+  // The model as it is; stays as it is once the run is over.
+  const ParameterVector& model() const { return *model_->model(); }
+  const ParameterSpec& spec() const { return model_->spec(); }
+
+  SessionId OpenSession(PeerIdentity peer,
+                        std::shared_ptr<SessionSink> sink) override;
+  void Receive(SessionId session, v1::ClientMessage message) override;
+  void CloseSession(SessionId session, const absl::Status& why) override;
+  void OpenDownload(const v1::DownloadRequest& request,
+                    DownloadReady ready) override;
+  void OpenUpload(const v1::TransferHeader& header, UploadReady ready) override;
+  uint64_t Watch(StatusCallback on_change) override;
+  void Unwatch(uint64_t id) override { board_.Remove(id); }
+  void Stop(const std::string& reason) override;
+
+ private:
+  // A transfer that a transport asked for: one of the two.
+  struct Asked {
+    DownloadReady download;
+    UploadReady upload;
+  };
+  struct Download {
+    std::shared_ptr<TransferFlag> cancelled;
+    uint64_t buffer;  // of the model that it reads
+  };
+  // An upload that was let in and waits until a fold makes room.
+  struct Roomless {
+    effect::AnswerTransfer answer;
+    UploadReady ready;
+  };
+
+  RoundDriver(RoundDriverOptions options, RunModel model,
+              std::unique_ptr<ModelStore> model_store,
+              std::unique_ptr<RunStore> store);
+  absl::Status OpenFiles();
+
+  void OnSequence(Closure f);  // from any thread
+
+  // All below on the sequence.
+  void Handle(RoundEvent event);
+  void Perform(effect::Send& e);
+  void Perform(effect::EndSession& e);
+  void Perform(effect::AnswerTransfer& e);
+  void Perform(effect::CancelTransfer& e);
+  void Perform(effect::OpenStaging& e);
+  void Perform(effect::DropStaging& e);
+  void Perform(effect::Fold& e);
+  void Perform(effect::Aggregate& e);
+  void Perform(effect::DiscardAggregate& e);
+  void Perform(effect::EvaluateCentrally& e);
+  void Perform(effect::Record& e);
+  void Perform(effect::ReportRound& e);
+  void Perform(effect::WriteCheckpoint& e);
+  void Perform(effect::SetTimer& e);
+  void Perform(effect::StatusChanged& e);
+  void Perform(effect::Say& e);
+  void Perform(effect::EndRun& e);
+
+  void BeginDownload(const effect::AnswerTransfer& answer, DownloadReady ready);
+  void BeginUpload(const effect::AnswerTransfer& answer, UploadReady ready);
+  void EndTransfer(event::TransferEnded ended);
+  // A compute job that gives room in the staging area back.
+  void RunFreeing(Closure job, Closure done);
+  void AggregateOnceUnread(bool patient);
+  void SyncJournal();
+  void TellWatchers();
+  v1::RunStatus Status();
+  // Ends the run as failed: a file cannot be written.
+  void Fail(const absl::Status& status);
+  absl::Status WriteResult(const v1::RunStatus& status);
+  void FinishRun();
+
+  RoundDriverOptions options_;
+  const std::unique_ptr<RunStore> store_;              // null without a folder
+  std::unique_ptr<MetricsLog> metrics_;                // null without a folder
+  const std::unique_ptr<CentralEvaluator> evaluator_;  // may be null
+  const std::unique_ptr<ModelStore> model_;  // on compute_, read by downloads
+  const int64_t first_round_;                // committed before
+  absl::Time started_;
+  RegionPool regions_;
+  StatusBoard board_;
+  std::atomic<SessionId> last_session_ = 0;
+  std::atomic<bool> closing_ = false;
+
+  // On the sequence only, down to mu_.
+  std::unique_ptr<RoundMachine> machine_;
+  std::deque<RoundEvent> events_;
+  bool stepping_ = false;
+  absl::flat_hash_map<SessionId, std::shared_ptr<SessionSink>> sessions_;
+
+  TransferId last_transfer_ = 0;
+  absl::flat_hash_map<TransferId, Asked> asked_;
+  absl::flat_hash_map<TransferId, Download> downloads_;
+  absl::flat_hash_map<TransferId, std::shared_ptr<TransferFlag>> uploads_;
+
+  StagingArea staging_;
+  absl::flat_hash_map<UpdateId, v1::UpdateReady> unstaged_;  // have no room yet
+  std::vector<Roomless> roomless_;
+  int64_t freeing_ = 0;  // jobs of RunFreeing under way
+  std::vector<std::shared_ptr<StagedUpdate>> kept_;  // folded, still in use
+
+  // Who reads the buffer that the model is in. Once downloads get stuck it is
+  // left to them, and they count no more.
+  uint64_t buffer_ = 0;
+  int64_t readers_ = 0;
+  int64_t checkpoints_ = 0;        // being written
+  bool aggregate_wanted_ = false;  // until Aggregated
+  bool aggregating_ = false;       // on compute_
+
+  bool sync_pending_ = false;
+  absl::Status failure_;
+  v1::RunStatus status_;  // the latest; final once run_over_
+  bool run_over_ = false;
+  bool finished_ = false;  // and all is written
+  absl::Time told_at_ = absl::InfinitePast();
+
+  Mutex mu_;
+  CondVar changed_;
+  bool ended_ GUARDED_BY(mu_) = false;
+
+  std::unique_ptr<Sequence> sequence_;  // the destructor drains it first
+  WorkLane compute_;
+  WorkLane files_;
+  SequenceTimer machine_timer_;
+  SequenceTimer watch_timer_;
+  SequenceTimer patience_timer_;
+};
+
+}  // namespace parley
+
+#endif  // PARLEY_SERVER_ROUND_ROUND_DRIVER_H_

@@ -1,0 +1,305 @@
+// What the round driver does for the machine, but for the run's end.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/wire/encoding.h"
+#include "common/wire/spec.h"
+#include "server/round/round_driver.h"
+#include "server/round/round_summary.h"
+
+namespace parley {
+namespace {
+
+// A download that moves no more must not hold up the round for longer.
+constexpr absl::Duration kReaderPatience = absl::Seconds(5);
+
+}  // namespace
+
+// ------------------------------------------------------------------- sessions
+
+void RoundDriver::Perform(effect::Send& e) {
+  const auto it = sessions_.find(e.session);
+  if (it != sessions_.end()) it->second->Send(e.message);
+}
+
+void RoundDriver::Perform(effect::EndSession& e) {
+  const auto it = sessions_.find(e.session);
+  if (it == sessions_.end()) return;
+  const std::shared_ptr<SessionSink> sink = std::move(it->second);
+  sessions_.erase(it);
+  sink->Close(e.why);
+}
+
+// ------------------------------------------------------------------ transfers
+
+void RoundDriver::Perform(effect::AnswerTransfer& e) {
+  const auto it = asked_.find(e.transfer);
+  PARLEY_CHECK(it != asked_.end());
+  Asked asked = std::move(it->second);
+  asked_.erase(it);
+  if (asked.download) {
+    if (!e.status.ok()) return std::move(asked.download)(e.status);
+    BeginDownload(e, std::move(asked.download));
+  } else {
+    if (!e.status.ok()) return std::move(asked.upload)(e.status);
+    uploads_[e.transfer] = std::make_shared<TransferFlag>(false);
+    BeginUpload(e, std::move(asked.upload));
+  }
+}
+
+void RoundDriver::BeginDownload(const effect::AnswerTransfer& answer,
+                                DownloadReady ready) {
+  const TransferId id = answer.transfer;
+  const auto cancelled = std::make_shared<TransferFlag>(false);
+  absl::StatusOr<std::unique_ptr<ChunkSource>> source =
+      absl::AbortedError("the round is over: its model changes now");
+  if (!aggregate_wanted_) {
+    v1::Encoding encoding = options_.config.wire().down();
+    if (encoding == v1::ENCODING_UNSPECIFIED) {
+      encoding = NativeEncoding(model_->spec().dtype());
+    }
+    source = ModelReader::Create(
+        model_->model(), encoding, answer.offset, cancelled,
+        [this, id](const absl::Status& status, uint64_t moved) {
+          OnSequence([this, id, status, moved] {
+            EndTransfer(
+                {.transfer = id, .status = status, .bytes_moved = moved});
+          });
+        });
+  }
+  if (source.ok()) {
+    downloads_[id] = {cancelled, buffer_};
+    ++readers_;
+  } else {
+    EndTransfer({.transfer = id, .status = source.status()});
+  }
+  std::move(ready)(std::move(source));
+}
+
+void RoundDriver::BeginUpload(const effect::AnswerTransfer& answer,
+                              UploadReady ready) {
+  const TransferId id = answer.transfer;
+  absl::Status status;
+  if (*uploads_[id])
+    status = absl::AbortedError("the upload is wanted no more");
+  const auto unstaged = unstaged_.find(answer.update);
+  if (status.ok() && unstaged != unstaged_.end()) {
+    status = staging_.Open(answer.update, unstaged->second);
+    if (status.ok()) {
+      unstaged_.erase(unstaged);
+    } else if (absl::IsResourceExhausted(status) && freeing_ > 0) {
+      roomless_.push_back({answer, std::move(ready)});
+      return;
+    }
+  }
+  const std::shared_ptr<StagedUpdate> update = staging_.Find(answer.update);
+  uint64_t ticket = 0;
+  if (status.ok()) {
+    PARLEY_CHECK(update != nullptr);
+    absl::StatusOr<uint64_t> begun = update->Begin(answer.offset);
+    status = begun.status();
+    if (begun.ok()) ticket = *begun;
+  }
+  if (!status.ok()) {
+    EndTransfer({.transfer = id,
+                 .status = status,
+                 .staged = update == nullptr ? 0 : update->staged()});
+    return std::move(ready)(status);
+  }
+  // The writer, which calls this, holds the update.
+  StagedUpdate* const borrowed = update.get();
+  std::move(ready)(std::make_unique<UpdateWriter>(
+      update, ticket, uploads_[id],
+      [this, id, borrowed](const absl::Status& status, uint64_t moved) {
+        OnSequence([this, id, status, staged = borrowed->staged(), moved] {
+          EndTransfer({id, status, staged, moved});
+        });
+      }));
+}
+
+void RoundDriver::EndTransfer(event::TransferEnded ended) {
+  uploads_.erase(ended.transfer);
+  const auto it = downloads_.find(ended.transfer);
+  if (it != downloads_.end()) {
+    if (it->second.buffer == buffer_) --readers_;
+    downloads_.erase(it);
+  }
+  Handle(std::move(ended));
+  AggregateOnceUnread(true);
+}
+
+void RoundDriver::Perform(effect::CancelTransfer& e) {
+  const auto download = downloads_.find(e.transfer);
+  if (download != downloads_.end()) *download->second.cancelled = true;
+  const auto upload = uploads_.find(e.transfer);
+  if (upload != uploads_.end()) *upload->second = true;
+}
+
+void RoundDriver::Perform(effect::OpenStaging& e) {
+  // Room is taken when the first bytes come: many may be announced at once.
+  unstaged_[e.update] = std::move(e.header);
+}
+
+void RoundDriver::Perform(effect::DropStaging& e) {
+  unstaged_.erase(e.update);
+  staging_.Drop(e.update);
+}
+
+// ------------------------------------------------------------------ the model
+
+void RoundDriver::RunFreeing(Closure job, Closure done) {
+  ++freeing_;
+  compute_.Run(std::move(job), [this, done = std::move(done)]() mutable {
+    std::move(done)();
+    --freeing_;
+    for (Roomless& waiting : std::exchange(roomless_, {})) {
+      BeginUpload(waiting.answer, std::move(waiting.ready));
+    }
+  });
+}
+
+void RoundDriver::Perform(effect::Fold& e) {
+  std::shared_ptr<StagedUpdate> update = staging_.Find(e.update);
+  PARLEY_CHECK(update != nullptr);
+  staging_.Drop(e.update);
+  StagedUpdate* const borrowed = update.get();  // `done` keeps it for the job
+  RunFreeing([this, borrowed] { model_->Fold(*borrowed); },
+             [this, update = std::move(update)]() mutable {
+               if (model_->keeps_updates()) kept_.push_back(std::move(update));
+               update.reset();
+             });
+}
+
+void RoundDriver::Perform(effect::Aggregate&) {
+  aggregate_wanted_ = true;
+  AggregateOnceUnread(true);
+}
+
+void RoundDriver::AggregateOnceUnread(bool patient) {
+  if (!aggregate_wanted_ || aggregating_ || checkpoints_ > 0) return;
+  const bool leave = readers_ > 0;
+  if (leave && patient) {
+    if (!patience_timer_.pending()) {
+      patience_timer_.Set(options_.clock->Now() + kReaderPatience,
+                          [this] { AggregateOnceUnread(false); });
+    }
+    return;
+  }
+  patience_timer_.Cancel();
+  if (leave) {
+    effect::Say say{LogLevel::kWarning,
+                    absl::StrCat(readers_,
+                                 " downloads are stuck; they keep a "
+                                 "copy of the old model")};
+    Perform(say);
+    ++buffer_;
+    readers_ = 0;
+  }
+  aggregating_ = true;
+  const auto hash = std::make_shared<absl::StatusOr<uint64_t>>(0);  // job's
+  RunFreeing(
+      [this, hash, leave] {
+        if (leave) model_->LeaveToReaders();
+        *hash = model_->Aggregate();
+      },
+      [this, hash] {
+        aggregate_wanted_ = aggregating_ = false;
+        kept_.clear();
+        Handle(event::Aggregated{hash->status(), hash->value_or(0)});
+      });
+}
+
+void RoundDriver::Perform(effect::DiscardAggregate&) {
+  RunFreeing([this] { model_->Discard(); }, [this] { kept_.clear(); });
+}
+
+void RoundDriver::Perform(effect::EvaluateCentrally&) {
+  if (evaluator_ == nullptr) {
+    return Handle(event::CentrallyEvaluated{
+        absl::FailedPreconditionError("there is no data.test")});
+  }
+  // Shared with the job, which fills it.
+  const auto metrics = std::make_shared<std::map<std::string, double>>();
+  compute_.Run(
+      [this, metrics] { *metrics = evaluator_->Evaluate(*model_->model()); },
+      [this, metrics] {
+        Handle(event::CentrallyEvaluated{std::move(*metrics)});
+      });
+}
+
+// ---------------------------------------------------------------------- files
+
+void RoundDriver::Perform(effect::Record& e) {
+  if (store_ == nullptr) return;
+  if (absl::Status status = store_->Append(e.record); !status.ok()) {
+    return Fail(status);
+  }
+  if (e.record.has_round_committed()) SyncJournal();
+}
+
+void RoundDriver::SyncJournal() {
+  if (store_ == nullptr || std::exchange(sync_pending_, true)) return;
+  const auto status = std::make_shared<absl::Status>();  // with the job
+  files_.Run([this, status] { *status = store_->Sync(); },
+             [this, status] {
+               sync_pending_ = false;
+               if (!status->ok()) Fail(*status);
+             });
+}
+
+void RoundDriver::Perform(effect::ReportRound& e) {
+  const RoundReport report =
+      Summarize(e, absl::ToDoubleSeconds(options_.clock->Now() - started_));
+  if (metrics_ != nullptr) {
+    if (absl::Status status = metrics_->Append(report); !status.ok()) {
+      Fail(status);
+    }
+  }
+  if (options_.on_round) options_.on_round(report);
+}
+
+void RoundDriver::Perform(effect::WriteCheckpoint& e) {
+  if (store_ == nullptr) return;
+  v1::Checkpoint head;
+  head.set_run(options_.config.name());
+  head.set_term(store_->term());
+  head.set_round(e.round);
+  *head.mutable_spec() = SpecToProto(model_->spec());
+  ++checkpoints_;  // which keeps the model as it is
+  const auto status = std::make_shared<absl::Status>();  // with the job
+  files_.Run(
+      [this, status, head = std::move(head),
+       sections = model_->Sections()]() mutable {
+        *status = store_->WriteCheckpoint(std::move(head), sections);
+      },
+      [this, status] {
+        --checkpoints_;
+        if (!status->ok()) Fail(*status);
+        AggregateOnceUnread(true);
+      });
+}
+
+// ----------------------------------------------------------------- the rest
+
+void RoundDriver::Perform(effect::SetTimer& e) {
+  machine_timer_.Set(e.when, [this] { Handle(event::TimerFired{}); });
+}
+
+void RoundDriver::Perform(effect::StatusChanged& e) {
+  status_ = std::move(e.status);
+  const bool over = status_.state() == v1::FINISHED ||
+                    status_.state() == v1::STOPPED ||
+                    status_.state() == v1::FAILED;
+  if (!over) TellWatchers();  // the end is told once all is written
+}
+
+void RoundDriver::Perform(effect::Say& e) {
+  if (options_.say) {
+    options_.say(e.level, e.text);
+  } else {
+    Log(e.level, e.text);
+  }
+}
+
+}  // namespace parley

@@ -1,0 +1,95 @@
+#include "server/round/round_summary.h"
+
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/json.h"
+
+namespace parley {
+namespace {
+
+// Σ weight·x / Σ weight of each named number, over those that sent it.
+std::map<std::string, double> WeightedMeans(const v1::RoundCommitted& round,
+                                            v1::TaskKind kind) {
+  std::map<std::string, std::pair<double, double>> sums;
+  for (const v1::TaskOutcome& outcome : round.outcomes()) {
+    if (!outcome.counted() || outcome.kind() != kind) continue;
+    for (const auto& [name, value] : outcome.scalars()) {
+      sums[name].first += outcome.weight() * value;
+      sums[name].second += outcome.weight();
+    }
+  }
+  std::map<std::string, double> means;
+  for (const auto& [name, sum] : sums) means[name] = sum.first / sum.second;
+  return means;
+}
+
+std::optional<double> Take(std::map<std::string, double>& values,
+                           const std::string& name) {
+  const auto it = values.find(name);
+  if (it == values.end()) return std::nullopt;
+  const double value = it->second;
+  values.erase(it);
+  return value;
+}
+
+EvaluationReport Evaluation(std::map<std::string, double> values) {
+  return {.loss = Take(values, "loss"), .accuracy = Take(values, "accuracy")};
+}
+
+}  // namespace
+
+RoundReport Summarize(const effect::ReportRound& round,
+                      double elapsed_seconds) {
+  RoundReport report;
+  report.round = round.round.round();
+  for (const v1::CohortMember& member : round.opened.cohort()) {
+    report.asked.push_back(member.client());
+  }
+  // Over-selection and replacement ask more than the draw that was recorded.
+  std::set<std::string> asked(report.asked.begin(), report.asked.end());
+  for (const v1::TaskOutcome& outcome : round.round.outcomes()) {
+    if (asked.insert(outcome.client()).second) {
+      report.asked.push_back(outcome.client());
+    }
+    if (!outcome.counted()) {
+      report.refused.push_back({outcome.client(), outcome.reason()});
+    } else if (outcome.kind() == v1::TRAIN) {
+      report.counted.push_back(outcome.client());
+    }
+  }
+  report.metrics = WeightedMeans(round.round, v1::TRAIN);
+  report.train_loss = Take(report.metrics, "loss");
+  report.federated = Evaluation(WeightedMeans(round.round, v1::EVALUATE));
+  if (round.central.has_value()) report.central = Evaluation(*round.central);
+  report.bytes_up = round.bytes_up;
+  report.bytes_down = round.bytes_down;
+  report.seconds = round.phase_seconds;
+  report.model_hash = round.round.model_hash();
+  report.clients = round.registered;
+  report.elapsed_seconds = elapsed_seconds;
+  return report;
+}
+
+std::string StatusJson(const v1::RunStatus& status) {
+  const auto optional = [](bool has, double value) {
+    return has ? Json(value) : Json();
+  };
+  Json json = Json::Object();
+  json.Set("run", status.run())
+      .Set("state", absl::AsciiStrToLower(v1::RunState_Name(status.state())))
+      .Set("reason", status.detail())
+      .Set("round", status.round())
+      .Set("rounds", status.rounds())
+      .Set("loss", optional(status.has_loss(), status.loss()))
+      .Set("accuracy", optional(status.has_accuracy(), status.accuracy()))
+      .Set("seconds", status.seconds())
+      .Set("bytes_up", status.bytes_up())
+      .Set("bytes_down", status.bytes_down());
+  return absl::StrCat(json.ToString(), "\n");
+}
+
+}  // namespace parley

@@ -1,0 +1,118 @@
+#include "server/round/run_model.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/random.h"
+#include "common/base/status_macros.h"
+#include "common/config/build.h"
+#include "common/files/parameter_file.h"
+#include "common/wire/encoding.h"
+#include "common/wire/spec.h"
+#include "server/store/checkpoint.h"
+#include "server/store/run_store.h"
+
+namespace parley {
+namespace {
+
+// A checkpoint's model, which may be of the other dtype.
+absl::StatusOr<ParameterVector> LoadCheckpoint(const std::string& path,
+                                               const ParameterSpec& spec) {
+  PARLEY_ASSIGN_OR_RETURN(const auto reader, CheckpointReader::Open(path));
+  const ParameterSpec& from = reader->spec();
+  if (from.tensors() != spec.tensors()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " is of another model: it has ", from.ToString(),
+                     " where the run has ", spec.ToString()));
+  }
+  ParameterVector values(from.dtype(), from.elements());
+  PARLEY_RETURN_IF_ERROR(reader->Read(kModelSection, values));
+  if (from.dtype() == spec.dtype()) return values;
+  ParameterVector converted(spec.dtype(), spec.elements());
+  Encode(from.dtype(), values.data(), spec.elements(),
+         NativeEncoding(spec.dtype()), converted.data());
+  if (!converted.AllFinite()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, " has numbers that are too large for ", Name(spec.dtype())));
+  }
+  return converted;
+}
+
+template <typename T>
+absl::StatusOr<ParameterVector> MakeStart(const v1::RunConfig& config,
+                                          const ParameterSpec& spec,
+                                          const Model<T>* model) {
+  switch (config.start().kind_case()) {
+    case v1::Start::kFile:
+      return IsParameterFile(config.start().file())
+                 ? LoadParameters(config.start().file(), spec)
+                 : LoadCheckpoint(config.start().file(), spec);
+    case v1::Start::kRun:
+      return LoadRunModel(config.start().run(), spec);
+    default:
+      break;
+  }
+  ParameterVector start(spec.dtype(), spec.elements());
+  if (model != nullptr && !config.start().has_zeros()) {
+    Rng rng(config.seed(), "init");
+    model->Initialize(rng, start.As<T>());
+  }
+  return start;
+}
+
+template <typename T>
+absl::StatusOr<RunModel> Make(const v1::RunConfig& config, bool start,
+                              Executor* executor) {
+  RunModel made;
+  std::shared_ptr<const Model<T>> model;  // shared with the evaluator
+  if (config.model().has_custom()) {
+    PARLEY_ASSIGN_OR_RETURN(made.spec,
+                            SpecFromProto(config.model().custom().spec()));
+  } else {
+    PARLEY_ASSIGN_OR_RETURN(
+        const ModelOptions options,
+        ModelOptionsOf(config, {.features = config.model().features(),
+                                .classes = config.model().classes()}));
+    PARLEY_ASSIGN_OR_RETURN(model, MakeModel<T>(options));
+    made.spec = model->spec();
+  }
+  made.shared = TravellingSpec(made.spec);
+  if (start) {
+    PARLEY_ASSIGN_OR_RETURN(made.start,
+                            MakeStart<T>(config, made.shared, model.get()));
+  } else {
+    made.start = ParameterVector(made.shared.dtype(), made.shared.elements());
+  }
+  if (config.evaluation().central()) {
+    PARLEY_ASSIGN_OR_RETURN(Dataset<T> test, LoadTest<T>(config));
+    if (test.rows() == 0) {
+      return absl::InvalidArgumentError("data.test has no rows");
+    }
+    made.evaluator = MakeCentralEvaluator<T>(model, std::move(test), executor);
+  }
+  return made;
+}
+
+}  // namespace
+
+absl::StatusOr<RunModel> MakeRunModel(const v1::RunConfig& config, bool start,
+                                      Executor* executor) {
+  return DTypeOf(config) == DType::kFloat32
+             ? Make<float>(config, start, executor)
+             : Make<double>(config, start, executor);
+}
+
+absl::StatusOr<ParameterVector> LoadRunModel(const std::string& folder,
+                                             const ParameterSpec& spec) {
+  for (const std::string& path : ListCheckpoints(folder)) {
+    absl::StatusOr<ParameterVector> values = LoadCheckpoint(path, spec);
+    if (!absl::IsDataLoss(values.status())) return values;
+  }
+  const std::string model = absl::StrCat(folder, "/", kModelFile);
+  if (std::filesystem::exists(model)) return LoadParameters(model, spec);
+  return absl::NotFoundError(
+      absl::StrCat(folder, " has no model: no checkpoint and no ", kModelFile));
+}
+
+}  // namespace parley

@@ -1,0 +1,64 @@
+#include "server/round/round_summary.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace parley {
+namespace {
+
+using ::testing::ElementsAre;
+
+v1::TaskOutcome& Add(effect::ReportRound& round, const char* client,
+                     v1::TaskKind kind, double weight, bool counted) {
+  v1::TaskOutcome& outcome = *round.round.add_outcomes();
+  outcome.set_client(client);
+  outcome.set_kind(kind);
+  outcome.set_weight(weight);
+  outcome.set_counted(counted);
+  if (!counted) outcome.set_reason("slow");
+  return outcome;
+}
+
+TEST(RoundSummary, WeighsMeansOverThoseThatCounted) {
+  effect::ReportRound round;
+  round.round.set_round(4);
+  round.opened.add_cohort()->set_client("a");
+  round.opened.add_cohort()->set_client("b");
+  auto& a = *Add(round, "a", v1::TRAIN, 1, true).mutable_scalars();
+  a["loss"] = 2;
+  a["norm"] = 10;
+  (*Add(round, "b", v1::TRAIN, 100, false).mutable_scalars())["loss"] = 1e9;
+  (*Add(round, "c", v1::TRAIN, 3, true).mutable_scalars())["loss"] = 6;
+  auto& e = *Add(round, "a", v1::EVALUATE, 1, true).mutable_scalars();
+  e["loss"] = 8;
+  e["accuracy"] = 0.5;
+  round.central = {{"loss", 7.0}};
+
+  const RoundReport report = Summarize(round, 12.5);
+  EXPECT_EQ(report.round, 4);
+  EXPECT_THAT(report.asked, ElementsAre("a", "b", "c"));
+  EXPECT_THAT(report.counted, ElementsAre("a", "c"));
+  EXPECT_THAT(report.refused, ElementsAre(Refusal{"b", "slow"}));
+  EXPECT_EQ(report.train_loss, (1 * 2 + 3 * 6) / 4.0);
+  EXPECT_THAT(report.metrics, ElementsAre(std::pair("norm", 10.0)));
+  EXPECT_EQ(report.federated.loss, 8);
+  EXPECT_EQ(report.federated.accuracy, 0.5);
+  EXPECT_EQ(report.central.loss, 7);
+  EXPECT_FALSE(report.central.accuracy.has_value());
+  EXPECT_EQ(report.elapsed_seconds, 12.5);
+}
+
+TEST(RoundSummary, StatusSaysNothingWhereThereIsNothing) {
+  v1::RunStatus status;
+  status.set_run("x");
+  status.set_state(v1::STOPPED);
+  status.set_loss(0.5);
+  EXPECT_EQ(StatusJson(status),
+            R"({"run":"x","state":"stopped","reason":"","round":0,"rounds":0,)"
+            R"("loss":0.5,"accuracy":null,"seconds":0,"bytes_up":0,)"
+            R"("bytes_down":0})"
+            "\n");
+}
+
+}  // namespace
+}  // namespace parley
