@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <deque>
 #include <map>
-#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "common/wire/protocol.h"
@@ -11,13 +10,12 @@
 #include "server/round/phase.h"
 #include "server/round/round_context.h"
 #include "server/round/round_flow.h"
+#include "server/round/teller.h"
 #include "server/round/update_check.h"
 
 namespace parley {
 namespace {
 
-constexpr absl::Duration kSayEvery = absl::Seconds(10);
-constexpr absl::Duration kStatusEvery = absl::Milliseconds(100);
 constexpr int kMaxStrikes = 10;  // messages that make no sense, of one session
 
 RegistryOptions ToRegistryOptions(const RoundMachineOptions& options) {
@@ -74,7 +72,8 @@ class RoundMachine::Impl {
         lease_(absl::Seconds(options.config.limits().lease_seconds())),
         context_(MakeContext(std::move(options))),
         out_(context_.out),
-        flow_(&context_) {}
+        flow_(&context_),
+        teller_(&context_, &flow_) {}
 
   std::vector<RoundEffect> Step(RoundEvent event, absl::Time now);
 
@@ -121,7 +120,6 @@ class RoundMachine::Impl {
   void ExpireSilentSessions();
 
   void EndRun();
-  void TellStatus();
   void TellWaiting();
   void SetTimer();
 
@@ -130,20 +128,13 @@ class RoundMachine::Impl {
   RoundContext context_;
   Outbox& out_;
   RoundFlow flow_;
+  Teller teller_;
 
   bool begun_ = false;
   bool ended_ = false;
   std::map<SessionId, Session> sessions_;
   std::deque<std::pair<absl::Time, SessionId>> unregistered_;  // by patience
 
-  // State, phase, round; then what changes within them.
-  using StatusKey = std::tuple<v1::RunState, std::string, int64_t>;
-  StatusKey status_key_;
-  std::tuple<int32_t, int32_t, int32_t> status_counts_;
-  absl::Time status_at_ = absl::InfinitePast();
-  bool status_owed_ = false;
-  absl::Time said_at_ = absl::InfinitePast();
-  std::string waits_for_;  // as last said, while nothing has changed since
   absl::Time timer_ = absl::InfiniteFuture();
 };
 
@@ -152,7 +143,6 @@ std::vector<RoundEffect> RoundMachine::Impl::Step(RoundEvent event,
   out_.now = std::max(out_.now, now);
   if (!begun_) {
     begun_ = true;
-    said_at_ = out_.now;
     flow_.Begin();
   }
   std::visit([&](auto& e) { On(e); }, event);
@@ -161,7 +151,7 @@ std::vector<RoundEffect> RoundMachine::Impl::Step(RoundEvent event,
   ExpireLeases();
   ExpireSilentSessions();
   flow_.Advance();
-  TellStatus();
+  teller_.TellStatus();
   if (flow_.ended()) {
     EndRun();
   } else {
@@ -445,34 +435,11 @@ void RoundMachine::Impl::EndRun() {
   out_.Add(effect::EndRun{flow_.end_state(), flow_.end_reason()});
 }
 
-void RoundMachine::Impl::TellStatus() {
-  v1::RunStatus status = flow_.Status();
-  StatusKey key(status.state(), status.phase(), status.round());
-  const std::tuple counts(status.asked(), status.done(), status.clients());
-  const bool moved = key != status_key_;
-  if (moved || counts != status_counts_) {
-    status_key_ = std::move(key);
-    status_counts_ = counts;
-    said_at_ = out_.now;
-    waits_for_.clear();
-    status_owed_ = true;
-  }
-  if (!status_owed_ || (!moved && out_.now < status_at_ + kStatusEvery)) return;
-  status_owed_ = false;
-  status_at_ = out_.now;
-  if (!waits_for_.empty()) status.set_detail(waits_for_);
-  if (flow_.phase() != nullptr) flow_.phase()->DescribeClients(&status);
-  out_.Add(effect::StatusChanged{std::move(status)});
-}
-
 void RoundMachine::Impl::TellWaiting() {
-  if (out_.now < said_at_ + kSayEvery) return;
-  said_at_ = out_.now;
-  waits_for_ = flow_.WaitsFor();
-  if (waits_for_.empty()) return;
-  out_.Say(waits_for_);
+  const std::string text = teller_.TellWaiting();
+  if (text.empty()) return;
   v1::ServerMessage notice;
-  notice.mutable_notice()->set_text(waits_for_);
+  notice.mutable_notice()->set_text(text);
   const Phase* const phase = flow_.phase();
   for (const auto& [id, session] : sessions_) {
     const Client* client = context_.registry.Find(session.client);
@@ -481,17 +448,14 @@ void RoundMachine::Impl::TellWaiting() {
     }
     out_.Send(id, notice);
   }
-  status_owed_ = true;
-  TellStatus();
 }
 
 void RoundMachine::Impl::SetTimer() {
-  absl::Time next = std::min(flow_.NextTimer(), said_at_ + kSayEvery);
+  absl::Time next = std::min(flow_.NextTimer(), teller_.NextTimer());
   next = std::min(next, context_.registry.NextExpiry());
   if (!unregistered_.empty()) {
     next = std::min(next, unregistered_.front().first);
   }
-  if (status_owed_) next = std::min(next, status_at_ + kStatusEvery);
   // One that fires too early does no harm; moving it at each message would.
   if (next >= timer_) return;
   timer_ = next;

@@ -123,9 +123,11 @@ SessionId RoundWorld::Open(const std::string& certificate_name) {
 void RoundWorld::Join(const std::string& name) { Join(name, Hello(name)); }
 
 void RoundWorld::Join(const std::string& name, const v1::Register& hello) {
-  const SessionId id = Open();
+  const SessionId id = ++last_session_;
   sessions_[id] = name;
   clients_[name].session = id;
+  Step(event::SessionOpened{id, {"1.2.3.4:5", ""}});
+  if (clients_[name].session != id) return;  // sent away
   v1::ClientMessage message;
   *message.mutable_register_() = hello;
   Step(event::MessageReceived{id, std::move(message)});
@@ -335,6 +337,7 @@ void RoundWorld::On(const effect::OpenStaging& e) {
   if (keep_log) absl::StrAppend(&log, e.update, " ", e.client, "\n");
   EXPECT_TRUE(known_updates_.insert(e.update).second) << "id used twice";
   EXPECT_NE(e.update, 0u);
+  EXPECT_GT(e.header.weight(), 0) << "was not checked";
   staged_[e.update].client = e.client;
 }
 
