@@ -15,11 +15,15 @@ namespace {
 constexpr Command kCommands[] = {
     {"run", "Run a run file: a coordinator and its clients, on this machine.",
      RunCommand},
+    {"simulate", "Run a run file in one process and in virtual time.",
+     SimulateCommand},
     {"explain", "Print a run file with all defaults, and what it will cost.",
      ExplainCommand},
     {"ls", "List the runs of a folder.", LsCommand},
     {"watch", "Follow a run until it ends.", WatchCommand},
     {"stop", "End a run after what is under way.", StopCommand},
+    {"replay", "Run a recorded run again and compare the models.",
+     ReplayCommand},
     {"model", "Show, export and import models.", ModelCommand},
     {"version", "Print the version.", VersionCommand},
 };

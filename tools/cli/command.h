@@ -22,10 +22,12 @@ struct Command {
 
 // One file each: NAME_command.cc.
 int RunCommand(int argc, const char* const* argv);
+int SimulateCommand(int argc, const char* const* argv);
 int ExplainCommand(int argc, const char* const* argv);
 int LsCommand(int argc, const char* const* argv);
 int WatchCommand(int argc, const char* const* argv);
 int StopCommand(int argc, const char* const* argv);
+int ReplayCommand(int argc, const char* const* argv);
 int ModelCommand(int argc, const char* const* argv);
 int VersionCommand(int argc, const char* const* argv);
 

@@ -16,6 +16,7 @@
 #include "common/base/executor.h"
 #include "common/base/status_macros.h"
 #include "tools/cli/run_folder.h"
+#include "tools/sim/client_name.h"
 
 namespace parley {
 namespace {
@@ -46,12 +47,6 @@ std::string Tail(const std::string& log) {
 }
 
 }  // namespace
-
-std::string ClientNameOf(int index, int clients) {
-  const int digits =
-      std::max<int>(4, static_cast<int>(absl::StrCat(clients).size()));
-  return absl::StrFormat("client-%0*d", digits, index + 1);
-}
 
 absl::Status LocalRun::Run() {
   PARLEY_ASSIGN_OR_RETURN(children_, Supervisor::Create());

@@ -64,9 +64,6 @@ class LocalRun {
   bool client_failed_ = false;
 };
 
-// "client-0003", with more digits where `clients` has them. `index` from 0.
-std::string ClientNameOf(int index, int clients);
-
 }  // namespace parley
 
 #endif  // PARLEY_TOOLS_CLI_LOCAL_RUN_H_

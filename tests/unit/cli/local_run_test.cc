@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/cli/temp_folder.h"
+#include "tools/sim/client_name.h"
 
 namespace parley {
 namespace {
