@@ -23,6 +23,7 @@ namespace {
 
 constexpr size_t kServer = 0;  // the first child
 constexpr int kTailLines = 8;
+constexpr absl::Duration kAnswerTimeout = absl::Seconds(3);
 
 // Closes a descriptor once.
 class OwnedFd {
@@ -57,23 +58,25 @@ absl::Status LocalRun::Run() {
   bool ended = false;
   {
     PARLEY_ASSIGN_OR_RETURN(const auto admin,
-                            AdminClient::Create(*address, {}));
+                            AdminClient::Create(*address, {}, kAnswerTimeout));
     // Joined once the coordinator is gone, which ends the watching.
     ThreadPool watcher(1);
     watcher.Post([&] {
       const absl::Status watched =
           admin->Watch([&](const v1::RunStatus& status) {
             printer_->Update(status);
-            return !HasEnded(status.state());
+            run_ended_ = HasEnded(status.state());
+            return !run_ended_;
           });
       (void)watched;  // Supervise sees what becomes of the coordinator
     });
-    ended = Supervise(&server_status);
+    ended = Supervise(*admin, &server_status);
     // Clients of a coordinator that was killed would look for it for long.
     if (ended && !WIFSIGNALED(server_status)) WaitForClients();
     children_->StopAll(ended ? absl::Seconds(3) : absl::ZeroDuration());
   }
   children_.reset();
+  TellOfLostClients();  // the watcher has seen the end by now
   if (!ended) {
     return absl::InternalError(absl::StrCat(
         "the coordinator did not end when it was told to, and was killed",
@@ -157,24 +160,25 @@ absl::Status LocalRun::StartClients(const std::string& address) {
   return absl::OkStatus();
 }
 
-bool LocalRun::Supervise(int* server_status) {
+bool LocalRun::Supervise(AdminClient& admin, int* server_status) {
   absl::Time deadline = absl::InfiniteFuture();
   bool stopping = false;
-  const auto stop = [&](absl::string_view why) {
-    printer_->Say(why);
-    children_->Signal(kServer, SIGTERM);
+  const auto stop = [&](absl::string_view say, const std::string& reason) {
+    printer_->Say(say);
     stopping = true;
+    Stop(admin, reason);
     deadline = absl::Now() + options_.stop_grace;
   };
   while (true) {
-    const Supervisor::Event event = children_->Wait(deadline - absl::Now());
+    const Supervisor::Event event =
+        children_->Wait(std::min(deadline, tell_at_) - absl::Now());
     switch (event.kind) {
       case Supervisor::Event::kExited:
         if (event.child == kServer) {
           *server_status = event.status;
           return true;
         }
-        TellOfClient(event);
+        if (!stopping) NoteClient(event);
         if (children_->running() == 1 && !stopping) {
           deadline = absl::Now() + (client_failed_ ? options_.orphan_grace
                                                    : options_.finish_grace);
@@ -182,11 +186,16 @@ bool LocalRun::Supervise(int* server_status) {
         break;
       case Supervisor::Event::kSignal:
         if (stopping) return false;
-        stop("stopping the run; once more kills it");
+        stop("stopping the run; once more kills it",
+             event.signal == SIGINT
+                 ? "stopped by Ctrl-C"
+                 : absl::StrCat("stopped by signal ", event.signal));
         break;
       case Supervisor::Event::kTimeout:
+        if (absl::Now() >= tell_at_) TellOfLostClients();
+        if (absl::Now() < deadline) break;
         if (stopping) return false;
-        stop("no client is left; stopping the run");
+        stop("no client is left; stopping the run", "no client was left");
         break;
       case Supervisor::Event::kReadable:
         break;
@@ -194,12 +203,25 @@ bool LocalRun::Supervise(int* server_status) {
   }
 }
 
-void LocalRun::TellOfClient(const Supervisor::Event& event) {
+void LocalRun::Stop(AdminClient& admin, const std::string& reason) {
+  if (!admin.Stop(reason).ok()) children_->Signal(kServer, SIGTERM);
+}
+
+void LocalRun::NoteClient(const Supervisor::Event& event) {
   if (event.status == 0) return;
   client_failed_ = true;
-  printer_->Say(absl::StrCat(names_[event.child], " ",
-                             DescribeExit(event.status),
-                             Tail(LogOf(event.child))));
+  lost_.push_back(absl::StrCat(names_[event.child], " ",
+                               DescribeExit(event.status),
+                               Tail(LogOf(event.child))));
+  tell_at_ = std::min(tell_at_, absl::Now() + options_.tell_after);
+}
+
+void LocalRun::TellOfLostClients() {
+  if (!run_ended_) {
+    for (const std::string& text : lost_) printer_->Say(text);
+  }
+  lost_.clear();
+  tell_at_ = absl::InfiniteFuture();
 }
 
 void LocalRun::WaitForClients() {

@@ -2,6 +2,7 @@
 #ifndef PARLEY_TOOLS_CLI_LOCAL_RUN_H_
 #define PARLEY_TOOLS_CLI_LOCAL_RUN_H_
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/rpc/admin_client.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/supervisor.h"
 
@@ -36,6 +38,9 @@ class LocalRun {
     // all ended well, and when they had not.
     absl::Duration finish_grace = absl::Minutes(2);
     absl::Duration orphan_grace = absl::Seconds(5);
+    // When a client that fails is told about: not where the run ends meanwhile,
+    // as that is why it left.
+    absl::Duration tell_after = absl::Seconds(1);
   };
 
   // `printer` is borrowed.
@@ -52,16 +57,21 @@ class LocalRun {
   absl::StatusOr<std::string> StartServer();
   absl::Status StartClients(const std::string& address);
   // Until the coordinator has exited; false where it had to be given up.
-  bool Supervise(int* server_status);
-  void TellOfClient(const Supervisor::Event& event);
+  bool Supervise(AdminClient& admin, int* server_status);
+  void Stop(AdminClient& admin, const std::string& reason);
+  void NoteClient(const Supervisor::Event& event);
+  void TellOfLostClients();
   void WaitForClients();
   std::string LogOf(size_t child) const;
 
   const Options options_;
   ProgressPrinter* const printer_;
   std::unique_ptr<Supervisor> children_;
-  std::vector<std::string> names_;  // of the children, the server first
+  std::vector<std::string> names_;       // of the children, the server first
+  std::atomic<bool> run_ended_ = false;  // says the coordinator
   bool client_failed_ = false;
+  std::vector<std::string> lost_;  // what is to be told of clients,
+  absl::Time tell_at_ = absl::InfiniteFuture();  // and when
 };
 
 }  // namespace parley

@@ -9,11 +9,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 
 namespace parley {
 namespace {
 
-constexpr int kBarCells = 20;
+constexpr int kMostCells = 20;
+constexpr int kLeastCells = 5;
+// How often the same wait is told about anew.
+constexpr absl::Duration kWaitLines = absl::Seconds(10);
 constexpr int kUsualWidth = 80;
 
 int64_t CommittedRounds(const v1::RunStatus& status) {
@@ -28,14 +32,57 @@ std::string Quality(const v1::RunStatus& status) {
       status.has_accuracy() ? std::optional(status.accuracy()) : std::nullopt);
 }
 
-// The first `width` characters of UTF-8 text, and no part of one.
+// UTF-8 characters begin with any byte but these.
+bool Continues(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+}
+
+int Characters(const std::string& text) {
+  return static_cast<int>(text.size() -
+                          std::count_if(text.begin(), text.end(), Continues));
+}
+
+// The first `width` characters, and no part of one.
 std::string Truncate(const std::string& text, int width) {
   int characters = 0;
   for (size_t i = 0; i < text.size(); ++i) {
-    const bool begins = (static_cast<unsigned char>(text[i]) & 0xC0) != 0x80;
-    if (begins && characters++ == width) return text.substr(0, i);
+    if (!Continues(text[i]) && characters++ == width) return text.substr(0, i);
   }
   return text;
+}
+
+// The live line with a bar of so many cells; 0: none.
+std::string Compose(const v1::RunStatus& status, int cells, bool with_phase) {
+  std::vector<std::string> parts;
+  std::string head =
+      absl::StrCat("round ", status.round(), "/", status.rounds());
+  if (cells > 0) {
+    const int64_t rounds = std::max<int64_t>(status.rounds(), 1);
+    const int64_t full =
+        cells * std::min(CommittedRounds(status), rounds) / rounds;
+    absl::StrAppend(&head, " [", std::string(full, '#'),
+                    std::string(cells - full, '.'), "]");
+  }
+  parts.push_back(std::move(head));
+  if (status.has_loss()) {
+    parts.push_back(absl::StrFormat("loss %.4f", status.loss()));
+  }
+  if (status.has_accuracy()) {
+    parts.push_back(absl::StrFormat("acc %.1f %%", 100 * status.accuracy()));
+  }
+  if (status.state() == v1::WAITING && !status.detail().empty()) {
+    parts.push_back(status.detail());
+  } else if (status.asked() > 0) {
+    parts.push_back(absl::StrCat(with_phase ? status.phase() + " " : "",
+                                 status.done(), "/", status.asked()));
+  }
+  parts.push_back(absl::StrCat("↑", FormatSize(status.bytes_up()), " ↓",
+                               FormatSize(status.bytes_down())));
+  if (status.has_eta_seconds()) {
+    parts.push_back(
+        absl::StrCat("ETA ", FormatSpan(absl::Seconds(status.eta_seconds()))));
+  }
+  return absl::StrJoin(parts, "  ");
 }
 
 }  // namespace
@@ -44,13 +91,13 @@ std::string FormatSize(uint64_t bytes) {
   constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
   double value = static_cast<double>(bytes);
   size_t unit = 0;
-  // 999.95 would be written as 1000.0.
-  while (value >= 999.95 && unit + 1 < std::size(kUnits)) {
+  // 999.5 would be written as 1000.
+  while (value >= 999.5 && unit + 1 < std::size(kUnits)) {
     value /= 1000;
     ++unit;
   }
-  return unit == 0 ? absl::StrCat(bytes, " B")
-                   : absl::StrFormat("%.1f %s", value, kUnits[unit]);
+  const int decimals = unit > 0 && value < 99.95 ? 1 : 0;
+  return absl::StrFormat("%.*f %s", decimals, value, kUnits[unit]);
 }
 
 std::string FormatSpan(absl::Duration span) {
@@ -73,31 +120,15 @@ std::string FormatQuality(std::optional<double> loss,
 }
 
 std::string FormatLiveLine(const v1::RunStatus& status, int width) {
-  std::vector<std::string> parts;
-  const int64_t committed = CommittedRounds(status);
-  const int64_t rounds = std::max<int64_t>(status.rounds(), 1);
-  const int cells = static_cast<int>(
-      kBarCells *
-      std::clamp(static_cast<double>(committed) / rounds, 0.0, 1.0));
-  parts.push_back(absl::StrCat("round ", status.round(), "/", status.rounds(),
-                               " [", std::string(cells, '#'),
-                               std::string(kBarCells - cells, '.'), "]"));
-  if (std::string quality = Quality(status); !quality.empty()) {
-    parts.push_back(std::move(quality));
+  // A narrow terminal gets a shorter bar, then none, then no phase.
+  std::string line;
+  for (int cells = kMostCells; cells >= kLeastCells; --cells) {
+    line = Compose(status, cells, true);
+    if (Characters(line) <= width) return line;
   }
-  if (status.state() == v1::WAITING && !status.detail().empty()) {
-    parts.push_back(status.detail());
-  } else if (status.asked() > 0) {
-    parts.push_back(
-        absl::StrCat(status.phase(), " ", status.done(), "/", status.asked()));
-  }
-  parts.push_back(absl::StrCat("↑", FormatSize(status.bytes_up()), " ↓",
-                               FormatSize(status.bytes_down())));
-  if (status.has_eta_seconds()) {
-    parts.push_back(
-        absl::StrCat("ETA ", FormatSpan(absl::Seconds(status.eta_seconds()))));
-  }
-  return Truncate(absl::StrJoin(parts, "  "), width);
+  line = Compose(status, 0, true);
+  if (Characters(line) > width) line = Compose(status, 0, false);
+  return Truncate(line, width);
 }
 
 std::string FormatRoundLine(const v1::RunStatus& status) {
@@ -143,11 +174,12 @@ void ProgressPrinter::Update(const v1::RunStatus& status) {
   } else if (const int64_t rounds = CommittedRounds(status);
              rounds > told_rounds_) {
     told_rounds_ = rounds;
+    told_waiting_ = absl::InfinitePast();
     absl::FPrintF(out_, "%s\n", FormatRoundLine(status));
   } else if (status.state() == v1::WAITING && !status.detail().empty() &&
-             status.detail() != told_waiting_) {
-    told_waiting_ = status.detail();
-    absl::FPrintF(out_, "%s\n", told_waiting_);
+             absl::Now() >= told_waiting_ + kWaitLines) {
+    told_waiting_ = absl::Now();
+    absl::FPrintF(out_, "%s\n", status.detail());
   }
   std::fflush(out_);
 }

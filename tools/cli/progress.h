@@ -23,8 +23,8 @@ std::string FormatQuality(std::optional<double> loss,
                           std::optional<double> accuracy);
 
 // At most `width` characters:
-// round 7/40 [###.....]  loss 0.5123  accuracy 81.2 %  train 3/10  ↑1.2 MB
-//   ↓1.2 MB  ETA 0:42
+// round 7/40 [###.....]  loss 0.5123  acc 81.2 %  train 3/10  ↑1.2 MB ↓1.2 MB
+//   ETA 0:42
 std::string FormatLiveLine(const v1::RunStatus& status, int width);
 
 // The line about the rounds committed so far.
@@ -55,7 +55,7 @@ class ProgressPrinter {
   Mutex mu_;
   std::string live_ GUARDED_BY(mu_);  // the line that stands there
   int64_t told_rounds_ GUARDED_BY(mu_) = 0;
-  std::string told_waiting_ GUARDED_BY(mu_);
+  absl::Time told_waiting_ GUARDED_BY(mu_) = absl::InfinitePast();
 };
 
 }  // namespace parley
