@@ -67,15 +67,18 @@ std::string RunStore::Path(absl::string_view file) const {
 
 absl::Status RunStore::TakeUp(const JournalContents& contents) {
   const std::string& folder = options_.folder;
+  RecordedRun run;
   if (!contents.records.empty()) {
+    PARLEY_ASSIGN_OR_RETURN(run, RecordedRunOf(contents.records));
+    term_ = run.opened.term() + 1;
+  }
+  if (!run.rounds.empty()) {
     if (!options_.resume) {
       return absl::AlreadyExistsError(
           absl::StrCat(folder,
                        " has a run already: go on with it by --resume, or name "
                        "another folder"));
     }
-    PARLEY_ASSIGN_OR_RETURN(const RecordedRun run,
-                            RecordedRunOf(contents.records));
     google::protobuf::util::MessageDifferencer differencer;
     std::string difference;
     differencer.ReportDifferencesToString(&difference);
@@ -87,7 +90,6 @@ absl::Status RunStore::TakeUp(const JournalContents& contents) {
                        "cannot be resumed with this one. What differs:\n",
                        difference));
     }
-    term_ = run.opened.term() + 1;
     for (const std::string& path : ListCheckpoints(folder)) {
       absl::StatusOr<std::unique_ptr<CheckpointReader>> found =
           CheckpointReader::Open(path);
@@ -102,7 +104,7 @@ absl::Status RunStore::TakeUp(const JournalContents& contents) {
       Remove(path);
     }
   } else {
-    // Whatever lies here is of a run that never began.
+    // Whatever lies here is of a run that never came to a round.
     for (const std::string& path : ListCheckpoints(folder)) Remove(path);
   }
   Remove(Path(kStatusFile));

@@ -36,6 +36,8 @@ void OpenRun(RunStore& store) {
   record.mutable_run_opened()->set_term(store.term());
   *record.mutable_run_opened()->mutable_config() = Config();
   ASSERT_OK(store.Append(record));
+  record.mutable_round_opened()->set_round(1);
+  ASSERT_OK(store.Append(record));
 }
 
 void WriteCheckpoint(RunStore& store, int64_t round) {
@@ -71,6 +73,18 @@ TEST(RunStore, AUsedFolderNeedsResume) {
   v1::RunConfig longer = Config();
   longer.mutable_stop()->set_rounds(20);
   ASSERT_OK_AND_ASSIGN(const auto store, Open(folder, true, longer));
+  EXPECT_EQ(store->term(), 2);
+}
+
+TEST(RunStore, ARunThatNeverCameToARoundIsBegunAnew) {
+  const std::string folder = TestFolder();
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, Open(folder));
+    v1::JournalRecord record;
+    record.mutable_run_opened()->set_term(store->term());
+    ASSERT_OK(store->Append(record));
+  }
+  ASSERT_OK_AND_ASSIGN(const auto store, Open(folder));
   EXPECT_EQ(store->term(), 2);
 }
 
