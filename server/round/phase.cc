@@ -184,20 +184,15 @@ void Phase::OnUpdateReady(Client& client, const v1::UpdateReady& update) {
   for (const v1::Payload& payload : update.payloads()) {
     slot->total += payload.bytes();
   }
-  if (slot->total > 0) {
-    slot->state = State::kReady;
-    slot->misses = 0;
-    slot->checksums = 0;
-    slot->retry_at = absl::InfinitePast();
-    WantUpload(i);
+  if (slot->total == 0) {
+    Accept(i);
     return;
   }
-  if (options_.task.kind() == v1::TRAIN) {  // of a model without numbers
-    slot->update = ++context_.last_update;
-    context_.out.Add(
-        effect::OpenStaging{slot->update, slot->client, slot->header});
-  }
-  Accept(i);
+  slot->state = State::kReady;
+  slot->misses = 0;
+  slot->checksums = 0;
+  slot->retry_at = absl::InfinitePast();
+  WantUpload(i);
 }
 
 void Phase::Accept(size_t i) {

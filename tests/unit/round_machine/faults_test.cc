@@ -86,6 +86,28 @@ TEST(Faults, ANewProcessBeginsAnew) {
   EXPECT_TRUE(world.end);
 }
 
+TEST(Faults, ANewProcessIsNotTakenForTheOldOne) {
+  RoundWorld world(SmallRun(2, 1));
+  world.Join("a");
+  world.Join("b");
+  const v1::UpdateReady old = world.Update("a");
+  world.Restart("a");  // while the old one was training
+  EXPECT_EQ(world.client("a").task->task().attempt(), 2);
+  world.Ready("a", old);
+  EXPECT_FALSE(world.client("a").verdict->accepted());
+}
+
+TEST(Faults, WhatWasSaidFirstHolds) {
+  RoundWorld world(SmallRun(1, 1));
+  world.Join("a");
+  world.Ready("a", world.Update("a", 2));
+  const TransferId upload = world.OpenUpload("a");
+  world.Ready("a", world.Update("a", 1000));
+  world.End(upload, absl::OkStatus(), world.total());
+  ASSERT_TRUE(world.end);
+  EXPECT_EQ(world.reports[0].round.outcomes(0).weight(), 2);
+}
+
 TEST(Faults, AWholeUpdateCountsAlthoughItsClientDies) {
   RoundWorld world(SmallRun(2, 1));
   world.Join("a");

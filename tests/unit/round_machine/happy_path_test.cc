@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <deque>
 
+#include "absl/strings/str_cat.h"
 #include "tests/unit/round_machine/round_world.h"
 
 namespace parley {
@@ -116,6 +118,35 @@ TEST(HappyPath, AFractionOfTheClientsIsDrawnAnewEachRound) {
     cohorts.insert(round);
   }
   EXPECT_GT(cohorts.size(), 20u);
+}
+
+TEST(HappyPath, ManyClientsAreNoMatter) {
+  v1::RunConfig config = SmallRun(10000, 100);
+  config.mutable_cohort()->set_min(10000);
+  config.mutable_cohort()->set_max(10);
+  config.mutable_limits()->set_clients(10000);
+  RoundWorld world(config);
+  std::deque<std::string> todo;
+  world.on_message = [&](const std::string& name, const v1::ServerMessage& m) {
+    if (m.has_task()) todo.push_back(name);
+  };
+  for (int i = 0; i < 10000; ++i) world.Join(absl::StrCat("client-", i));
+  size_t effects = 0;
+  for (int i = 0; i < 10000; ++i) {  // a heartbeat costs next to nothing
+    v1::ClientMessage beat;
+    beat.set_run("test");
+    beat.set_term(7);
+    beat.mutable_heartbeat();
+    effects += world.Step(event::MessageReceived{1, std::move(beat)}).size();
+  }
+  EXPECT_EQ(effects, 0u);
+  while (!todo.empty()) {
+    const std::string name = todo.front();
+    todo.pop_front();
+    world.Answer(name);
+  }
+  EXPECT_TRUE(world.end);
+  EXPECT_EQ(world.folded.size(), 100u);
 }
 
 TEST(HappyPath, EvaluatesCentrallyAndOnClients) {
