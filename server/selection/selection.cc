@@ -45,7 +45,6 @@ int32_t ShareOf(double share, int64_t count) {
 CohortSize SizeCohort(const v1::Cohort& cohort, int64_t registered) {
   CohortSize size;
   int64_t needed = ShareOf(cohort.fraction(), registered);
-  needed = std::max<int64_t>(needed, cohort.min());
   if (cohort.max() > 0) needed = std::min<int64_t>(needed, cohort.max());
   size.needed = static_cast<int32_t>(std::min(needed, registered));
   const int64_t asked = ShareOf(1 + cohort.over_selection(), size.needed);

@@ -38,8 +38,8 @@ struct CohortSize {
   int32_t asked = 0;   // clients asked, over-selection included
 };
 
-// For `registered` clients, at least cohort.min of them: fraction of them
-// rounded up, within min and max; never more than there are.
+// For `registered` clients: fraction of them rounded up, at most max of them,
+// never more than there are. cohort.min only says when a round may begin.
 CohortSize SizeCohort(const v1::Cohort& cohort, int64_t registered);
 
 // `share` of `count`, rounded up, at least 1. 0.1 of 30 is 3, although 0.1

@@ -25,7 +25,7 @@ namespace parley {
 
 struct SimulatorOptions {
   // Defaults filled in and checked. One client for each part of its data; with
-  // `make_trainer` and no data.train, for each of data.partition.parts.
+  // `make_trainer`, cohort.min of them.
   v1::RunConfig config;
   int threads = 1;
   std::string folder;  // of the run; empty: no file is touched

@@ -82,7 +82,7 @@ void World::StartJob(Closure f) {
   });
 }
 
-void World::SettleFirstJob() {
+absl::Time World::SettleFirstJob() {
   const Key first = *running_.begin();
   std::unique_ptr<Job> job;
   {
@@ -98,6 +98,16 @@ void World::SettleFirstJob() {
   for (const TimerId id : job->cancels) {
     AddEvent(end, 0, [this, id] { Cancel(id); });
   }
+  return end;
+}
+
+void World::RunNextEvent() {
+  const auto next = events_.begin();
+  now_ = next->first.first;
+  Event event = std::move(next->second);
+  events_.erase(next);
+  timers_.erase(event.id);
+  std::move(event.f)();
 }
 
 bool World::Run(absl::FunctionRef<bool()> done) {
@@ -109,14 +119,18 @@ bool World::Run(absl::FunctionRef<bool()> done) {
       SettleFirstJob();
     }
     if (events_.empty()) return false;
-    const auto next = events_.begin();
-    now_ = next->first.first;
-    Event event = std::move(next->second);
-    events_.erase(next);
-    timers_.erase(event.id);
-    std::move(event.f)();
+    RunNextEvent();
   }
   return true;
+}
+
+void World::Finish() {
+  absl::Time until = now_;
+  while (true) {
+    while (!running_.empty()) until = std::max(until, SettleFirstJob());
+    if (events_.empty() || events_.begin()->first.first > until) return;
+    RunNextEvent();
+  }
 }
 
 }  // namespace parley

