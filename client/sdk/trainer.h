@@ -25,7 +25,8 @@ struct TrainTask {
 struct TrainResult {
   double examples = 0;  // behind the result: its weight; > 0
   int64_t local_steps = 0;
-  std::map<std::string, double> metrics;  // "loss", ...: any finite numbers
+  std::map<std::string, double> metrics =
+      {};  // "loss", ...: any finite numbers
 };
 
 // One call at a time. Results must depend on the arguments and the client's

@@ -23,7 +23,7 @@ class RpcServer {
  public:
   struct Options {
     std::string address = "127.0.0.1:0";  // port 0: any free one
-    Security security;
+    Security security = {};
     int lookahead_bytes = kDefaultLookaheadBytes;
   };
 

@@ -20,8 +20,7 @@ from processes import Server  # noqa: E402
 
 ROUNDS, STEPS, STEP_SIZE, FEATURES = 20, 3, 0.1, 7
 RUN = """
-model {{ linear_regression {{}} }}
-data {{ train {{ libsvm {{ path: "{path}" features: {features} }} }} partition {{ parts: 1 }} }}
+model {{ linear_regression {{}} features: {features} }}
 local {{ gd {{ steps: {steps} }} step_size {{ initial: {step_size} }} }}
 cohort {{ min: 2 }}
 start {{ zeros {{}} }}
@@ -80,12 +79,12 @@ def main(bin_dir, proto_dir):
         write_libsvm(f"{folder}/data.svm", *parts[0])
         np.savez(f"{folder}/data.npz", x=parts[1][0], t=parts[1][1])
         run_file = pathlib.Path(folder, "run.textproto")
-        run_file.write_text(RUN.format(path=f"{folder}/data.svm", features=FEATURES, steps=STEPS,
-                                       step_size=STEP_SIZE, rounds=ROUNDS))
+        run_file.write_text(RUN.format(features=FEATURES, steps=STEPS, step_size=STEP_SIZE,
+                                       rounds=ROUNDS))
         with Server(bin_dir, str(run_file), f"{folder}/run", "--log", f"{folder}/server.log") as server:
             clients = [
                 subprocess.Popen([f"{bin_dir}/parley-client", "--server", server.address,
-                                  "--name", "native", "--state", f"{folder}/state"]),
+                                  "--name", "native", "--data", f"libsvm:{folder}/data.svm"]),
                 subprocess.Popen(["/usr/bin/python3", HERE / "client.py", server.address, "python",
                                   f"{folder}/data.npz"], env={**os.environ, "PYTHONPATH": folder}),
             ]

@@ -1,0 +1,151 @@
+#!/usr/bin/python3
+"""parley run and its fellows, as a user runs them."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import numpy as np
+
+BIN = pathlib.Path(sys.argv.pop(1)).resolve()
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
+QUICK = str(EXAMPLES / "mixture_quick.textproto")
+# Does not end by itself within the test's time.
+LONG = ["--set", "stop.rounds=1000000", "--set", "checkpoints.every=0"]
+
+
+def parley(*words, cwd, code=0):
+    done = subprocess.run([BIN / "parley", *words], cwd=cwd, capture_output=True, text=True,
+                          timeout=100, stdin=subprocess.DEVNULL)
+    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout if code == 0 else done.stdout + done.stderr
+
+
+def processes_of(folder):
+    """The processes whose command line names the folder or that run in it."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes().decode(errors="replace")
+            where = os.readlink(entry / "cwd")
+        except OSError:
+            continue
+        if "parley" in command and (folder in command or where.startswith(folder)):
+            found.append((int(entry.name), command.replace("\0", " ")))
+    return found
+
+
+def wait_until(condition, what, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+class RunTest(unittest.TestCase):
+    def setUp(self):
+        self.temp = tempfile.TemporaryDirectory()
+        self.addCleanup(self.temp.cleanup)
+        self.cwd = os.path.realpath(self.temp.name)
+
+    def metrics(self, run):
+        with open(f"{self.cwd}/{run}/metrics.jsonl") as lines:
+            return [json.loads(line) for line in lines]
+
+    def start(self, *words):
+        process = subprocess.Popen([BIN / "parley", "run", QUICK, "--dir", "run", *words],
+                                   cwd=self.cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(lambda: process.poll() is None and process.kill())
+        log = pathlib.Path(self.cwd, "run", "metrics.jsonl")
+        wait_until(lambda: log.exists() and log.stat().st_size > 0, "the first round")
+        return process
+
+    def test_processes_and_simulator_make_the_same_model_and_replay_proves_it(self):
+        for precision in ("FLOAT32", "FLOAT64"):
+            with self.subTest(precision):
+                sets = ["--set", f"precision={precision}"]
+                parley("run", QUICK, "--dir", precision, *sets, cwd=self.cwd)
+                rounds = self.metrics(precision)
+                simulated = [json.loads(line) for line in
+                             parley("simulate", QUICK, "--json", *sets, cwd=self.cwd).splitlines()]
+                self.assertEqual([r["model_hash"] for r in rounds],
+                                 [r["model_hash"] for r in simulated])
+                self.assertEqual([r["counted"] for r in rounds], [r["counted"] for r in simulated])
+                self.assertGreater(rounds[-1]["central"]["accuracy"], 0.9)
+                self.assertIn("bit for bit", parley("replay", precision, cwd=self.cwd))
+
+    def test_another_seed_makes_another_model(self):
+        parley("run", QUICK, "--dir", "a", "--set", "seed=1", cwd=self.cwd)
+        rounds = self.metrics("a")
+        other = [json.loads(line) for line in parley(
+            "simulate", QUICK, "--json", "--set", "seed=2", cwd=self.cwd).splitlines()]
+        self.assertNotEqual([r["model_hash"] for r in rounds], [r["model_hash"] for r in other])
+
+    def test_the_model_is_exported_for_numpy_and_starts_another_run(self):
+        parley("run", QUICK, "--dir", "a", cwd=self.cwd)
+        parley("model", "export", "a", "model.npz", cwd=self.cwd)
+        with np.load(f"{self.cwd}/model.npz") as arrays:
+            self.assertTrue(all(np.isfinite(arrays[name]).all() for name in arrays))
+            self.assertGreater(len(arrays.files), 0)
+        first = self.metrics("a")[0]["central"]["loss"]
+        for start in (f'start.file="{self.cwd}/model.npz"', f'start.run="{self.cwd}/a"'):
+            out = parley("simulate", QUICK, "--json", "--set", start, "--set", "stop.rounds=1",
+                         cwd=self.cwd)
+            self.assertLess(json.loads(out)["central"]["loss"], first)
+
+    def test_ctrl_c_ends_all_and_ls_and_watch_tell(self):
+        process = self.start(*LONG)
+        self.assertGreaterEqual(len(processes_of(self.cwd)), 6)
+        listed = json.loads(parley("ls", ".", "--json", cwd=self.cwd))
+        self.assertIn("running", json.dumps(listed))
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 3)
+        self.assertEqual(processes_of(self.cwd), [])
+        self.assertIn("stopped", parley("ls", ".", cwd=self.cwd))
+
+    def test_stop_from_another_terminal(self):
+        process = self.start(*LONG)
+        parley("stop", "run", cwd=self.cwd)
+        process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 3)
+        self.assertEqual(processes_of(self.cwd), [])
+
+    def test_nothing_is_left_when_it_is_killed(self):
+        process = self.start(*LONG)
+        process.kill()
+        process.communicate(timeout=30)
+        wait_until(lambda: not processes_of(self.cwd), "the children to go")
+
+    def test_a_killed_client_costs_the_round_what_its_file_says(self):
+        process = self.start(*LONG, "--set", "cohort.quorum=0.5", "--set", "limits.lease_seconds=1")
+        victim = next(pid for pid, command in processes_of(self.cwd) if "client-0003" in command)
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: "client-0003" not in self.metrics("run")[-1]["counted"],
+                   "a round without the killed client")
+        last = self.metrics("run")[-1]
+        self.assertGreaterEqual(len(last["counted"]), 2)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+        self.assertIn("client-0003", out)
+
+    def test_wrong_use_is_told_in_words(self):
+        self.assertIn("cohort.quorum", parley("run", QUICK, "--set", "cohort.quorum=1.5",
+                                              cwd=self.cwd, code=2))
+        self.assertIn("nowhere.textproto", parley("run", "nowhere.textproto", cwd=self.cwd, code=2))
+        self.assertIn("--roundz", parley("run", QUICK, "--roundz", "3", cwd=self.cwd, code=2))
+        self.assertEqual(os.listdir(self.cwd), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
