@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,9 +54,8 @@ struct RoundDriverOptions {
 // must be gone, with all their sources and sinks, before it is destroyed; in
 // virtual time it is destroyed before Start or after on_end.
 //
-// The machine and all else runs on one sequence. Numbers are folded, evaluated
-// and written elsewhere, one job after another, so that the sequence is never
-// held up: `compute_` for the model, `files_` for what waits for a disk.
+// All runs on one sequence but the numbers, which are folded, evaluated and
+// written elsewhere: `compute_` is for the model, `files_` waits for the disk.
 class RoundDriver final : public Coordinator {
  public:
   // Makes or loads the start model, locks the folder, opens its files. Errors
@@ -172,8 +170,7 @@ class RoundDriver final : public Coordinator {
   int64_t freeing_ = 0;  // jobs of RunFreeing under way
   std::vector<std::shared_ptr<StagedUpdate>> kept_;  // folded, still in use
 
-  // Who reads the buffer that the model is in. Once downloads get stuck it is
-  // left to them, and they count no more.
+  // Who reads the model's buffer; downloads that got stuck are left an old one.
   uint64_t buffer_ = 0;
   int64_t readers_ = 0;
   int64_t checkpoints_ = 0;        // being written

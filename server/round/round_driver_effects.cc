@@ -1,5 +1,6 @@
 // What the round driver does for the machine, but for the run's end.
-#include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"

@@ -44,7 +44,7 @@ TEST(StatusTest, GoesThroughGrpc) {
                 .error_message()
                 .size(),
             2000u);
-  EXPECT_EQ(FromGrpc(grpc::Status(static_cast<grpc::StatusCode>(99), "odd")),
+  EXPECT_EQ(FromGrpc(grpc::Status(grpc::StatusCode::DO_NOT_USE, "odd")),
             absl::UnknownError("odd"));
 }
 

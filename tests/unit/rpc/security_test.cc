@@ -36,7 +36,7 @@ class SecurityTest : public testing::Test {
     CoordinatorClient client(options);
     RecordingListener listener;
     auto session = client.OpenSession(
-        absl::StrCat("localhost:", server_->port()), &listener);
+        absl::StrCat("127.0.0.1:", server_->port()), &listener);
     v1::ClientMessage message;
     message.mutable_heartbeat();
     session->Send(message);
