@@ -130,8 +130,7 @@ class RoundDriver final : public Coordinator {
   void BeginDownload(const effect::AnswerTransfer& answer, DownloadReady ready);
   void BeginUpload(const effect::AnswerTransfer& answer, UploadReady ready);
   void EndTransfer(event::TransferEnded ended);
-  // A compute job that gives room in the staging area back.
-  void RunFreeing(Closure job, Closure done);
+  void RunFreeing(Closure job, Closure done);  // gives staging room back
   void AggregateOnceUnread(bool patient);
   void SyncJournal();
   void TellWatchers();
