@@ -128,16 +128,17 @@ class RunTest(unittest.TestCase):
         wait_until(lambda: not processes_of(self.cwd), "the children to go")
 
     def test_a_killed_client_costs_the_round_what_its_file_says(self):
-        process = self.start(*LONG, "--set", "cohort.quorum=0.5", "--set", "limits.lease_seconds=1")
+        process = self.start(*LONG, "--set", "cohort.quorum=0.5", "--set", "cohort.min=3",
+                             "--set", "limits.lease_seconds=1")
+        wait_until(lambda: "client-0003" in self.metrics("run")[-1]["counted"], "client-0003")
         victim = next(pid for pid, command in processes_of(self.cwd) if "client-0003" in command)
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: "client-0003" not in self.metrics("run")[-1]["counted"],
                    "a round without the killed client")
-        last = self.metrics("run")[-1]
-        self.assertGreaterEqual(len(last["counted"]), 2)
+        self.assertEqual(len(self.metrics("run")[-1]["counted"]), 3)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
-        self.assertIn("client-0003", out)
+        process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 3)
 
     def test_wrong_use_is_told_in_words(self):
         self.assertIn("cohort.quorum", parley("run", QUICK, "--set", "cohort.quorum=1.5",

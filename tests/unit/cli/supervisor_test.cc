@@ -79,8 +79,9 @@ TEST_F(SupervisorTest, SaysWhatCannotBeStarted) {
 
 TEST_F(SupervisorTest, HandsADescriptorOnAndTellsWhenItCanBeRead) {
   MakePipe();
-  ASSERT_OK(Shell(absl::StrCat("echo ready >&", write_, "; exec sleep 1000"),
-                  write_));
+  ASSERT_OK(
+      Shell(absl::StrCat("echo ready >/dev/fd/", write_, "; exec sleep 1000"),
+            write_));
   ASSERT_EQ(supervisor_->Wait(kLong, read_).kind, Supervisor::Event::kReadable);
   char text[6];
   ASSERT_EQ(read(read_, text, sizeof(text)), 6);
@@ -111,7 +112,7 @@ TEST_F(SupervisorTest, TellsOfSignalsToTheParent) {
 
 TEST_F(SupervisorTest, StopsWhatIgnoresSigterm) {
   MakePipe();
-  ASSERT_OK(Shell(absl::StrCat("trap '' TERM; echo >&", write_,
+  ASSERT_OK(Shell(absl::StrCat("trap '' TERM; echo >/dev/fd/", write_,
                                "; while :; do sleep 1000; done"),
                   write_));
   ASSERT_EQ(supervisor_->Wait(kLong, read_).kind, Supervisor::Event::kReadable);
