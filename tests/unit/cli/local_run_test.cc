@@ -89,11 +89,14 @@ TEST_F(LocalRunTest, TellsOfAServerThatDies) {
 }
 
 TEST_F(LocalRunTest, AClientThatDiesIsToldOfAndTheRunGoesOn) {
-  // The second client outlives the first, and the server both.
-  ASSERT_OK(Run(absl::StrCat(kReady, "while [ ! -e ", temp_.Path("done"),
-                             " ]; do :; done\n"),
-                absl::StrCat("case $4 in *1) echo oops; exit 3;; esac\n",
-                             "touch ", temp_.Path("done"), "\n")));
+  // The second client ends once the first was reaped, and the server after it.
+  const std::string pid = temp_.Path("pid"), done = temp_.Path("done");
+  ASSERT_OK(
+      Run(absl::StrCat(kReady, "while [ ! -e ", done, " ]; do :; done\n"),
+          absl::StrCat("case $4 in *1) echo $$ >", pid,
+                       "; echo oops; exit 3;; esac\n", "while [ ! -s ", pid,
+                       " ]; do :; done\n", "while kill -0 $(cat ", pid,
+                       ") 2>/dev/null; do :; done\n", "touch ", done, "\n")));
   EXPECT_THAT(Said(), testing::HasSubstr("client-0001 exited with code 3"));
   EXPECT_THAT(Said(), testing::HasSubstr("oops"));
 }
