@@ -17,8 +17,8 @@ mirror=$(apt-get indextargets --format '$(SITE) $(CODENAME) $(COMPONENT)' \
   'Created-By: Packages' | awk '$2 == "bookworm" && $3 == "main" {print $1; exit}')
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
-echo "Making $image by debootstrap from ${mirror:=http://deb.debian.org/debian}"
-debootstrap --variant=minbase --include=ca-certificates bookworm "$root" "$mirror" >"$root.log" 2>&1 || {
+echo "Making $image by debootstrap from ${mirror:-its default mirror}"
+debootstrap --variant=minbase --include=ca-certificates bookworm "$root" ${mirror:+"$mirror"} >"$root.log" 2>&1 || {
   tail -n 20 "$root.log" >&2; rm -f "$root.log"; exit 1; }
 rm -f "$root.log"
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/usr/share/doc "$root"/usr/share/man
