@@ -98,6 +98,8 @@ class RoundMachine::Impl {
   void On(event::SessionOpened& e);
   void On(event::MessageReceived& e);
   void On(event::SessionClosed& e);
+  // Whether that client, by its token, may open a transfer now.
+  absl::Status MayTransfer(const std::string& client, const std::string& token);
   void On(event::DownloadRequested& e);
   void On(event::UploadRequested& e);
   void On(event::TransferEnded& e);
@@ -374,15 +376,20 @@ void RoundMachine::Impl::ExpireSilentSessions() {
 
 // ----------------------------------------------------------------- transfers
 
+absl::Status RoundMachine::Impl::MayTransfer(const std::string& client,
+                                             const std::string& token) {
+  if (context_.registry.FindByToken(client, token) == nullptr) {
+    return absl::PermissionDeniedError("the token is not this client's");
+  }
+  if (ended_ || flow_.phase() == nullptr) {
+    return absl::AbortedError("no task is open");
+  }
+  return absl::OkStatus();
+}
+
 void RoundMachine::Impl::On(event::DownloadRequested& e) {
   const v1::TaskId& task = e.request.task();
-  absl::Status refused;
-  if (context_.registry.FindByToken(task.client(), e.request.token()) ==
-      nullptr) {
-    refused = absl::PermissionDeniedError("the token is not this client's");
-  } else if (ended_ || flow_.phase() == nullptr) {
-    refused = absl::AbortedError("no task is open");
-  }
+  absl::Status refused = MayTransfer(task.client(), e.request.token());
   if (!refused.ok()) {
     out_.Add(effect::AnswerTransfer{e.transfer, std::move(refused)});
   } else {
@@ -392,13 +399,7 @@ void RoundMachine::Impl::On(event::DownloadRequested& e) {
 
 void RoundMachine::Impl::On(event::UploadRequested& e) {
   const v1::TaskId& task = e.header.task();
-  absl::Status refused;
-  if (context_.registry.FindByToken(task.client(), e.header.token()) ==
-      nullptr) {
-    refused = absl::PermissionDeniedError("the token is not this client's");
-  } else if (ended_ || flow_.phase() == nullptr) {
-    refused = absl::AbortedError("no task is open");
-  }
+  absl::Status refused = MayTransfer(task.client(), e.header.token());
   if (!refused.ok()) {
     out_.Add(effect::AnswerTransfer{e.transfer, std::move(refused)});
   } else {
