@@ -110,8 +110,11 @@ class FakeClient final : public SessionSink,
   }
 
   void Send(const v1::ServerMessage& message) override {
-    options_.executor->Post(
-        [self = shared_from_this(), message] { self->Take(message); });
+    {
+      MutexLock lock(inbox_mu_);
+      inbox_.push_back(message);
+    }
+    options_.executor->Post([self = shared_from_this()] { self->TakeNext(); });
   }
   void Close(const absl::Status&) override {
     MutexLock lock(mu_);
@@ -145,8 +148,19 @@ class FakeClient final : public SessionSink,
   FakeClient(Options options, Coordinator* coordinator)
       : options_(std::move(options)), coordinator_(coordinator) {}
 
-  void Take(const v1::ServerMessage& message) {
+  // In the order sent, whichever threads the executor has.
+  void TakeNext() {
     MutexLock lock(mu_);
+    v1::ServerMessage message;
+    {
+      MutexLock inbox_lock(inbox_mu_);
+      message = std::move(inbox_.front());
+      inbox_.pop_front();
+    }
+    Take(message);
+  }
+
+  void Take(const v1::ServerMessage& message) REQUIRES(mu_) {
     if (message.has_registered()) {
       token_ = message.registered().token();
     } else if (message.has_task()) {
@@ -249,6 +263,9 @@ class FakeClient final : public SessionSink,
   const Options options_;
   Coordinator* const coordinator_;
   SessionId session_ = 0;
+
+  Mutex inbox_mu_;  // taken within mu_
+  std::deque<v1::ServerMessage> inbox_ GUARDED_BY(inbox_mu_);
 
   Mutex mu_;
   std::string run_ GUARDED_BY(mu_);

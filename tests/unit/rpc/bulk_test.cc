@@ -359,9 +359,10 @@ TEST_F(BulkTest, ServerShutdownBreaksTransfersOff) {
   DoneStatus done;
   auto from = Source(0);
   int sent = 0;
+  std::thread stopper;
   HookedSource source(from.get(), [&] {
     if (++sent == 5) {
-      std::thread([this] { server_->Shutdown(absl::ZeroDuration()); }).detach();
+      stopper = std::thread([this] { server_->Shutdown(absl::ZeroDuration()); });
     }
   });
   auto upload = client_.Upload(header_, &source, done.callback());
@@ -371,6 +372,9 @@ TEST_F(BulkTest, ServerShutdownBreaksTransfersOff) {
   } else {
     EXPECT_EQ(log_.finished, 0);
   }
+  upload.reset();  // from here on the source is called no more
+  ASSERT_TRUE(stopper.joinable());
+  stopper.join();
   while (log_.open > 0) std::this_thread::yield();
 }
 
