@@ -13,6 +13,7 @@ struct KernelTables {
   void (*prepare)();
   Kernels<float> float32;
   Kernels<double> float64;
+  StreamCopy stream_copy;
   Bfloat16Kernels bfloat16;
 };
 

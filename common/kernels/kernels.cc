@@ -70,6 +70,7 @@ template const Kernels<float>& KernelsFor<float>();
 template const Kernels<double>& KernelsFor<double>();
 
 const Bfloat16Kernels& Bfloat16KernelsForCpu() { return Chosen().bfloat16; }
+StreamCopy StreamCopyForCpu() { return Chosen().stream_copy; }
 
 const char* InstructionSet() { return Chosen().name; }
 

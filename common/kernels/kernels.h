@@ -45,6 +45,7 @@ struct Kernels {
   void (*fold)(int64_t n, double weight, const T* x,
                double* sum);                                     // sum += w·x
   void (*apply)(int64_t n, double step, const double* d, T* x);  // x += step·d
+  void (*divide)(int64_t n, T divisor, T* x);
   bool (*all_finite)(int64_t n, const T* x);
 };
 
@@ -58,12 +59,16 @@ struct Bfloat16Kernels {
   bool (*all_finite)(int64_t n, const uint16_t* x);
 };
 
+// Copies past the caches what will not be read soon. Any addresses.
+using StreamCopy = void (*)(size_t bytes, const char* from, char* to);
+
 // Of this machine. Thread-safe.
 template <typename T>
 const Kernels<T>& KernelsFor();
 extern template const Kernels<float>& KernelsFor<float>();
 extern template const Kernels<double>& KernelsFor<double>();
 const Bfloat16Kernels& Bfloat16KernelsForCpu();
+StreamCopy StreamCopyForCpu();
 
 // "baseline", "avx2" or "avx512".
 const char* InstructionSet();

@@ -14,12 +14,23 @@ uint64_t Checksum(absl::string_view data) {
 
 uint64_t Checksum(absl::Span<const absl::string_view> pieces) {
   if (pieces.size() == 1) return Checksum(pieces[0]);
-  XXH3_state_t state;
-  XXH3_64bits_reset(&state);
-  for (absl::string_view piece : pieces) {
-    XXH3_64bits_update(&state, piece.data(), piece.size());
-  }
-  return XXH3_64bits_digest(&state);
+  ChecksumStream stream;
+  for (absl::string_view piece : pieces) stream.Add(piece);
+  return stream.Value();
+}
+
+ChecksumStream::ChecksumStream() {
+  static_assert(sizeof(state_) == sizeof(XXH3_state_t));
+  XXH3_64bits_reset(reinterpret_cast<XXH3_state_t*>(state_));
+}
+
+void ChecksumStream::Add(absl::string_view piece) {
+  XXH3_64bits_update(reinterpret_cast<XXH3_state_t*>(state_), piece.data(),
+                     piece.size());
+}
+
+uint64_t ChecksumStream::Value() const {
+  return XXH3_64bits_digest(reinterpret_cast<const XXH3_state_t*>(state_));
 }
 
 }  // namespace parley

@@ -11,6 +11,18 @@ namespace parley {
 
 uint64_t Checksum(absl::string_view data);
 
+// Of data that come piece by piece.
+class ChecksumStream {
+ public:
+  ChecksumStream();
+  void Add(absl::string_view piece);
+  uint64_t Value() const;
+
+ private:
+  // libxxhash's state, whose size it tells to its own sources only.
+  alignas(64) char state_[576];
+};
+
 // Of the pieces one after another.
 uint64_t Checksum(absl::Span<const absl::string_view> pieces);
 

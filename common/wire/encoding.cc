@@ -197,6 +197,22 @@ bool AllFinite(v1::Encoding encoding, const char* encoded, int64_t n) {
   }
 }
 
+void FiniteCheck::Add(absl::string_view piece) {
+  if (piece.empty()) return;
+  if (cut_size_ > 0) {
+    const size_t more = std::min(size_ - cut_size_, piece.size());
+    std::memcpy(cut_ + cut_size_, piece.data(), more);
+    piece.remove_prefix(more);
+    cut_size_ += more;
+    if (cut_size_ < size_) return;
+    ok_ = ok_ && AllFinite(encoding_, cut_, 1);
+  }
+  const size_t n = piece.size() / size_;
+  ok_ = ok_ && AllFinite(encoding_, piece.data(), static_cast<int64_t>(n));
+  piece.remove_prefix(n * size_);
+  cut_size_ = piece.copy(cut_, piece.size());
+}
+
 void FoldEncoded(v1::Encoding encoding, double weight, const char* encoded,
                  int64_t n, double* sum) {
   switch (encoding) {

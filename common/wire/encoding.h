@@ -32,6 +32,22 @@ void Decode(v1::Encoding from, const char* encoded, int64_t n, DType to,
 
 bool AllFinite(v1::Encoding encoding, const char* encoded, int64_t n);
 
+// The same of numbers that come piece by piece, cut anywhere.
+class FiniteCheck {
+ public:
+  explicit FiniteCheck(v1::Encoding encoding)
+      : encoding_(encoding), size_(EncodedSize(encoding)) {}
+  void Add(absl::string_view piece);
+  bool ok() const { return ok_; }
+
+ private:
+  const v1::Encoding encoding_;
+  const size_t size_;  // of a number
+  char cut_[8];        // the first bytes of a number that goes on
+  size_t cut_size_ = 0;
+  bool ok_ = true;
+};
+
 // sum[i] += weight · x[i], in double.
 void FoldEncoded(v1::Encoding encoding, double weight, const char* encoded,
                  int64_t n, double* sum);

@@ -28,7 +28,7 @@ ModelStore::ModelStore(std::unique_ptr<Strategy> strategy,
       aggregator_(strategy_.get(), spec_, executor),
       model_(std::make_shared<ParameterVector>(std::move(start))) {}
 
-void ModelStore::Fold(const StagedUpdate& update) {
+void ModelStore::Accumulate(const StagedUpdate& update) {
   // The machine takes updates of one payload: the model's change.
   aggregator_.Accumulate(
       aggregator_.View(update.header(), update.header().payloads(0).encoding(),

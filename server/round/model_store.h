@@ -21,9 +21,9 @@
 
 namespace parley {
 
-// Memory: the model and a float64 sum of its size, whatever the number of
-// clients, and what the optimizer keeps. Thread-compatible; model() may be read
-// by many while Aggregate does not run.
+// Memory: the model and at most a float64 sum of its size, whatever the number
+// of clients, and what the optimizer keeps. Thread-compatible; model() may be
+// read by many while Aggregate does not run.
 class ModelStore {
  public:
   // `spec` has no LOCAL tensors; `start` is of it. InvalidArgument: the
@@ -38,9 +38,13 @@ class ModelStore {
   // False once an Aggregate has failed.
   bool whole() const { return whole_; }
 
-  // True: what was folded must stay in place until Aggregate or Discard.
-  bool keeps_updates() const { return aggregator_.keeps_updates(); }
-  void Fold(const StagedUpdate& update);
+  // The update counts, and must stay in place until the next Settle, Aggregate
+  // or Discard.
+  void Accumulate(const StagedUpdate& update);
+  // False: there is no Settle, the strategy combines all updates at once.
+  bool settles() const { return aggregator_.settles(); }
+  // Adds what was accumulated to the sum.
+  void Settle() { aggregator_.Settle(); }
   // Makes the next model, in place, and returns its hash. FailedPrecondition:
   // it is not finite any more.
   absl::StatusOr<uint64_t> Aggregate();

@@ -131,12 +131,12 @@ class RoundDriver final : public Coordinator {
   void BeginUpload(const effect::AnswerTransfer& answer, UploadReady ready);
   void EndTransfer(event::TransferEnded ended);
   void RunFreeing(Closure job, Closure done);  // gives staging room back
+  void SettleUpdates();
   void AggregateOnceUnread(bool patient);
   void SyncJournal();
   void TellWatchers();
   v1::RunStatus Status();
-  // Ends the run as failed: a file cannot be written.
-  void Fail(const absl::Status& status);
+  void Fail(const absl::Status& status);  // a file cannot be written
   absl::Status WriteResult(const v1::RunStatus& status);
   void FinishRun();
 
@@ -167,7 +167,7 @@ class RoundDriver final : public Coordinator {
   absl::flat_hash_map<UpdateId, v1::UpdateReady> unstaged_;  // have no room yet
   std::vector<Roomless> roomless_;
   int64_t freeing_ = 0;  // jobs of RunFreeing under way
-  std::vector<std::shared_ptr<StagedUpdate>> kept_;  // folded, still in use
+  std::vector<std::shared_ptr<StagedUpdate>> pending_;  // accumulated, in use
 
   // Who reads the model's buffer; downloads that got stuck are left an old one.
   uint64_t buffer_ = 0;

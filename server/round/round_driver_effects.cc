@@ -89,9 +89,14 @@ void RoundDriver::BeginUpload(const effect::AnswerTransfer& answer,
     status = staging_.Open(answer.update, unstaged->second);
     if (status.ok()) {
       unstaged_.erase(unstaged);
-    } else if (absl::IsResourceExhausted(status) && freeing_ > 0) {
-      roomless_.push_back({answer, std::move(ready)});
-      return;
+    } else if (absl::IsResourceExhausted(status)) {
+      if (freeing_ == 0 && model_->settles() && !pending_.empty()) {
+        SettleUpdates();
+      }
+      if (freeing_ > 0) {
+        roomless_.push_back({answer, std::move(ready)});
+        return;
+      }
     }
   }
   const std::shared_ptr<StagedUpdate> update = staging_.Find(answer.update);
@@ -164,12 +169,16 @@ void RoundDriver::Perform(effect::Fold& e) {
   std::shared_ptr<StagedUpdate> update = staging_.Find(e.update);
   PARLEY_CHECK(update != nullptr);
   staging_.Drop(e.update);
-  StagedUpdate* const borrowed = update.get();  // `done` keeps it for the job
-  RunFreeing([this, borrowed] { model_->Fold(*borrowed); },
-             [this, update = std::move(update)]() mutable {
-               if (model_->keeps_updates()) kept_.push_back(std::move(update));
-               update.reset();
-             });
+  compute_.Run(
+      [this, borrowed = update.get()] { model_->Accumulate(*borrowed); },
+      [] {});
+  pending_.push_back(std::move(update));
+  if (model_->settles() && pending_.size() >= kFoldAtOnce) SettleUpdates();
+}
+
+void RoundDriver::SettleUpdates() {
+  RunFreeing([this] { model_->Settle(); },
+             [held = std::exchange(pending_, {})]() mutable { held.clear(); });
 }
 
 void RoundDriver::Perform(effect::Aggregate&) {
@@ -204,15 +213,16 @@ void RoundDriver::AggregateOnceUnread(bool patient) {
         if (leave) model_->LeaveToReaders();
         *hash = model_->Aggregate();
       },
-      [this, hash] {
+      [this, hash, held = std::exchange(pending_, {})]() mutable {
+        held.clear();
         aggregate_wanted_ = aggregating_ = false;
-        kept_.clear();
         Handle(event::Aggregated{hash->status(), hash->value_or(0)});
       });
 }
 
 void RoundDriver::Perform(effect::DiscardAggregate&) {
-  RunFreeing([this] { model_->Discard(); }, [this] { kept_.clear(); });
+  RunFreeing([this] { model_->Discard(); },
+             [held = std::exchange(pending_, {})]() mutable { held.clear(); });
 }
 
 void RoundDriver::Perform(effect::EvaluateCentrally&) {

@@ -1,10 +1,10 @@
 #include "server/round/staging.h"
 
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/kernels/kernels.h"
 #include "common/wire/checksum.h"
 #include "common/wire/encoding.h"
 #include "common/wire/protocol.h"
@@ -98,20 +98,24 @@ absl::Status StagedUpdate::Write(uint64_t ticket, const ChunkHeader& chunk,
     return absl::AbortedError("another upload of this update took over");
   }
   PARLEY_RETURN_IF_ERROR(Check(chunk, size));
-  char* const begin = region_.data() + begins_[payload_] + offset_;
-  char* end = begin;
+  // What is read here is in the cache; what is written is not read again soon.
+  const v1::Payload& p = header_.payloads(payload_);
+  FiniteCheck finite(p.encoding());
+  ChecksumStream checksum;
+  char* to = region_.data() + begins_[payload_] + offset_;
   for (absl::string_view piece : pieces) {
-    if (!piece.empty()) std::memcpy(end, piece.data(), piece.size());
-    end += piece.size();
+    checksum.Add(piece);
+    finite.Add(piece);
+    StreamCopyForCpu()(piece.size(), piece.data(), to);
+    to += piece.size();
   }
-  if (Checksum(absl::string_view(begin, size)) != chunk.checksum) {
+  if (checksum.Value() != chunk.checksum) {
     return absl::DataLossError(
         absl::StrCat("a chunk of payload ", payload_, " at byte ", offset_,
                      " was damaged on its way: its checksum differs"));
   }
-  const v1::Payload& p = header_.payloads(payload_);
-  const int64_t number = EncodedSize(p.encoding());
-  if (!AllFinite(p.encoding(), begin, static_cast<int64_t>(size) / number)) {
+  if (!finite.ok()) {
+    const int64_t number = EncodedSize(p.encoding());
     return absl::InvalidArgumentError(absl::StrCat(
         "payload \"", p.name(), "\" has a NaN or an infinity among elements ",
         offset_ / number, " to ", (offset_ + size) / number - 1,

@@ -2,7 +2,9 @@
 #ifndef PARLEY_SERVER_STRATEGIES_AGGREGATOR_H_
 #define PARLEY_SERVER_STRATEGIES_AGGREGATOR_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -14,9 +16,18 @@
 
 namespace parley {
 
-// Accumulate each counted update in cohort order, then Report, which empties it
-// for the next round. Memory: one float64 array of the spec's elements, kept
+// So many pending updates are worth a pass over the sum: it is the sum, in
+// float64, that costs memory traffic.
+inline constexpr size_t kFoldAtOnce = 4;
+
+// Accumulate each counted update in cohort order, Settle now and then, Report,
+// which empties it for the next round. An update's numbers must stay in place
+// until the next Settle, Report or Reset; a round whose updates all do needs no
+// sum at all. Memory: at most one float64 array of the spec's elements, kept
 // from round to round. Thread-compatible; borrows strategy and executor.
+//
+// The result does not depend on when Settle is called: each element's terms are
+// added in the order accumulated.
 //
 // Tensors of rule COPY take the value of the first update, whatever the
 // strategy; this class alone sees to that.
@@ -30,10 +41,13 @@ class Aggregator {
   UpdateView View(const v1::UpdateReady& header, v1::Encoding encoding,
                   const char* data) const;
 
-  // True: updates must stay in place until Report or Reset.
-  bool keeps_updates() const { return strategy_->combiner() != nullptr; }
-
   void Accumulate(const UpdateView& update);
+
+  // False: the strategy combines all updates at once, so that there is no
+  // Settle.
+  bool settles() const { return strategy_->combiner() == nullptr; }
+  // Folds the pending updates into the sum.
+  void Settle();
 
   // Adds another partial aggregate of the same strategy and spec, as if its
   // updates had come after this one's (up to rounding).
@@ -62,14 +76,28 @@ class Aggregator {
     int64_t begin, end;
   };
 
+  // Adds the pending updates' elements [begin, end), which lie in the segment,
+  // to x[0..end-begin).
+  void Fold(const Segment& segment, int64_t begin, int64_t end,
+            double* x) const;
+  bool settled() const {
+    return count_ > static_cast<int64_t>(pending_.size());
+  }
+  double* sum();
+  // Calls f for blocks of the segment that fit the cache, in parallel.
+  void ForBlocks(const Segment& segment,
+                 absl::FunctionRef<void(int64_t begin, int64_t end)> f) const;
+
   const Strategy* const strategy_;
   Executor* const executor_;
+  const int64_t elements_;
   std::vector<Segment> segments_;
 
-  ParameterVector sum_;  // all zero while count_ is 0
+  // Made when first needed; all zero while no update is settled.
+  std::optional<ParameterVector> sum_;
   double weight_ = 0;
   int64_t count_ = 0;
-  std::vector<UpdateView> kept_;  // where the strategy combines
+  std::vector<UpdateView> pending_;  // accumulated, not settled
 };
 
 }  // namespace parley

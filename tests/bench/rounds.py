@@ -4,8 +4,9 @@
     tests/bench/rounds.py [--bin build/release/bin] [PARAMETERS:CLIENTS ...]
 
 For each pair: p50 and p99 of a round's wall time (from the asking of the cohort
-to the new model), the coordinator's CPU seconds a round and its peak RSS. The
-clients share up to four processes.
+to the new model), the coordinator's CPU seconds a round and its peak RSS: all of
+it, and the anonymous part. The rest is mostly staging files in the page cache,
+which the system may take back. The clients share up to four processes.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from processes import Server, idle_clients, idle_run_file  # noqa: E402
+from processes import PeakAnonymous, Server, idle_clients, idle_run_file  # noqa: E402
 
 DEFAULT = ["100000:10", "1000000:10", "10000000:10", "100000:50", "1000000:50",
            "10000000:50", "100000:200", "1000000:200"]
@@ -29,8 +30,10 @@ def measure(bin_dir, parameters, clients):
     with tempfile.TemporaryDirectory() as folder:
         run = idle_run_file(f"{folder}/idle.textproto", parameters, clients, rounds + WARM_UP)
         with Server(bin_dir, run, f"{folder}/run", "--log", f"{folder}/server.log") as server:
+            anonymous = PeakAnonymous(server.process.pid)
             processes = idle_clients(bin_dir, server.address, clients, min(4, clients))
             code = server.wait()
+            peak = anonymous.stop()
             for process in processes:
                 process.wait()
             if code != 0:
@@ -44,6 +47,7 @@ def measure(bin_dir, parameters, clients):
         "p99": seconds[min(len(seconds) - 1, int(len(seconds) * 0.99))],
         "cpu": (usage.ru_utime + usage.ru_stime) / (rounds + WARM_UP),
         "rss": usage.ru_maxrss / 1024,
+        "anonymous": peak / 1024 / 1024,
     }
 
 
@@ -53,13 +57,13 @@ def main():
     parser.add_argument("pairs", nargs="*", default=DEFAULT)
     args = parser.parse_args()
     print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}")
-    print("| parameters | clients | rounds | p50 s | p99 s | coordinator CPU s a round | peak RSS MiB |")
-    print("|---|---|---|---|---|---|---|")
+    print("| parameters | clients | rounds | p50 s | p99 s | coordinator CPU s a round | peak RSS MiB | anonymous |")
+    print("|---|---|---|---|---|---|---|---|")
     for pair in args.pairs:
         parameters, clients = (int(float(x)) for x in pair.split(":"))
         m = measure(args.bin, parameters, clients)
         print(f"| {parameters:,} | {clients} | {m['rounds']} | {m['p50']:.4f} | {m['p99']:.4f} | "
-              f"{m['cpu']:.4f} | {m['rss']:.0f} |", flush=True)
+              f"{m['cpu']:.4f} | {m['rss']:.0f} | {m['anonymous']:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

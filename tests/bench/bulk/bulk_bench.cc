@@ -1,6 +1,7 @@
-// How fast updates get from client processes into the sum, over gRPC with all
-// that Parley does on the way (chunks, checksums, checks, staging, folding in
-// double), against plain sockets that send the same bytes and do y += a·x.
+// How fast the updates of a round get from client processes into the model,
+// over gRPC with all that Parley does on the way (chunks, checksums, checks,
+// staging, the mean in double), against plain sockets that send the same bytes
+// and do y += a·x.
 // Everything over loopback, the two ways by turns. Run by hand:
 //   bulk_bench [MiB of an update] [repetitions]
 #include <arpa/inet.h>
@@ -36,17 +37,21 @@
 #include "server/round/staging.h"
 #include "server/round/transfer_pipe.h"
 #include "server/rpc/server.h"
+#include "server/strategies/aggregator.h"
+#include "server/strategies/strategy.h"
 
 namespace parley {
 namespace {
 
-// An update alone waits for its own folding; of several in a row, each is
-// folded while the next one arrives.
+// An update alone waits for its own folding; of several, most are folded while
+// others arrive.
 constexpr struct {
   int clients, updates;
 } kRows[] = {{1, 1}, {1, 8}, {4, 2}, {16, 1}};
 constexpr int kMostClients = 16;
 constexpr int kPermits = 4;  // uploads at once, as in a run
+// Staged at once: arriving, pending, and being folded.
+constexpr int kMostUpdates = kPermits + 2 * kFoldAtOnce + 1;
 constexpr double kWeight = 0.5;
 
 // What the parent asks of a client process.
@@ -141,17 +146,23 @@ class Waiter {
 
 // ------------------------------------------------------------ server process
 
-// Gives each upload a staged update once a permit is free, and folds what is
-// whole, one update after another, on a thread of its own.
+// Gives each upload a staged update once a permit is free, and takes what is
+// whole as the round driver does, on a sequence beside the transfers.
 class FoldingCoordinator final : public Coordinator {
  public:
   FoldingCoordinator(const ParameterSpec& spec)
-      // Twice, as a region may come back a little later than its permit.
-      : pool_({.memory_bytes = 2 * kPermits * (spec.bytes() + 4096ul),
+      : pool_({.memory_bytes = kMostUpdates * (spec.bytes() + 4096ul),
                .disk_bytes = 0,
                .folder = ""}),
-        sum_(spec.elements()),
+        model_(spec.dtype(), spec.elements()),
+        strategy_(*MakeStrategy([] {
+          v1::Aggregation config;
+          config.mutable_uniform();
+          return config;
+        }())),
+        aggregator_(strategy_.get(), spec, &executor_),
         folding_(&executor_) {
+    announced_.set_weight(1);
     *announced_.add_payloads() =
         PayloadFor(kModelPayload, spec, NativeEncoding(spec.dtype()));
   }
@@ -175,10 +186,14 @@ class FoldingCoordinator final : public Coordinator {
   void Unwatch(uint64_t) override {}
   void Stop(const std::string&) override {}
 
-  void AwaitFolded(int count) {
+  // The next `count` updates are a round. Before they are sent.
+  void BeginRound(int count) {
     MutexLock lock(mu_);
-    while (folded_ < count) changed_.Wait(mu_);
-    folded_ = 0;
+    left_ = count;
+  }
+  void AwaitRound() {
+    MutexLock lock(mu_);
+    while (left_ > 0) changed_.Wait(mu_);
   }
 
  private:
@@ -205,32 +220,49 @@ class FoldingCoordinator final : public Coordinator {
         }));
   }
   void Fold(std::shared_ptr<StagedUpdate> update) {
-    ParallelFor(&executor_, sum_.size(), 1 << 16,
-                [&](int64_t begin, int64_t end) {
-                  FoldEncoded(v1::ENCODING_FLOAT32, kWeight,
-                              update->payload(0) + begin * sizeof(float),
-                              end - begin, sum_.data() + begin);
-                });
-    update.reset();
+    aggregator_.Accumulate(aggregator_.View(
+        update->header(), v1::ENCODING_FLOAT32, update->payload(0)));
+    pending_.push_back(std::move(update));
+    bool last;
     {
       MutexLock lock(mu_);
-      ++folded_;
       ++permits_;
-      changed_.SignalAll();
+      last = left_ == 1;
     }
     Admit();
+    if (!last && pending_.size() < kFoldAtOnce) {
+      MutexLock lock(mu_);
+      --left_;
+      return;
+    }
+    if (last) {
+      float* const model = model_.As<float>().data();
+      aggregator_.Report([&](MergeRule, int64_t at, absl::Span<double> change) {
+        KernelsFor<float>().apply(change.size(), kWeight, change.data(),
+                                  model + at);
+      });
+    } else {
+      aggregator_.Settle();
+    }
+    pending_.clear();
+    MutexLock lock(mu_);
+    --left_;
+    changed_.SignalAll();
   }
 
   RegionPool pool_;
   v1::UpdateReady announced_;
-  std::vector<double> sum_;
+  ParameterVector model_;
   ThreadPool executor_{2};
+  const std::unique_ptr<Strategy> strategy_;
+  Aggregator aggregator_;
+  std::vector<std::shared_ptr<StagedUpdate>> pending_;
   Sequence folding_;
   Mutex mu_;
   CondVar changed_;
   std::deque<UploadReady> waiting_ GUARDED_BY(mu_);
   int permits_ GUARDED_BY(mu_) = kPermits;
-  int folded_ GUARDED_BY(mu_) = 0;
+  int left_ GUARDED_BY(mu_) = 0;  // of the round
 };
 
 // One thread that reads a MiB from whoever has sent something, and adds it up.
@@ -337,13 +369,14 @@ void Measure(int64_t mib, int repetitions) {
     const auto run = [&](char way, int n, int updates) {
       const Command command = {
           way, way == 'g' ? (*server)->port() : sockets.port(), updates};
+      coordinator.BeginRound(n * updates);
       const auto begin = std::chrono::steady_clock::now();
       for (int i = 0; i < n; ++i) {
         WriteAll(controls[i], reinterpret_cast<const char*>(&command),
                  sizeof(command));
       }
       if (way == 'g') {
-        coordinator.AwaitFolded(n * updates);
+        coordinator.AwaitRound();
       } else {
         sockets.AwaitFolded(n, updates);
       }

@@ -58,8 +58,8 @@ class ModelStoreTest : public ::testing::Test {
 
 TEST_F(ModelStoreTest, MeansAreAddedAndCopiesReplace) {
   const auto store = Make();
-  store->Fold(*Stage(1, {4, 8, 7}));
-  store->Fold(*Stage(3, {8, 0, 9}));
+  store->Accumulate(*Stage(1, {4, 8, 7}));
+  store->Accumulate(*Stage(3, {8, 0, 9}));
   ASSERT_OK_AND_ASSIGN(const uint64_t hash, store->Aggregate());
   EXPECT_THAT(Numbers(*store), ::testing::ElementsAre(107, 2, 7));
   EXPECT_EQ(hash, store->model()->Hash());
@@ -68,11 +68,11 @@ TEST_F(ModelStoreTest, MeansAreAddedAndCopiesReplace) {
 TEST_F(ModelStoreTest, DiscardForgetsTheRound) {
   for (bool median : {false, true}) {
     const auto store = Make(median);
-    EXPECT_EQ(store->keeps_updates(), median);
+    EXPECT_EQ(store->settles(), !median);
     const auto bad = Stage(1, {1e6, 1e6, 1e6}), good = Stage(1, {1, 2, 3});
-    store->Fold(*bad);
+    store->Accumulate(*bad);
     store->Discard();
-    store->Fold(*good);
+    store->Accumulate(*good);
     ASSERT_OK(store->Aggregate());
     EXPECT_THAT(Numbers(*store), ::testing::ElementsAre(101, 2, 3));
   }
@@ -82,7 +82,7 @@ TEST_F(ModelStoreTest, ReadersOfTheOldBufferAreLeftAlone) {
   const auto store = Make();
   const std::shared_ptr<const ParameterVector> read = store->model();
   store->LeaveToReaders();
-  store->Fold(*Stage(1, {1, 2, 3}));
+  store->Accumulate(*Stage(1, {1, 2, 3}));
   ASSERT_OK(store->Aggregate());
   EXPECT_EQ(read->As<double>()[0], 100);
   EXPECT_EQ(store->model()->As<double>()[0], 101);
@@ -91,10 +91,10 @@ TEST_F(ModelStoreTest, ReadersOfTheOldBufferAreLeftAlone) {
 TEST_F(ModelStoreTest, AnOverflowIsNoticed) {
   const auto store = Make();
   const double big = std::numeric_limits<double>::max();
-  store->Fold(*Stage(1, {0, big, 0}));
+  store->Accumulate(*Stage(1, {0, big, 0}));
   ASSERT_OK(store->Aggregate());
   EXPECT_TRUE(store->whole());
-  store->Fold(*Stage(1, {0, big, 0}));
+  store->Accumulate(*Stage(1, {0, big, 0}));
   EXPECT_THAT(store->Aggregate(),
               StatusIs(absl::StatusCode::kFailedPrecondition, "diverged"));
   EXPECT_FALSE(store->whole());

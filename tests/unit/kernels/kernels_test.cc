@@ -255,6 +255,28 @@ TEST_P(IsaTest, AllFiniteFindsEveryOther) {
   CheckFinite<double>(K<double>());
 }
 
+TEST_P(IsaTest, DivideIsDivision) {
+  std::vector<double> x(100);
+  for (double& v : x) v = rng_.Normal();
+  std::vector<double> y = x;
+  K<double>().divide(100, 115.0, y.data());
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(y[i], x[i] / 115.0);
+}
+
+TEST_P(IsaTest, StreamCopyCopiesAllAndNoMore) {
+  std::string from(400, '\0');
+  for (size_t i = 0; i < from.size(); ++i)
+    from[i] = static_cast<char>(i * 7 + 1);
+  for (size_t shift : {0, 1, 31, 63}) {
+    for (size_t bytes : {0, 1, 15, 64, 65, 127, 128, 300}) {
+      std::string to(400, 'x'), want = to;
+      want.replace(shift, bytes, from, 3, bytes);
+      GetParam()->stream_copy(bytes, from.data() + 3, to.data() + shift);
+      EXPECT_EQ(to, want) << shift << " " << bytes;
+    }
+  }
+}
+
 float FromBfloat16(uint16_t x) {
   const uint32_t bits = uint32_t{x} << 16;
   float f;

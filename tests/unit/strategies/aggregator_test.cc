@@ -43,26 +43,32 @@ TEST(Aggregator, WeightsByExamplesInEveryEncoding) {
   }
 }
 
-TEST(Aggregator, ThreadsDoNotChangeABit) {
+TEST(Aggregator, NeitherThreadsNorSettlingChangeABit) {
   const int64_t n = 200001;
   const auto strategy = FedAvg();
   const ParameterSpec spec = *ParameterSpec::Create(
       DType::kFloat32, {{"odd", {5}, MergeRule::kMean},
                         {"count", {3}, MergeRule::kCopy},
                         {"rest", {n - 8}, MergeRule::kMean}});
+  std::vector<TestUpdate> updates;
+  for (int k = 0; k < 4; ++k) {
+    Rng rng(k, "bits");
+    std::vector<double> values(n);
+    for (double& value : values) value = rng.Normal();
+    updates.emplace_back(std::move(values), 1 + k / 3.0);
+  }
   std::vector<std::vector<double>> results;
   for (int threads : {0, 1, 2, 4}) {
     std::unique_ptr<ThreadPool> pool;
     if (threads > 0) pool = std::make_unique<ThreadPool>(threads);
     Aggregator aggregator(strategy.get(), spec, pool.get());
-    for (int k = 0; k < 4; ++k) {
-      Rng rng(k, "bits");
-      std::vector<double> values(n);
-      for (double& value : values) value = rng.Normal();
-      const TestUpdate update(std::move(values), 1 + k / 3.0);
-      aggregator.Accumulate(update.View(aggregator));
+    for (int settle_every : {100, 4, 3, 2, 1}) {
+      for (int k = 0; k < 4; ++k) {
+        aggregator.Accumulate(updates[k].View(aggregator));
+        if ((k + 1) % settle_every == 0) aggregator.Settle();
+      }
+      results.push_back(Collect(aggregator, n));
     }
-    results.push_back(Collect(aggregator, n));
   }
   for (const auto& result : results) EXPECT_EQ(result, results[0]);
 }
@@ -111,10 +117,11 @@ TEST(Aggregator, MergesPartialAggregates) {
   Aggregator whole(strategy.get(), OneTensor(n), nullptr);
   Aggregator left(strategy.get(), OneTensor(n), nullptr);
   Aggregator right(strategy.get(), OneTensor(n), nullptr);
+  std::vector<TestUpdate> updates;
+  for (int k = 0; k < 6; ++k) updates.emplace_back(RandomValues(k, n), k + 1);
   for (int k = 0; k < 6; ++k) {
-    const TestUpdate update(RandomValues(k, n), k + 1);
-    whole.Accumulate(update.View(whole));
-    (k < 2 ? left : right).Accumulate(update.View(whole));
+    whole.Accumulate(updates[k].View(whole));
+    (k < 2 ? left : right).Accumulate(updates[k].View(whole));
   }
   left.MergeWith(std::move(right));
   EXPECT_EQ(left.weight(), whole.weight());
@@ -129,6 +136,8 @@ TEST(Aggregator, IsEmptyAfterReportAndAfterReset) {
   aggregator.Accumulate(big.View(aggregator));
   Collect(aggregator, 3);
   EXPECT_EQ(aggregator.count(), 0);
+  aggregator.Accumulate(big.View(aggregator));
+  aggregator.Settle();
   aggregator.Accumulate(big.View(aggregator));
   aggregator.Reset();
   aggregator.Accumulate(small.View(aggregator));

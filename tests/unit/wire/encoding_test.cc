@@ -101,6 +101,31 @@ TEST(EncodingTest, FindsWhatIsNotFinite) {
   }
 }
 
+TEST(FiniteCheckTest, FindsWhatIsCutAnywhere) {
+  const double numbers[] = {1, -2, 3, 4};
+  for (v1::Encoding encoding : kEncodings) {
+    const int64_t size = EncodedSize(encoding);
+    for (int bad = -1; bad < 4; ++bad) {
+      double x[4];
+      std::copy(numbers, numbers + 4, x);
+      if (bad >= 0) x[bad] = bad % 2 == 0 ? NAN : -INFINITY;
+      std::string bytes(4 * size, '\0');
+      Encode(DType::kFloat64, reinterpret_cast<const char*>(x), 4, encoding,
+             bytes.data());
+      const absl::string_view all = bytes;
+      for (size_t first = 0; first <= all.size(); ++first) {
+        for (size_t second = first; second <= all.size(); ++second) {
+          FiniteCheck check(encoding);
+          check.Add(all.substr(0, first));
+          check.Add(all.substr(first, second - first));
+          check.Add(all.substr(second));
+          EXPECT_EQ(check.ok(), bad < 0) << first << " " << second;
+        }
+      }
+    }
+  }
+}
+
 TEST(EncodingTest, BeyondTheRangeBecomesInfinite) {
   const double huge = 1e300;
   char out[4];
