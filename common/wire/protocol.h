@@ -10,6 +10,8 @@ inline constexpr uint32_t kProtocolVersion = 1;
 inline constexpr int64_t kChunkBytes = 1 << 20;       // what a sender aims at
 inline constexpr int64_t kMaxChunkBytes = 4 << 20;    // what a receiver takes
 inline constexpr int64_t kMaxControlBytes = 1 << 20;  // one control message
+// A transfer that completes no chunk for so many leases is broken off.
+inline constexpr int kStallLeases = 2;
 inline constexpr char kModelPayload[] = "model";
 
 }  // namespace parley

@@ -46,21 +46,27 @@ class Coordinator {
   // The stream broke or ended; the client's lease goes on.
   virtual void CloseSession(SessionId session, const absl::Status& why) = 0;
 
+  // Breaks a transfer off that `ready` let in: its source or sink is destroyed
+  // soon, and the peer is told why if it still listens. Called at most once, on
+  // the coordinator's threads, perhaps after the transfer's end; may be null.
+  using BreakOff = absl::AnyInvocable<void(const absl::Status& why) &&>;
+
   // Calls `ready` once a transfer permit is free, with the payloads from the
   // requested offset on, or with the reason why not: PermissionDenied (token),
   // NotFound or Aborted (no such task, or over), InvalidArgument (offset).
-  // The permit is free again when the source is destroyed.
+  // The permit is free again when the source is destroyed. A transfer that
+  // moves no chunk for kStallLeases is broken off.
   using DownloadReady =
       absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<ChunkSource>>) &&>;
   virtual void OpenDownload(const v1::DownloadRequest& request,
-                            DownloadReady ready) = 0;
+                            DownloadReady ready, BreakOff break_off) = 0;
 
   // An upload that was granted. The coordinator learns of its end through
   // Finish, or through the sink's destruction without it. Calls `ready` soon.
   using UploadReady =
       absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<ChunkSink>>) &&>;
-  virtual void OpenUpload(const v1::TransferHeader& header,
-                          UploadReady ready) = 0;
+  virtual void OpenUpload(const v1::TransferHeader& header, UploadReady ready,
+                          BreakOff break_off) = 0;
 
   // What the admin service tells. `on_change` is called with the present
   // status at once and then at each change, at most every 100 ms, and with the

@@ -9,6 +9,7 @@
 #include "common/base/status_macros.h"
 #include "common/files/file_io.h"
 #include "common/files/safetensors.h"
+#include "common/wire/protocol.h"
 #include "server/round/round_summary.h"
 
 namespace parley {
@@ -65,6 +66,8 @@ RoundDriver::RoundDriver(RoundDriverOptions options, RunModel model,
       evaluator_(std::move(model.evaluator)),
       model_(std::move(model_store)),
       first_round_(store_ == nullptr ? 0 : store_->committed_rounds()),
+      stall_time_(kStallLeases *
+                  absl::Seconds(options_.config.limits().lease_seconds())),
       started_(options_.clock->Now()),
       regions_({.memory_bytes = static_cast<uint64_t>(
                     options_.config.limits().staging_bytes()),
@@ -77,7 +80,8 @@ RoundDriver::RoundDriver(RoundDriverOptions options, RunModel model,
       files_(sequence_.get(), options_.control, options_.work),
       machine_timer_(options_.clock, sequence_.get()),
       watch_timer_(options_.clock, sequence_.get()),
-      patience_timer_(options_.clock, sequence_.get()) {
+      patience_timer_(options_.clock, sequence_.get()),
+      stall_timer_(options_.clock, sequence_.get()) {
   status_.set_run(options_.config.name());
   status_.set_state(v1::WAITING);
   status_.set_rounds(options_.config.stop().rounds());
@@ -103,6 +107,7 @@ RoundDriver::~RoundDriver() {
   machine_timer_.Close();
   watch_timer_.Close();
   patience_timer_.Close();
+  stall_timer_.Close();
   sequence_.reset();
 }
 
@@ -164,19 +169,21 @@ void RoundDriver::CloseSession(SessionId session, const absl::Status& why) {
 }
 
 void RoundDriver::OpenDownload(const v1::DownloadRequest& request,
-                               DownloadReady ready) {
-  OnSequence([this, request, ready = std::move(ready)]() mutable {
+                               DownloadReady ready, BreakOff break_off) {
+  OnSequence([this, request, ready = std::move(ready),
+              break_off = std::move(break_off)]() mutable {
     const TransferId id = ++last_transfer_;
-    asked_[id].download = std::move(ready);
+    asked_[id] = {std::move(ready), nullptr, std::move(break_off)};
     Handle(event::DownloadRequested{id, std::move(request)});
   });
 }
 
 void RoundDriver::OpenUpload(const v1::TransferHeader& header,
-                             UploadReady ready) {
-  OnSequence([this, header, ready = std::move(ready)]() mutable {
+                             UploadReady ready, BreakOff break_off) {
+  OnSequence([this, header, ready = std::move(ready),
+              break_off = std::move(break_off)]() mutable {
     const TransferId id = ++last_transfer_;
-    asked_[id].upload = std::move(ready);
+    asked_[id] = {nullptr, std::move(ready), std::move(break_off)};
     Handle(event::UploadRequested{id, std::move(header)});
   });
 }
@@ -240,6 +247,7 @@ void RoundDriver::Perform(effect::EndRun& e) {
   machine_timer_.Cancel();
   watch_timer_.Cancel();
   patience_timer_.Cancel();
+  stall_timer_.Cancel();
   status_.set_state(e.state);
   status_.set_detail(e.reason);
   // After what the lanes have under way, the last checkpoint included.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -77,9 +78,10 @@ class RoundDriver final : public Coordinator {
                         std::shared_ptr<SessionSink> sink) override;
   void Receive(SessionId session, v1::ClientMessage message) override;
   void CloseSession(SessionId session, const absl::Status& why) override;
-  void OpenDownload(const v1::DownloadRequest& request,
-                    DownloadReady ready) override;
-  void OpenUpload(const v1::TransferHeader& header, UploadReady ready) override;
+  void OpenDownload(const v1::DownloadRequest& request, DownloadReady ready,
+                    BreakOff break_off) override;
+  void OpenUpload(const v1::TransferHeader& header, UploadReady ready,
+                  BreakOff break_off) override;
   uint64_t Watch(StatusCallback on_change) override;
   void Unwatch(uint64_t id) override { board_.Remove(id); }
   void Stop(const std::string& reason) override;
@@ -89,10 +91,15 @@ class RoundDriver final : public Coordinator {
   struct Asked {
     DownloadReady download;
     UploadReady upload;
+    BreakOff break_off;
   };
-  struct Download {
-    std::shared_ptr<TransferFlag> cancelled;
-    uint64_t buffer;  // of the model that it reads
+  // A transfer that was let in.
+  struct Transfer {
+    std::shared_ptr<TransferState> state;
+    BreakOff break_off;   // null once called
+    absl::Time progress;  // when it was let in, or seen to have moved
+    uint64_t moved = 0;   // bytes, then
+    std::optional<uint64_t> buffer = {};  // of the model that a download reads
   };
   // An upload that was let in and waits until a fold makes room.
   struct Roomless {
@@ -130,6 +137,9 @@ class RoundDriver final : public Coordinator {
   void BeginDownload(const effect::AnswerTransfer& answer, DownloadReady ready);
   void BeginUpload(const effect::AnswerTransfer& answer, UploadReady ready);
   void EndTransfer(event::TransferEnded ended);
+  void BreakTransferOff(TransferId id, const absl::Status& why);
+  // Breaks off what stalls; again later while transfers run.
+  void WatchTransfers();
   void RunFreeing(Closure job, Closure done);  // gives staging room back
   void SettleUpdates();
   void AggregateOnceUnread(bool patient);
@@ -146,6 +156,7 @@ class RoundDriver final : public Coordinator {
   const std::unique_ptr<CentralEvaluator> evaluator_;  // may be null
   const std::unique_ptr<ModelStore> model_;  // on compute_, read by downloads
   const int64_t first_round_;                // committed before
+  const absl::Duration stall_time_;          // of a transfer
   absl::Time started_;
   RegionPool regions_;
   StatusBoard board_;
@@ -160,8 +171,7 @@ class RoundDriver final : public Coordinator {
 
   TransferId last_transfer_ = 0;
   absl::flat_hash_map<TransferId, Asked> asked_;
-  absl::flat_hash_map<TransferId, Download> downloads_;
-  absl::flat_hash_map<TransferId, std::shared_ptr<TransferFlag>> uploads_;
+  absl::flat_hash_map<TransferId, Transfer> transfers_;
 
   StagingArea staging_;
   absl::flat_hash_map<UpdateId, v1::UpdateReady> unstaged_;  // have no room yet
@@ -193,6 +203,7 @@ class RoundDriver final : public Coordinator {
   SequenceTimer machine_timer_;
   SequenceTimer watch_timer_;
   SequenceTimer patience_timer_;
+  SequenceTimer stall_timer_;
 };
 
 }  // namespace parley

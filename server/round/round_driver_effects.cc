@@ -39,20 +39,25 @@ void RoundDriver::Perform(effect::AnswerTransfer& e) {
   PARLEY_CHECK(it != asked_.end());
   Asked asked = std::move(it->second);
   asked_.erase(it);
+  if (!e.status.ok()) {
+    return asked.download ? std::move(asked.download)(e.status)
+                          : std::move(asked.upload)(e.status);
+  }
+  transfers_[e.transfer] = {.state = std::make_shared<TransferState>(),
+                            .break_off = std::move(asked.break_off),
+                            .progress = absl::InfiniteFuture()};
   if (asked.download) {
-    if (!e.status.ok()) return std::move(asked.download)(e.status);
     BeginDownload(e, std::move(asked.download));
   } else {
-    if (!e.status.ok()) return std::move(asked.upload)(e.status);
-    uploads_[e.transfer] = std::make_shared<TransferFlag>(false);
     BeginUpload(e, std::move(asked.upload));
   }
+  if (!stall_timer_.pending()) WatchTransfers();
 }
 
 void RoundDriver::BeginDownload(const effect::AnswerTransfer& answer,
                                 DownloadReady ready) {
   const TransferId id = answer.transfer;
-  const auto cancelled = std::make_shared<TransferFlag>(false);
+  Transfer& transfer = transfers_[id];
   absl::StatusOr<std::unique_ptr<ChunkSource>> source =
       absl::AbortedError("the round is over: its model changes now");
   if (!aggregate_wanted_) {
@@ -61,7 +66,7 @@ void RoundDriver::BeginDownload(const effect::AnswerTransfer& answer,
       encoding = NativeEncoding(model_->spec().dtype());
     }
     source = ModelReader::Create(
-        model_->model(), encoding, answer.offset, cancelled,
+        model_->model(), encoding, answer.offset, transfer.state,
         [this, id](const absl::Status& status, uint64_t moved) {
           OnSequence([this, id, status, moved] {
             EndTransfer(
@@ -70,7 +75,8 @@ void RoundDriver::BeginDownload(const effect::AnswerTransfer& answer,
         });
   }
   if (source.ok()) {
-    downloads_[id] = {cancelled, buffer_};
+    transfer.buffer = buffer_;
+    transfer.progress = options_.clock->Now();
     ++readers_;
   } else {
     EndTransfer({.transfer = id, .status = source.status()});
@@ -81,9 +87,11 @@ void RoundDriver::BeginDownload(const effect::AnswerTransfer& answer,
 void RoundDriver::BeginUpload(const effect::AnswerTransfer& answer,
                               UploadReady ready) {
   const TransferId id = answer.transfer;
+  Transfer& transfer = transfers_[id];
   absl::Status status;
-  if (*uploads_[id])
+  if (transfer.state->broken_off != absl::StatusCode::kOk) {
     status = absl::AbortedError("the upload is wanted no more");
+  }
   const auto unstaged = unstaged_.find(answer.update);
   if (status.ok() && unstaged != unstaged_.end()) {
     status = staging_.Open(answer.update, unstaged->second);
@@ -113,10 +121,11 @@ void RoundDriver::BeginUpload(const effect::AnswerTransfer& answer,
                  .staged = update == nullptr ? 0 : update->staged()});
     return std::move(ready)(status);
   }
+  transfer.progress = options_.clock->Now();
   // The writer, which calls this, holds the update.
   StagedUpdate* const borrowed = update.get();
   std::move(ready)(std::make_unique<UpdateWriter>(
-      update, ticket, uploads_[id],
+      update, ticket, transfer.state,
       [this, id, borrowed](const absl::Status& status, uint64_t moved) {
         OnSequence([this, id, status, staged = borrowed->staged(), moved] {
           EndTransfer({id, status, staged, moved});
@@ -125,21 +134,62 @@ void RoundDriver::BeginUpload(const effect::AnswerTransfer& answer,
 }
 
 void RoundDriver::EndTransfer(event::TransferEnded ended) {
-  uploads_.erase(ended.transfer);
-  const auto it = downloads_.find(ended.transfer);
-  if (it != downloads_.end()) {
+  const auto it = transfers_.find(ended.transfer);
+  if (it != transfers_.end()) {
     if (it->second.buffer == buffer_) --readers_;
-    downloads_.erase(it);
+    transfers_.erase(it);
   }
   Handle(std::move(ended));
   AggregateOnceUnread(true);
 }
 
 void RoundDriver::Perform(effect::CancelTransfer& e) {
-  const auto download = downloads_.find(e.transfer);
-  if (download != downloads_.end()) *download->second.cancelled = true;
-  const auto upload = uploads_.find(e.transfer);
-  if (upload != uploads_.end()) *upload->second = true;
+  BreakTransferOff(e.transfer,
+                   absl::AbortedError("the transfer is wanted no more"));
+}
+
+void RoundDriver::BreakTransferOff(TransferId id, const absl::Status& why) {
+  const auto it = transfers_.find(id);
+  if (it == transfers_.end()) return;
+  Transfer& transfer = it->second;
+  if (transfer.state->broken_off != absl::StatusCode::kOk) return;
+  transfer.state->broken_off = why.code();
+  const uint64_t moved = transfer.state->moved;
+  const bool download = transfer.buffer.has_value();
+  if (BreakOff break_off = std::move(transfer.break_off)) {
+    std::move(break_off)(why);
+  }
+  // A socket may hold a download's numbers for long; the permit is free now.
+  if (download) {
+    Handle(event::TransferEnded{
+        .transfer = id, .status = why, .bytes_moved = moved});
+  }
+}
+
+void RoundDriver::WatchTransfers() {
+  const absl::Time now = options_.clock->Now();
+  std::vector<TransferId> stalled;
+  bool watched = false;
+  for (auto& [id, transfer] : transfers_) {
+    if (transfer.state->broken_off != absl::StatusCode::kOk) continue;
+    const uint64_t moved = transfer.state->moved;
+    if (moved != transfer.moved) {
+      transfer.moved = moved;
+      transfer.progress = now;
+    } else if (now - transfer.progress >= stall_time_) {
+      stalled.push_back(id);
+      continue;
+    }
+    watched = true;
+  }
+  if (watched)
+    stall_timer_.Set(now + stall_time_ / 4, [this] { WatchTransfers(); });
+  for (const TransferId id : stalled) {
+    BreakTransferOff(
+        id, absl::DeadlineExceededError(absl::StrCat(
+                "no chunk moved for ", absl::FormatDuration(stall_time_),
+                "; where the link is slow, smaller chunks help")));
+  }
 }
 
 void RoundDriver::Perform(effect::OpenStaging& e) {

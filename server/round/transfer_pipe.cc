@@ -7,18 +7,25 @@
 namespace parley {
 namespace {
 
-absl::Status Unwanted() {
-  return absl::AbortedError("the transfer is wanted no more");
+// OK, or why the driver broke it off.
+absl::Status Wanted(const TransferState& state) {
+  const absl::StatusCode code = state.broken_off;
+  return {code, code == absl::StatusCode::kDeadlineExceeded
+                    ? "no chunk moved for too long"
+                    : "the transfer is wanted no more"};
 }
 
-absl::Status BrokeOff() { return absl::CancelledError("it broke off"); }
+// Why a transfer ended before its last byte.
+absl::Status BrokeOff(const TransferState& state) {
+  absl::Status why = Wanted(state);
+  return why.ok() ? absl::CancelledError("it broke off") : why;
+}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ModelReader>> ModelReader::Create(
     std::shared_ptr<const ParameterVector> model, v1::Encoding encoding,
-    uint64_t offset, std::shared_ptr<const TransferFlag> cancelled,
-    TransferDone done) {
+    uint64_t offset, std::shared_ptr<TransferState> state, TransferDone done) {
   PARLEY_ASSIGN_OR_RETURN(auto payload,
                           PayloadSource::Create({{.dtype = model->dtype(),
                                                   .encoding = encoding,
@@ -28,7 +35,7 @@ absl::StatusOr<std::unique_ptr<ModelReader>> ModelReader::Create(
   std::unique_ptr<ModelReader> reader(new ModelReader);
   reader->model_ = std::move(model);
   reader->payload_ = std::move(payload);
-  reader->cancelled_ = std::move(cancelled);
+  reader->state_ = std::move(state);
   reader->done_ = std::move(done);
   return reader;
 }
@@ -36,46 +43,42 @@ absl::StatusOr<std::unique_ptr<ModelReader>> ModelReader::Create(
 ModelReader::~ModelReader() {
   payload_.reset();
   model_.reset();  // whoever hears of the end may write to it
-  std::move(done_)(all_          ? absl::OkStatus()
-                   : *cancelled_ ? Unwanted()
-                                 : BrokeOff(),
-                   moved_);
+  std::move(done_)(all_ ? absl::OkStatus() : BrokeOff(*state_), state_->moved);
 }
 
 std::optional<ChunkView> ModelReader::Next() {
-  if (*cancelled_) return std::nullopt;
+  if (!Wanted(*state_).ok()) return std::nullopt;
   std::optional<ChunkView> chunk = payload_->Next();
   if (chunk.has_value()) {
-    moved_ += chunk->data.size();
+    state_->moved += chunk->data.size();
   } else {
     all_ = true;
   }
   return chunk;
 }
 
-UpdateWriter::~UpdateWriter() { End(error_.ok() ? BrokeOff() : error_); }
+UpdateWriter::~UpdateWriter() { End(error_.ok() ? BrokeOff(*state_) : error_); }
 
 absl::Status UpdateWriter::Write(const ChunkHeader& header,
                                  absl::Span<const absl::string_view> pieces) {
-  if (*cancelled_) {
-    error_ = Unwanted();
-  } else {
-    for (absl::string_view piece : pieces) moved_ += piece.size();
-    error_ = update_->Write(ticket_, header, pieces);
-  }
+  error_ = Wanted(*state_);
+  if (!error_.ok()) return error_;
+  for (absl::string_view piece : pieces) state_->moved += piece.size();
+  error_ = update_->Write(ticket_, header, pieces);
   return error_;
 }
 
 absl::StatusOr<uint64_t> UpdateWriter::Finish() {
+  const absl::Status wanted = Wanted(*state_);
   const absl::StatusOr<uint64_t> received =
-      *cancelled_ ? Unwanted() : update_->Finish(ticket_);
+      wanted.ok() ? update_->Finish(ticket_) : wanted;
   End(received.status());
   return received;
 }
 
 void UpdateWriter::End(const absl::Status& status) {
   if (TransferDone done = std::exchange(done_, nullptr)) {
-    std::move(done)(status, moved_);
+    std::move(done)(status, state_->moved);
   }
 }
 

@@ -15,9 +15,13 @@
 
 namespace parley {
 
-// Set by the driver when a transfer is wanted no more; shared with its end,
-// which looks before each chunk.
-using TransferFlag = std::atomic<bool>;
+// Shared by the driver and a transfer's end. The driver says by a code other
+// than OK that it broke the transfer off; the end looks before each chunk, and
+// counts the bytes.
+struct TransferState {
+  std::atomic<absl::StatusCode> broken_off = absl::StatusCode::kOk;
+  std::atomic<uint64_t> moved = 0;
+};
 
 // How a transfer ended, and the bytes that it moved.
 using TransferDone =
@@ -30,8 +34,7 @@ class ModelReader final : public ChunkSource {
  public:
   static absl::StatusOr<std::unique_ptr<ModelReader>> Create(
       std::shared_ptr<const ParameterVector> model, v1::Encoding encoding,
-      uint64_t offset, std::shared_ptr<const TransferFlag> cancelled,
-      TransferDone done);
+      uint64_t offset, std::shared_ptr<TransferState> state, TransferDone done);
   ~ModelReader() override;
 
   std::optional<ChunkView> Next() override;
@@ -41,20 +44,19 @@ class ModelReader final : public ChunkSource {
 
   std::shared_ptr<const ParameterVector> model_;
   std::unique_ptr<PayloadSource> payload_;
-  std::shared_ptr<const TransferFlag> cancelled_;
+  std::shared_ptr<TransferState> state_;
   TransferDone done_;
   bool all_ = false;  // was given
-  uint64_t moved_ = 0;
 };
 
 // Stages an update. `done` is called once: by Finish, else by the destructor.
 class UpdateWriter final : public ChunkSink {
  public:
   UpdateWriter(std::shared_ptr<StagedUpdate> update, uint64_t ticket,
-               std::shared_ptr<const TransferFlag> cancelled, TransferDone done)
+               std::shared_ptr<TransferState> state, TransferDone done)
       : update_(std::move(update)),
         ticket_(ticket),
-        cancelled_(std::move(cancelled)),
+        state_(std::move(state)),
         done_(std::move(done)) {}
   ~UpdateWriter() override;
 
@@ -67,10 +69,9 @@ class UpdateWriter final : public ChunkSink {
 
   const std::shared_ptr<StagedUpdate> update_;
   const uint64_t ticket_;
-  const std::shared_ptr<const TransferFlag> cancelled_;
+  const std::shared_ptr<TransferState> state_;
   TransferDone done_;  // null once called
   absl::Status error_;
-  uint64_t moved_ = 0;
 };
 
 }  // namespace parley

@@ -10,17 +10,21 @@ namespace parley {
 
 // ---------------------------------------------------------------- download
 
-DownloadReactor* DownloadReactor::Open(Coordinator* coordinator,
+DownloadReactor* DownloadReactor::Open(grpc::CallbackServerContext* context,
+                                       Coordinator* coordinator,
                                        LiveCalls* calls,
                                        const grpc::ByteBuffer& request) {
-  auto reactor = std::make_shared<DownloadReactor>(calls);
+  auto reactor = std::make_shared<DownloadReactor>(context, calls);
   reactor->self_ = reactor;
   v1::DownloadRequest parsed;
   grpc::ByteBuffer bytes(request);
   grpc::ProtoBufferReader reader(&bytes);
   if (parsed.ParseFromZeroCopyStream(&reader)) {
     coordinator->OpenDownload(
-        parsed, [reactor](auto source) { reactor->Ready(std::move(source)); });
+        parsed, [reactor](auto source) { reactor->Ready(std::move(source)); },
+        [weak = std::weak_ptr(reactor)](const absl::Status& why) {
+          if (const auto live = weak.lock()) live->BreakOff(why);
+        });
   } else {
     reactor->Ready(absl::InvalidArgumentError("this is no DownloadRequest"));
   }
@@ -35,7 +39,7 @@ bool DownloadReactor::EndWaiting() {
 void DownloadReactor::Ready(
     absl::StatusOr<std::unique_ptr<ChunkSource>> source) {
   if (!EndWaiting()) return;
-  if (!source.ok()) return Finish(ToGrpc(source.status()));
+  if (!source.ok()) return End(source.status());
   held_.reset(
       new HeldSource{LiveCalls::Ref(live_->calls()), *std::move(source)});
   WriteNext();
@@ -43,19 +47,37 @@ void DownloadReactor::Ready(
 
 void DownloadReactor::WriteNext() {
   const std::optional<ChunkView> chunk = held_->source->Next();
-  if (!chunk) return Finish(grpc::Status::OK);
+  if (!chunk) return End(absl::OkStatus());
   buffer_ = EncodeChunk(nullptr, *chunk, held_);
   StartWrite(&buffer_);
 }
 
 void DownloadReactor::OnWriteDone(bool ok) {
   if (ok) return WriteNext();
-  Finish(grpc::Status(grpc::StatusCode::CANCELLED, "the client went away"));
+  End(absl::CancelledError("the client went away"));
+}
+
+void DownloadReactor::BreakOff(const absl::Status& why) {
+  {
+    MutexLock lock(mu_);
+    broken_off_ = why;
+  }
+  // What is being written may never be read: only cancelling ends that.
+  end_.Cancel();
+}
+
+void DownloadReactor::End(const absl::Status& status) {
+  grpc::Status result;
+  {
+    MutexLock lock(mu_);
+    result = ToGrpc(broken_off_.ok() ? status : broken_off_);
+  }
+  end_.Finish([this, result] { Finish(result); });
 }
 
 void DownloadReactor::OnCancel() {
   // Once chunks are under way, their failing ends the call.
-  if (EndWaiting()) Finish(grpc::Status::CANCELLED);
+  if (EndWaiting()) End(absl::CancelledError("the client went away"));
 }
 
 void DownloadReactor::OnDone() {
@@ -71,7 +93,7 @@ UploadReactor* UploadReactor::Open(Coordinator* coordinator, LiveCalls* calls,
                                    grpc::ByteBuffer* response) {
   auto reactor = std::make_shared<UploadReactor>(coordinator, calls, response);
   reactor->self_ = reactor;
-  reactor->StartRead(&reactor->buffer_);
+  reactor->ReadNext();
   return reactor.get();
 }
 
@@ -85,7 +107,33 @@ void UploadReactor::Refuse(const absl::Status& why) {
   Finish(ToGrpc(why));
 }
 
+void UploadReactor::BreakOff(const absl::Status& why) {
+  {
+    MutexLock lock(mu_);
+    if (!broken_off_.ok()) return;
+    broken_off_ = why;
+    if (!reading_) return;  // ReadNext sees it
+  }
+  Refuse(why);
+}
+
+void UploadReactor::ReadNext() {
+  absl::Status broken_off;
+  {
+    MutexLock lock(mu_);
+    broken_off = broken_off_;
+    reading_ = broken_off.ok();
+  }
+  if (!broken_off.ok()) return Refuse(broken_off);
+  StartRead(&buffer_);
+}
+
 void UploadReactor::OnReadDone(bool ok) {
+  {
+    MutexLock lock(mu_);
+    reading_ = false;
+    if (!broken_off_.ok()) return;  // and finished
+  }
   if (!ok) {
     // Either the client sent all it has, or the stream broke; a read does not
     // tell. Sending the (empty) initial metadata succeeds only in the former.
@@ -105,9 +153,12 @@ void UploadReactor::OnReadDone(bool ok) {
     MutexLock lock(mu_);
     waiting_ = true;
   }
-  coordinator_->OpenUpload(*chunk_.transfer, [self = self_](auto sink) {
-    self->Ready(std::move(sink));
-  });
+  coordinator_->OpenUpload(
+      *chunk_.transfer,
+      [self = self_](auto sink) { self->Ready(std::move(sink)); },
+      [weak = std::weak_ptr(self_)](const absl::Status& why) {
+        if (const auto live = weak.lock()) live->BreakOff(why);
+      });
 }
 
 void UploadReactor::Ready(absl::StatusOr<std::unique_ptr<ChunkSink>> sink) {
@@ -125,7 +176,7 @@ void UploadReactor::Consume() {
     }
   }
   buffer_.Clear();
-  StartRead(&buffer_);
+  ReadNext();
 }
 
 void UploadReactor::OnSendInitialMetadataDone(bool ok) {

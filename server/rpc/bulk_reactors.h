@@ -13,6 +13,7 @@
 #include "common/base/mutex.h"
 #include "common/rpc/chunk_codec.h"
 #include "server/round/coordinator.h"
+#include "server/rpc/call_end.h"
 #include "server/rpc/live_calls.h"
 
 namespace parley {
@@ -23,14 +24,16 @@ class DownloadReactor final
     : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   // To be returned to gRPC.
-  static DownloadReactor* Open(Coordinator* coordinator, LiveCalls* calls,
+  static DownloadReactor* Open(grpc::CallbackServerContext* context,
+                               Coordinator* coordinator, LiveCalls* calls,
                                const grpc::ByteBuffer& request);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override;
 
-  explicit DownloadReactor(LiveCalls* calls) : live_(calls) {}
+  DownloadReactor(grpc::CallbackServerContext* context, LiveCalls* calls)
+      : end_(context), live_(calls) {}
 
  private:
   // A source that gRPC may view even after the call.
@@ -41,14 +44,18 @@ class DownloadReactor final
 
   void Ready(absl::StatusOr<std::unique_ptr<ChunkSource>> source);
   void WriteNext();
+  void BreakOff(const absl::Status& why);
+  void End(const absl::Status& status);
   // True for the first of Ready and OnCancel: it decides how to go on.
   bool EndWaiting();
 
+  CallEnd end_;
   std::shared_ptr<HeldSource> held_;
   grpc::ByteBuffer buffer_;  // being written
 
   Mutex mu_;
   bool waiting_ GUARDED_BY(mu_) = true;
+  absl::Status broken_off_ GUARDED_BY(mu_);
 
   std::optional<LiveCalls::Ref> live_;     // until OnDone
   std::shared_ptr<DownloadReactor> self_;  // until OnDone
@@ -76,6 +83,8 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
   // Hands chunk_ to the sink and reads the next.
   void Consume();
   void Refuse(const absl::Status& why);
+  void BreakOff(const absl::Status& why);
+  void ReadNext();
   bool EndWaiting();
 
   Coordinator* const coordinator_;
@@ -86,6 +95,8 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
 
   Mutex mu_;
   bool waiting_ GUARDED_BY(mu_) = false;  // for Ready
+  bool reading_ GUARDED_BY(mu_) = false;
+  absl::Status broken_off_ GUARDED_BY(mu_);
 
   std::optional<LiveCalls::Ref> live_;   // until OnDone
   std::shared_ptr<UploadReactor> self_;  // until OnDone

@@ -27,8 +27,9 @@ class CoordinatorService final
     return SessionReactor::Open(context, coordinator_, &calls_);
   }
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Download(
-      grpc::CallbackServerContext*, const grpc::ByteBuffer* request) override {
-    return DownloadReactor::Open(coordinator_, &calls_, *request);
+      grpc::CallbackServerContext* context,
+      const grpc::ByteBuffer* request) override {
+    return DownloadReactor::Open(context, coordinator_, &calls_, *request);
   }
   grpc::ServerReadReactor<grpc::ByteBuffer>* Upload(
       grpc::CallbackServerContext*, grpc::ByteBuffer* response) override {

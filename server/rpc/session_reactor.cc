@@ -38,7 +38,7 @@ SessionReactor* SessionReactor::Open(grpc::CallbackServerContext* context,
 
 SessionReactor::SessionReactor(grpc::CallbackServerContext* context,
                                Coordinator* coordinator, LiveCalls* calls)
-    : context_(context), coordinator_(coordinator), live_(calls) {}
+    : call_end_(context), coordinator_(coordinator), live_(calls) {}
 
 void SessionReactor::Send(const v1::ServerMessage& message) {
   const size_t bytes = message.ByteSizeLong();
@@ -54,7 +54,7 @@ void SessionReactor::Send(const v1::ServerMessage& message) {
   }
   if (too_slow) {
     // What is being written may never be read: only cancelling ends that.
-    context_->TryCancel();
+    call_end_.Cancel();
   } else {
     Advance();
   }
@@ -133,7 +133,7 @@ void SessionReactor::Advance() {
   }
   // Only one thread at a time comes here, and none after Finish.
   if (finish) {
-    Finish(ToGrpc(*finish));
+    call_end_.Finish([this, status = ToGrpc(*finish)] { Finish(status); });
   } else {
     StartWrite(&out_);
   }

@@ -13,6 +13,7 @@
 #include "common/base/mutex.h"
 #include "parley/v1/coordinator.pb.h"
 #include "server/round/coordinator.h"
+#include "server/rpc/call_end.h"
 #include "server/rpc/live_calls.h"
 
 namespace parley {
@@ -47,7 +48,7 @@ class SessionReactor final
   // Writes the next message, or finishes after the last.
   void Advance();
 
-  grpc::CallbackServerContext* const context_;
+  CallEnd call_end_;
   Coordinator* const coordinator_;
   SessionId id_ = 0;
   v1::ClientMessage in_;   // being read

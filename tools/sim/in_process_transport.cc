@@ -198,7 +198,7 @@ std::unique_ptr<Transfer> InProcessTransport::Download(
   return Start<std::unique_ptr<ChunkSource>>(
       options_, std::move(done),
       [this, request](Coordinator::DownloadReady ready) {
-        options_.coordinator->OpenDownload(request, std::move(ready));
+        options_.coordinator->OpenDownload(request, std::move(ready), nullptr);
       },
       [sink](ChunkSource& source, std::optional<int64_t> break_after) {
         return Move(source, *sink, break_after);
@@ -210,7 +210,7 @@ std::unique_ptr<Transfer> InProcessTransport::Upload(
   return Start<std::unique_ptr<ChunkSink>>(
       options_, std::move(done),
       [this, header](Coordinator::UploadReady ready) {
-        options_.coordinator->OpenUpload(header, std::move(ready));
+        options_.coordinator->OpenUpload(header, std::move(ready), nullptr);
       },
       [source](ChunkSink& sink, std::optional<int64_t> break_after) {
         return Move(*source, sink, break_after);

@@ -172,10 +172,12 @@ class FoldingCoordinator final : public Coordinator {
   }
   void Receive(SessionId, v1::ClientMessage) override {}
   void CloseSession(SessionId, const absl::Status&) override {}
-  void OpenDownload(const v1::DownloadRequest&, DownloadReady ready) override {
+  void OpenDownload(const v1::DownloadRequest&, DownloadReady ready,
+                    BreakOff) override {
     std::move(ready)(absl::UnimplementedError(""));
   }
-  void OpenUpload(const v1::TransferHeader&, UploadReady ready) override {
+  void OpenUpload(const v1::TransferHeader&, UploadReady ready,
+                  BreakOff) override {
     {
       MutexLock lock(mu_);
       waiting_.push_back(std::move(ready));
@@ -213,7 +215,7 @@ class FoldingCoordinator final : public Coordinator {
         std::make_shared<StagedUpdate>(announced_, *std::move(region));
     const uint64_t ticket = *update->Begin(0);
     std::move(ready)(std::make_unique<UpdateWriter>(
-        update, ticket, std::make_shared<TransferFlag>(false),
+        update, ticket, std::make_shared<TransferState>(),
         [this, update](const absl::Status& status, uint64_t) {
           PARLEY_CHECK(status.ok());
           folding_.Post([this, update]() mutable { Fold(std::move(update)); });

@@ -91,6 +91,7 @@ class FakeClient final : public SessionSink,
     // Where transfers run.
     Executor* executor = nullptr;
     bool keep_downloads_open = false;
+    bool stall = false;  // in its first upload, after a chunk
   };
 
   static std::shared_ptr<FakeClient> Join(Options options,
@@ -138,6 +139,21 @@ class FakeClient final : public SessionSink,
     MutexLock lock(mu_);
     return open_views_;
   }
+  // Why its uploads were broken off.
+  std::vector<absl::Status> broken_off() {
+    MutexLock lock(mu_);
+    return broken_off_;
+  }
+  void Beat() {
+    v1::ClientMessage message;
+    message.mutable_heartbeat();
+    {
+      MutexLock lock(mu_);
+      message.set_run(run_);
+      message.set_term(term_);
+    }
+    coordinator_->Receive(session_, message);
+  }
   void DropDownloads() {
     MutexLock lock(mu_);
     open_views_.clear();
@@ -184,13 +200,15 @@ class FakeClient final : public SessionSink,
     *request.mutable_task() = task.task();
     request.set_token(token_);
     coordinator_->OpenDownload(
-        request, [self = shared_from_this(), task](auto source) {
+        request,
+        [self = shared_from_this(), task](auto source) {
           if (!source.ok()) return;
           self->options_.executor->Post(
               [self, task, source = *std::move(source)]() mutable {
                 self->Read(task, std::move(source));
               });
-        });
+        },
+        nullptr);
   }
 
   void Read(const v1::Task& task, std::unique_ptr<ChunkSource> source) {
@@ -233,14 +251,20 @@ class FakeClient final : public SessionSink,
     v1::TransferHeader header;
     *header.mutable_task() = grant.task();
     header.set_token(token_);
-    coordinator_->OpenUpload(header, [self = shared_from_this(),
-                                      offset = grant.offset()](auto sink) {
-      if (!sink.ok()) return;
-      self->options_.executor->Post(
-          [self, offset, sink = *std::move(sink)]() mutable {
-            self->Write(offset, std::move(sink));
-          });
-    });
+    coordinator_->OpenUpload(
+        header,
+        [self = shared_from_this(), offset = grant.offset()](auto sink) {
+          if (!sink.ok()) return;
+          self->options_.executor->Post(
+              [self, offset, sink = *std::move(sink)]() mutable {
+                self->Write(offset, std::move(sink));
+              });
+        },
+        [self = shared_from_this()](const absl::Status& why) {
+          MutexLock lock(self->mu_);
+          self->broken_off_.push_back(why);
+          self->stalled_.reset();
+        });
   }
 
   void Write(uint64_t offset, std::unique_ptr<ChunkSink> sink) {
@@ -256,6 +280,11 @@ class FakeClient final : public SessionSink,
       const absl::string_view data = bytes.substr(offset, kChunk);
       if (!sink->Write({0, offset, Checksum(data)}, {data}).ok()) return;
       offset += data.size();
+      MutexLock lock(mu_);
+      if (options_.stall && broken_off_.empty()) {
+        stalled_ = std::move(sink);
+        return;
+      }
     }
     (void)sink->Finish();  // the verdict tells
   }
@@ -275,6 +304,8 @@ class FakeClient final : public SessionSink,
   bool closed_ GUARDED_BY(mu_) = false;
   int counted_ GUARDED_BY(mu_) = 0;
   std::vector<std::string> refusals_ GUARDED_BY(mu_);
+  std::vector<absl::Status> broken_off_ GUARDED_BY(mu_);
+  std::unique_ptr<ChunkSink> stalled_ GUARDED_BY(mu_);
   std::vector<std::unique_ptr<ChunkSource>> open_ GUARDED_BY(mu_);
   std::vector<absl::string_view> open_views_ GUARDED_BY(mu_);
 };

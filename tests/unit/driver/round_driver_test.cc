@@ -132,7 +132,8 @@ class Bench {
   std::shared_ptr<FakeClient> Join(const std::string& name,
                                    Turnstile* turnstile = nullptr,
                                    bool keep_downloads_open = false,
-                                   FakeClient::Train train = nullptr) {
+                                   FakeClient::Train train = nullptr,
+                                   bool stall = false) {
     if (train == nullptr) {
       train = [name](int64_t round, const std::vector<float>& w) {
         return Train(name, round, w);
@@ -143,7 +144,8 @@ class Bench {
                              .train = std::move(train),
                              .turnstile = turnstile,
                              .executor = &executor_,
-                             .keep_downloads_open = keep_downloads_open},
+                             .keep_downloads_open = keep_downloads_open,
+                             .stall = stall},
                             driver.get());
   }
   void Run() {
@@ -305,6 +307,41 @@ TEST(RoundDriver, AStuckDownloadKeepsTheOldModelAndHoldsUpOnlyBriefly) {
   ASSERT_TRUE(bench.end.has_value());
   EXPECT_EQ(Numbers(bench.driver->model()), Naive(bench.Cohorts()));
   stuck->DropDownloads();
+}
+
+TEST(RoundDriver, ATransferThatStallsLosesItsPermit) {
+  v1::RunConfig config = Config(1);
+  config.mutable_limits()->set_transfers(1);
+  Bench bench({.config = config});
+  const std::vector<std::shared_ptr<FakeClient>> clients = {
+      bench.Join("a", nullptr, false, nullptr, /*stall=*/true),
+      bench.Join("b", nullptr, false, nullptr, /*stall=*/true),
+      bench.Join("c", nullptr, true)};
+  bench.Run();
+  const auto broken_off = [&] {
+    std::vector<absl::Status> all = clients[0]->broken_off();
+    for (const absl::Status& s : clients[1]->broken_off()) all.push_back(s);
+    return all;
+  };
+  // One permit each way: a download that is not read holds up the next ones,
+  // and then one stalled upload the other.
+  int seconds = 0;
+  for (; !bench.end && seconds < 300; seconds += 5) {
+    EXPECT_TRUE(seconds >= 30 || broken_off().empty());
+    bench.Advance(absl::Seconds(5));
+    for (const auto& client : clients) client->Beat();
+  }
+  EXPECT_GE(seconds, 60);
+  const std::vector<absl::Status> told = broken_off();
+  ASSERT_EQ(told.size(), 2);
+  for (const absl::Status& why : told) {
+    EXPECT_THAT(why, StatusIs(absl::StatusCode::kDeadlineExceeded,
+                              "no chunk moved for 30s"));
+  }
+  ASSERT_EQ(bench.reports.size(), 1);
+  EXPECT_EQ(bench.reports[0].counted.size(), 3);
+  EXPECT_EQ(Numbers(bench.driver->model()), Naive(bench.Cohorts()));
+  clients[2]->DropDownloads();
 }
 
 TEST(RoundDriver, UpdatesShareLittleStagingRoom) {

@@ -304,6 +304,64 @@ TEST_F(BulkTest, CancelledDownloadFreesTheSource) {
   while (sources > 0) std::this_thread::yield();
 }
 
+TEST_F(BulkTest, ASilentUploadIsBrokenOffWithAReason) {
+  const auto stub = v1::Coordinator::NewStub(*Dial(address_, {}));
+  for (int round = 0; round < 10; ++round) {  // at any moment
+    ResetSink(v1::ENCODING_FLOAT32);
+    log_.chunks = 0;
+    grpc::ClientContext context;
+    v1::UploadReply reply;
+    const auto writer = stub->Upload(&context, &reply);
+    v1::Chunk chunk;
+    *chunk.mutable_header() = header_;
+    chunk.set_data("12345678");
+    chunk.set_checksum(Checksum(absl::string_view(chunk.data())));
+    ASSERT_TRUE(writer->Write(chunk));
+    while (log_.chunks == 0) std::this_thread::yield();
+    coordinator_.BreakTransfersOff(absl::DeadlineExceededError("silent"));
+    const grpc::Status status = writer->Finish();
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+    EXPECT_EQ(status.error_message(), "silent");
+    while (log_.open > 0) std::this_thread::yield();
+  }
+  EXPECT_EQ(log_.finished, 0);
+}
+
+TEST_F(BulkTest, ADownloadThatIsNotReadIsBrokenOff) {
+  std::atomic<int> open{0}, given{0};
+  class Counted final : public ChunkSource {
+   public:
+    Counted(std::unique_ptr<ChunkSource> from, std::atomic<int>* open,
+            std::atomic<int>* given)
+        : from_(std::move(from)), open_(open), given_(given) {
+      ++*open;
+    }
+    ~Counted() override { --*open_; }
+    std::optional<ChunkView> Next() override {
+      ++*given_;
+      return from_->Next();
+    }
+
+   private:
+    const std::unique_ptr<ChunkSource> from_;
+    std::atomic<int>* const open_;
+    std::atomic<int>* const given_;
+  };
+  coordinator_.make_source = [&](const v1::DownloadRequest&) {
+    return std::make_unique<Counted>(Source(0), &open, &given);
+  };
+  const auto stub = v1::Coordinator::NewStub(*Dial(address_, {}));
+  grpc::ClientContext context;
+  const auto reader = stub->Download(&context, v1::DownloadRequest());
+  while (given == 0) std::this_thread::yield();
+  coordinator_.BreakTransfersOff(absl::DeadlineExceededError("not read"));
+  while (open > 0) std::this_thread::yield();
+  v1::Chunk chunk;
+  while (reader->Read(&chunk)) {
+  }
+  EXPECT_FALSE(reader->Finish().ok());
+}
+
 TEST_F(BulkTest, SinkErrorReachesTheClientWithItsMessage) {
   for (int at = 0; at < 40; ++at) {
     coordinator_.make_sink = [at](const v1::TransferHeader&) {
@@ -362,7 +420,8 @@ TEST_F(BulkTest, ServerShutdownBreaksTransfersOff) {
   std::thread stopper;
   HookedSource source(from.get(), [&] {
     if (++sent == 5) {
-      stopper = std::thread([this] { server_->Shutdown(absl::ZeroDuration()); });
+      stopper =
+          std::thread([this] { server_->Shutdown(absl::ZeroDuration()); });
     }
   });
   auto upload = client_.Upload(header_, &source, done.callback());

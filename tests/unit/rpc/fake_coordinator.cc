@@ -45,15 +45,31 @@ void FakeCoordinator::Answer(std::function<void()> answer) {
   changed_.SignalAll();
 }
 
+void FakeCoordinator::Remember(BreakOff break_off) {
+  MutexLock lock(mu_);
+  transfers_.push_back(std::move(break_off));
+}
+
+void FakeCoordinator::BreakTransfersOff(const absl::Status& why) {
+  std::vector<BreakOff> transfers;
+  {
+    MutexLock lock(mu_);
+    transfers.swap(transfers_);
+  }
+  for (BreakOff& break_off : transfers) std::move(break_off)(why);
+}
+
 void FakeCoordinator::OpenDownload(const v1::DownloadRequest& request,
-                                   DownloadReady ready) {
+                                   DownloadReady ready, BreakOff break_off) {
+  Remember(std::move(break_off));
   auto shared = std::make_shared<DownloadReady>(std::move(ready));
   Answer(
       [this, request, shared] { std::move (*shared)(make_source(request)); });
 }
 
 void FakeCoordinator::OpenUpload(const v1::TransferHeader& header,
-                                 UploadReady ready) {
+                                 UploadReady ready, BreakOff break_off) {
+  Remember(std::move(break_off));
   auto shared = std::make_shared<UploadReady>(std::move(ready));
   Answer([this, header, shared] { std::move (*shared)(make_sink(header)); });
 }

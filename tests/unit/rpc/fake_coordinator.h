@@ -40,9 +40,10 @@ class FakeCoordinator final : public Coordinator {
                         std::shared_ptr<SessionSink> sink) override;
   void Receive(SessionId session, v1::ClientMessage message) override;
   void CloseSession(SessionId session, const absl::Status& why) override;
-  void OpenDownload(const v1::DownloadRequest& request,
-                    DownloadReady ready) override;
-  void OpenUpload(const v1::TransferHeader& header, UploadReady ready) override;
+  void OpenDownload(const v1::DownloadRequest& request, DownloadReady ready,
+                    BreakOff break_off) override;
+  void OpenUpload(const v1::TransferHeader& header, UploadReady ready,
+                  BreakOff break_off) override;
   uint64_t Watch(StatusCallback on_change) override;
   void Unwatch(uint64_t id) override;
   void Stop(const std::string& reason) override;
@@ -50,17 +51,21 @@ class FakeCoordinator final : public Coordinator {
   // Blocks until `ready` holds of session `id` (the first is 1).
   Session Await(SessionId id, std::function<bool(const Session&)> ready);
   void AwaitHeld();  // an answer is being held back
+  // Breaks off all transfers that were asked for.
+  void BreakTransfersOff(const absl::Status& why);
   void ReleaseAnswers();
   void SetStatus(const v1::RunStatus& status);
   size_t watchers();
 
  private:
   void Answer(std::function<void()> answer);
+  void Remember(BreakOff break_off);
 
   Mutex mu_;
   CondVar changed_;
   std::map<SessionId, Session> sessions_ GUARDED_BY(mu_);
   std::vector<std::function<void()>> held_ GUARDED_BY(mu_);
+  std::vector<BreakOff> transfers_ GUARDED_BY(mu_);
   Mutex watch_mu_;  // held while callbacks run
   v1::RunStatus status_ GUARDED_BY(watch_mu_);
   uint64_t next_watch_ GUARDED_BY(watch_mu_) = 1;
