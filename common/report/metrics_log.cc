@@ -32,6 +32,19 @@ Json Evaluation(const EvaluationReport& report) {
   return json;
 }
 
+Json Evaluations(const std::vector<ClientEvaluation>& evaluations) {
+  Json list = Json::Array();
+  for (const ClientEvaluation& evaluation : evaluations) {
+    Json one = Json::Object();
+    one.Set("client", evaluation.client)
+        .Set("examples", evaluation.examples)
+        .Set("loss", evaluation.loss)
+        .Set("accuracy", evaluation.accuracy);
+    list.Add(std::move(one));
+  }
+  return list;
+}
+
 // Takes the members of one object, and remembers the first that is missing or
 // of another kind.
 class ObjectReader {
@@ -167,6 +180,7 @@ std::string ToJsonLine(const RoundReport& report) {
       .Set("asked", Names(report.asked))
       .Set("counted", Names(report.counted))
       .Set("refused", std::move(refused))
+      .Set("evaluations", Evaluations(report.evaluations))
       .Set("bytes_up", report.bytes_up)
       .Set("bytes_down", report.bytes_down)
       .Set("seconds", std::move(seconds))
@@ -197,6 +211,16 @@ absl::StatusOr<RoundReport> FromJsonLine(const std::string& line) {
       Refusal& refusal = report.refused.emplace_back();
       inner.Text("client", &refusal.client);
       inner.Text("reason", &refusal.reason);
+    }
+  }
+  if (const Json* all = reader.Get("evaluations"); all != nullptr) {
+    for (const Json& item : all->items()) {
+      ObjectReader inner(item, &status);
+      ClientEvaluation& one = report.evaluations.emplace_back();
+      inner.Text("client", &one.client);
+      inner.Number("examples", &one.examples);
+      inner.Number("loss", &one.loss);
+      inner.Number("accuracy", &one.accuracy);
     }
   }
   reader.Integer("bytes_up", &report.bytes_up);
@@ -241,21 +265,27 @@ absl::Status MetricsLog::Append(const RoundReport& report) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<RoundReport>> ReadMetrics(const std::string& path) {
+absl::Status ForEachRound(const std::string& path,
+                          const std::function<void(RoundReport)>& take) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return FileError("read", path);
-  std::vector<RoundReport> reports;
   std::string line;
-  while (std::getline(file, line) && !file.eof()) {
+  for (int64_t number = 1; std::getline(file, line) && !file.eof(); ++number) {
     absl::StatusOr<RoundReport> report = FromJsonLine(line);
     if (!report.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, ", line ", reports.size() + 1, ": ",
-                       report.status().message()));
+      return absl::InvalidArgumentError(absl::StrCat(
+          path, ", line ", number, ": ", report.status().message()));
     }
-    reports.push_back(*std::move(report));
+    take(*std::move(report));
   }
   if (file.bad()) return FileError("read", path);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<RoundReport>> ReadMetrics(const std::string& path) {
+  std::vector<RoundReport> reports;
+  PARLEY_RETURN_IF_ERROR(ForEachRound(
+      path, [&](RoundReport report) { reports.push_back(std::move(report)); }));
   return reports;
 }
 

@@ -2,6 +2,7 @@
 #ifndef PARLEY_COMMON_REPORT_METRICS_LOG_H_
 #define PARLEY_COMMON_REPORT_METRICS_LOG_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,8 +44,13 @@ class MetricsLog {
   const int fd_;
 };
 
-// All rounds of a file, in its order. A last line that has no newline is still
-// being written and left out. InvalidArgument says which line is wrong.
+// Hands over all rounds of a file, one by one and in its order. A last line
+// that has no newline is still being written and left out. InvalidArgument says
+// which line is wrong.
+absl::Status ForEachRound(const std::string& path,
+                          const std::function<void(RoundReport)>& take);
+
+// The same, all at once.
 absl::StatusOr<std::vector<RoundReport>> ReadMetrics(const std::string& path);
 
 }  // namespace parley

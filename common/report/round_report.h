@@ -29,6 +29,21 @@ struct EvaluationReport {
   bool operator==(const EvaluationReport&) const = default;
 };
 
+// What one client found on its own held-out rows.
+struct ClientEvaluation {
+  std::string client;
+  double examples = 0;  // or what else the client weighed it by
+  std::optional<double> loss;
+  std::optional<double> accuracy;
+
+  bool operator==(const ClientEvaluation&) const = default;
+};
+
+// A round tells of so many clients' evaluations at most. Of more it tells of
+// this many at even steps from the worst to the best, both included, so that
+// the spread stays what it was.
+inline constexpr size_t kMaxEvaluations = 200;
+
 struct RoundReport {
   int64_t round = 0;  // from 1
 
@@ -45,6 +60,8 @@ struct RoundReport {
   EvaluationReport central;  // of the new model, by the coordinator
   EvaluationReport
       federated;  // of the new model, on the clients' held-out rows
+
+  std::vector<ClientEvaluation> evaluations;  // what federated is the mean of
 
   uint64_t bytes_up = 0;  // payload bytes of this round, all clients
   uint64_t bytes_down = 0;

@@ -1,8 +1,10 @@
 #include "server/round/round_summary.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -36,6 +38,38 @@ std::optional<double> Take(std::map<std::string, double>& values,
   return value;
 }
 
+// Of all clients, or of kMaxEvaluations by rank.
+std::vector<ClientEvaluation> Evaluations(const v1::RoundCommitted& round) {
+  std::vector<ClientEvaluation> all;
+  const auto number = [](const v1::TaskOutcome& outcome,
+                         const char* name) -> std::optional<double> {
+    const auto it = outcome.scalars().find(name);
+    if (it == outcome.scalars().end()) return std::nullopt;
+    return it->second;
+  };
+  for (const v1::TaskOutcome& outcome : round.outcomes()) {
+    if (!outcome.counted() || outcome.kind() != v1::EVALUATE) continue;
+    all.push_back({.client = outcome.client(),
+                   .examples = outcome.weight(),
+                   .loss = number(outcome, "loss"),
+                   .accuracy = number(outcome, "accuracy")});
+  }
+  if (all.size() <= kMaxEvaluations) return all;
+  const auto quality = [](const ClientEvaluation& evaluation) {
+    return evaluation.accuracy.has_value() ? *evaluation.accuracy
+                                           : -evaluation.loss.value_or(0);
+  };
+  std::stable_sort(all.begin(), all.end(),
+                   [&](const ClientEvaluation& a, const ClientEvaluation& b) {
+                     return quality(a) < quality(b);
+                   });
+  std::vector<ClientEvaluation> some;
+  for (size_t i = 0; i < kMaxEvaluations; ++i) {
+    some.push_back(all[i * (all.size() - 1) / (kMaxEvaluations - 1)]);
+  }
+  return some;
+}
+
 EvaluationReport Evaluation(std::map<std::string, double> values) {
   return {.loss = Take(values, "loss"), .accuracy = Take(values, "accuracy")};
 }
@@ -64,6 +98,7 @@ RoundReport Summarize(const effect::ReportRound& round,
   report.metrics = WeightedMeans(round.round, v1::TRAIN);
   report.train_loss = Take(report.metrics, "loss");
   report.federated = Evaluation(WeightedMeans(round.round, v1::EVALUATE));
+  report.evaluations = Evaluations(round.round);
   if (round.central.has_value()) report.central = Evaluation(*round.central);
   report.bytes_up = round.bytes_up;
   report.bytes_down = round.bytes_down;

@@ -43,9 +43,27 @@ TEST(RoundSummary, WeighsMeansOverThoseThatCounted) {
   EXPECT_THAT(report.metrics, ElementsAre(std::pair("norm", 10.0)));
   EXPECT_EQ(report.federated.loss, 8);
   EXPECT_EQ(report.federated.accuracy, 0.5);
+  EXPECT_THAT(report.evaluations,
+              ElementsAre(ClientEvaluation{"a", 1, 8.0, 0.5}));
   EXPECT_EQ(report.central.loss, 7);
   EXPECT_FALSE(report.central.accuracy.has_value());
   EXPECT_EQ(report.elapsed_seconds, 12.5);
+}
+
+TEST(RoundSummary, OfManyEvaluationsTheSpreadIsKept) {
+  effect::ReportRound round;
+  for (int i = 0; i < 1000; ++i) {
+    auto& scalars = *Add(round, "c", v1::EVALUATE, 1, true).mutable_scalars();
+    scalars["accuracy"] = (i * 7 % 1000) / 1000.0;
+  }
+  // None of these count.
+  (*Add(round, "d", v1::EVALUATE, 1, false).mutable_scalars())["accuracy"] = -1;
+  (*Add(round, "d", v1::TRAIN, 1, true).mutable_scalars())["accuracy"] = 2;
+  const auto evaluations = Summarize(round, 1).evaluations;
+  ASSERT_EQ(evaluations.size(), kMaxEvaluations);
+  EXPECT_EQ(evaluations.front().accuracy, 0);
+  EXPECT_EQ(evaluations.back().accuracy, 0.999);
+  EXPECT_NEAR(*evaluations[kMaxEvaluations / 2].accuracy, 0.5, 0.01);
 }
 
 TEST(RoundSummary, StatusSaysNothingWhereThereIsNothing) {

@@ -18,6 +18,7 @@ RoundReport Example() {
   report.metrics = {{"gradient_norm", 1e-300}, {"steps", 7}};
   report.central = {0.25, 0.9};
   report.federated = {1.0 / 3, std::nullopt};
+  report.evaluations = {{"client-b", 12, 0.5, std::nullopt}};
   report.bytes_up = uint64_t{1} << 40;
   report.bytes_down = 12;
   report.seconds = {{"train", 1.5}, {"aggregate", 0.001}, {"evaluate", 0}};
@@ -43,6 +44,8 @@ TEST(MetricsLogTest, ALineHasWhatWasSaid) {
       R"("asked":["client-b","client-a","c\"\n"],"counted":["client-b"],)"
       R"("refused":[{"client":"client-a","reason":"weight -1 is not > 0"},)"
       R"({"client":"c\"\n","reason":"lost"}],)"
+      R"("evaluations":[{"client":"client-b","examples":12,"loss":0.5,)"
+      R"("accuracy":null}],)"
       R"("bytes_up":1099511627776,"bytes_down":12,)"
       R"("seconds":{"train":1.5,"aggregate":0.001,"evaluate":0},)"
       R"("model_hash":"fedcba9876543210"})");
