@@ -41,7 +41,7 @@ constexpr char kNotes[] =
     "In its folder it writes run.textproto (the run file with every default\n"
     "filled in), address (while it runs), journal, metrics.jsonl, "
     "checkpoint-*,\n"
-    "and at the end model.safetensors and status.json.\n"
+    "and at the end model.safetensors, status.json and report.html.\n"
     "\n"
     "Examples:\n"
     "  parley-server --run examples/fashion_fedavg.textproto\n"
@@ -148,10 +148,7 @@ absl::StatusOr<v1::RunState> Run(Settings settings, v1::RunConfig config,
   PARLEY_ASSIGN_OR_RETURN(const std::unique_ptr<RoundDriver> driver,
                           RoundDriver::Create(std::move(options)));
   // The folder is ours from here on.
-  const std::string in_folder = absl::StrCat(settings.folder, "/");
-  PARLEY_RETURN_IF_ERROR(
-      Replace(absl::StrCat(in_folder, kRunFile), PrintRun(config)));
-  AddressFile address_file(absl::StrCat(in_folder, kAddressFile));
+  AddressFile address_file(absl::StrCat(settings.folder, "/", kAddressFile));
 
   PARLEY_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
                           RpcServer::Start(settings.rpc, driver.get()));

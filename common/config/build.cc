@@ -230,6 +230,11 @@ absl::StatusOr<DataPlan> DataPlanOf(const v1::RunConfig& config) {
   return plan;
 }
 
+absl::StatusOr<LabelHistogram> CountLabelsOf(const v1::RunConfig& config) {
+  PARLEY_ASSIGN_OR_RETURN(const Planned planned, PlanTrain(config));
+  return CountLabels(planned.data.partition, planned.data.targets);
+}
+
 template <typename T>
 absl::StatusOr<PartData<T>> LoadPart(const v1::RunConfig& config,
                                      int64_t part) {

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "common/config/facts.h"
 #include "common/data/dataset.h"
+#include "common/data/partition.h"
 #include "common/data/partitioned.h"
 #include "common/model/local_solver.h"
 #include "common/model/model.h"
@@ -34,6 +35,10 @@ double StepSizeOf(const v1::StepSize& step_size, int64_t round,
 
 // How data.train is dealt out. FailedPrecondition: there is no data.train.
 absl::StatusOr<DataPlan> DataPlanOf(const v1::RunConfig& config);
+
+// How many rows of each label of data.train each part has, the held-out ones
+// included. Errors as LoadPart; reads the labels alone where they stand alone.
+absl::StatusOr<LabelHistogram> CountLabelsOf(const v1::RunConfig& config);
 
 // Rows of data.train with targets as the model takes them: part `part`, from 0,
 // without the memory of the others; or all parts in one memory.

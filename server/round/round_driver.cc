@@ -7,8 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/config/load.h"
 #include "common/files/file_io.h"
 #include "common/files/safetensors.h"
+#include "common/report/html_report.h"
 #include "common/wire/protocol.h"
 #include "server/round/round_summary.h"
 
@@ -91,6 +93,10 @@ absl::Status RoundDriver::OpenFiles() {
   if (store_ == nullptr) return absl::OkStatus();
   PARLEY_ASSIGN_OR_RETURN(metrics_,
                           MetricsLog::Open(store_->Path(kMetricsFile)));
+  PARLEY_ASSIGN_OR_RETURN(const auto run_file,
+                          FileReplacer::Create(store_->Path(kRunFile)));
+  PARLEY_RETURN_IF_ERROR(run_file->Write(PrintRun(options_.config)));
+  PARLEY_RETURN_IF_ERROR(run_file->Commit());
   v1::JournalRecord record;
   v1::RunOpened& opened = *record.mutable_run_opened();
   opened.set_run(options_.config.name());
@@ -282,7 +288,14 @@ absl::Status RoundDriver::WriteResult(const v1::RunStatus& status) {
   PARLEY_ASSIGN_OR_RETURN(const auto file,
                           FileReplacer::Create(store_->Path(kStatusFile)));
   PARLEY_RETURN_IF_ERROR(file->Write(StatusJson(status)));
-  return file->Commit();
+  PARLEY_RETURN_IF_ERROR(file->Commit());
+  // It only shows what the other files say: the run is good without it.
+  if (const absl::Status report =
+          WriteReport(options_.config, status, options_.folder);
+      !report.ok()) {
+    LogWarning("there is no ", kReportFile, ": ", report.message());
+  }
+  return absl::OkStatus();
 }
 
 void RoundDriver::FinishRun() {

@@ -9,6 +9,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/json.h"
+#include "common/base/status_macros.h"
+#include "common/report/html_report.h"
+#include "common/report/report_run.h"
 
 namespace parley {
 namespace {
@@ -125,6 +128,15 @@ std::string StatusJson(const v1::RunStatus& status) {
       .Set("bytes_up", status.bytes_up())
       .Set("bytes_down", status.bytes_down());
   return absl::StrCat(json.ToString(), "\n");
+}
+
+absl::Status WriteReport(const v1::RunConfig& config,
+                         const v1::RunStatus& status,
+                         const std::string& folder) {
+  PARLEY_ASSIGN_OR_RETURN(ReportRun run, ReadReportRun(folder, config));
+  run.state = absl::AsciiStrToLower(v1::RunState_Name(status.state()));
+  run.reason = status.detail();
+  return WriteHtmlReport({run}, absl::StrCat(folder, "/", kReportFile));
 }
 
 }  // namespace parley

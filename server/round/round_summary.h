@@ -4,8 +4,10 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "common/report/round_report.h"
 #include "parley/v1/admin.pb.h"
+#include "parley/v1/run.pb.h"
 #include "server/round/round_machine.h"
 
 namespace parley {
@@ -15,6 +17,12 @@ RoundReport Summarize(const effect::ReportRound& round, double elapsed_seconds);
 
 // status.json: how the run ended.
 std::string StatusJson(const v1::RunStatus& status);
+
+// report.html in the run's folder, from metrics.jsonl there. Any code of the
+// file system; InvalidArgument: metrics.jsonl is damaged.
+absl::Status WriteReport(const v1::RunConfig& config,
+                         const v1::RunStatus& status,
+                         const std::string& folder);
 
 }  // namespace parley
 

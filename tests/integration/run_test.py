@@ -113,6 +113,12 @@ class RunTest(unittest.TestCase):
         self.assertEqual(process.returncode, 3)
         self.assertEqual(processes_of(self.cwd), [])
         self.assertIn("stopped", parley("ls", ".", cwd=self.cwd))
+        report = pathlib.Path(self.cwd, "run", "report.html")
+        self.assertIn('"state":"stopped"', report.read_text())
+        report.unlink()
+        self.assertEqual(parley("report", "run", cwd=self.cwd), "run/report.html\n")
+        self.assertIn('"state":"stopped"', report.read_text())
+        self.assertIn("nowhere", parley("report", "run", "nowhere", cwd=self.cwd, code=1))
 
     def test_stop_from_another_terminal(self):
         process = self.start(*LONG)

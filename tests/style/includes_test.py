@@ -24,7 +24,7 @@ COMMON = {
     "wire": {"base", "kernels", "model"},
     "rpc": {"base", "wire"},
     "config": {"base", "kernels", "model", "data", "files", "wire"},
-    "report": {"base", "model", "wire", "config"},
+    "report": {"base", "model", "data", "files", "wire", "config"},
 }
 NO_PROTO = {"common/base", "common/kernels", "common/model", "common/data", "common/files"}
 NO_PROTO_FILES = {"client/sdk/trainer.h"}

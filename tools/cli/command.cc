@@ -22,6 +22,8 @@ constexpr Command kCommands[] = {
     {"ls", "List the runs of a folder.", LsCommand},
     {"watch", "Follow a run until it ends.", WatchCommand},
     {"stop", "End a run after what is under way.", StopCommand},
+    {"report", "Show runs as charts, or write them for TensorBoard.",
+     ReportCommand},
     {"replay", "Run a recorded run again and compare the models.",
      ReplayCommand},
     {"model", "Show, export and import models.", ModelCommand},

@@ -27,6 +27,7 @@ int ExplainCommand(int argc, const char* const* argv);
 int LsCommand(int argc, const char* const* argv);
 int WatchCommand(int argc, const char* const* argv);
 int StopCommand(int argc, const char* const* argv);
+int ReportCommand(int argc, const char* const* argv);
 int ReplayCommand(int argc, const char* const* argv);
 int ModelCommand(int argc, const char* const* argv);
 int VersionCommand(int argc, const char* const* argv);

@@ -12,6 +12,7 @@
 #include "common/base/flags.h"
 #include "common/base/status_macros.h"
 #include "common/config/load.h"
+#include "common/report/html_report.h"
 #include "common/report/metrics_log.h"
 #include "server/store/run_store.h"
 #include "tools/cli/command.h"
@@ -44,8 +45,9 @@ void PrintResult(const RunSummary& run) {
                FormatSpan(absl::Seconds(run.seconds)), FormatSize(run.bytes_up),
                FormatSize(run.bytes_down));
   for (const auto& [what, file] :
-       {std::pair("model", kModelFile), std::pair("metrics", kMetricsFile),
-        std::pair("run file", kRunFile), std::pair("logs", "*.log")}) {
+       {std::pair("report", kReportFile), std::pair("model", kModelFile),
+        std::pair("metrics", kMetricsFile), std::pair("run file", kRunFile),
+        std::pair("logs", "*.log")}) {
     const std::string path = absl::StrCat(run.folder, "/", file);
     if (file[0] == '*' || access(path.c_str(), F_OK) == 0) {
       absl::PrintF("  %-8s %s\n", what, path);

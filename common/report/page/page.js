@@ -1,0 +1,366 @@
+// -------------------------------------------------------------------- the page
+
+const errors = [];
+window.addEventListener("error", (event) => errors.push(event.message));
+window.addEventListener("unhandledrejection", (event) => errors.push(String(event.reason)));
+document.addEventListener("securitypolicyviolation",
+                          (event) => errors.push(`${event.violatedDirective}: ${event.blockedURI}`));
+
+// What may stand in the address: ?theme=dark, ?axis=time, ?check.
+const query = new URLSearchParams(location.search);
+
+const view = {
+  axis: Object.hasOwn(AXES, query.get("axis")) ? query.get("axis") : "rounds",
+  logX: false,
+  logY: new Set(),
+  hidden: new Set(),
+  theme: query.get("theme") || "auto",
+  off: new Set(),  // indices of runs
+  run: 0,          // whose details are shown
+  redraw: () => {},
+};
+
+const byId = (id) => document.getElementById(id);
+let charts = [];
+
+function applyTheme() {
+  const dark = view.theme === "dark" ||
+      (view.theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
+}
+
+// Buttons of which one is pressed; `choices`: [value, text].
+function choose(fieldset, choices, current, take) {
+  fieldset.querySelectorAll("button").forEach((button) => button.remove());
+  for (const [value, text] of choices) {
+    const button = element("button", {textContent: text, title: text});
+    button.setAttribute("aria-pressed", value === current);
+    button.onclick = () => {
+      take(value);
+      view.redraw();
+    };
+    fieldset.append(button);
+  }
+}
+
+// The numbers that a run ended with, as text; "–" where there is none.
+function outcome(run) {
+  const text = (value, format) => value === null ? "–" : format(value);
+  const loss = last(run.central_loss) ?? last(run.federated_loss) ?? last(run.train_loss);
+  return {
+    Rounds: `${run.rounds_run.toLocaleString("en")} / ${run.planned.toLocaleString("en")}`,
+    Accuracy: text(last(run.central_accuracy) ?? last(run.federated_accuracy), FORMATS.percent),
+    Loss: text(loss, FORMATS.number),
+    Time: text(last(run.elapsed), span),
+    Up: text(last(run.bytes_up), FORMATS.bytes),
+    Down: text(last(run.bytes_down), FORMATS.bytes),
+    Clients: `${run.clients.length.toLocaleString("en")}${run.more_clients ? "+" : ""}`,
+  };
+}
+
+function stateOf(run) {
+  return element("span", {className: `state ${run.state}`, textContent: run.state});
+}
+
+function showSummary(runs) {
+  const summary = byId("summary");
+  if (runs.length === 1) {
+    const tiles = Object.entries(outcome(runs[0])).map(([name, value]) => element("div", {},
+        element("span", {textContent: name}), element("b", {textContent: value})));
+    summary.replaceChildren(element("div", {className: "tiles"}, ...tiles));
+    byId("title").textContent = runs[0].name;
+    byId("reason").replaceChildren(
+        stateOf(runs[0]), runs[0].reason === "" ? "" : `  ·  ${runs[0].reason}`);
+    return;
+  }
+  byId("title").textContent = `${runs.length} runs`;
+  byId("reason").replaceChildren();
+  const table = element("table");
+  const head = table.insertRow();
+  for (const name of ["Run", "State", ...Object.keys(outcome(runs[0]))]) {
+    const number = name !== "Run" && name !== "State";
+    head.append(element("th", {textContent: name, className: number ? "number" : ""}));
+  }
+  runs.forEach((run, i) => {
+    const row = table.insertRow();
+    row.className = view.off.has(i) ? "off" : "";
+    const box = element("input", {type: "checkbox", checked: !view.off.has(i)});
+    box.onchange = () => {
+      if (!view.off.delete(i)) view.off.add(i);
+      view.redraw();
+    };
+    const swatch = element("i", {className: "swatch"});
+    swatch.style.background = css(`--c${i % 8}`);
+    row.insertCell().append(element("label", {title: run.name}, box, swatch, shorten(run.name, 60)));
+    row.insertCell().append(element("span", {title: run.reason}, stateOf(run)));
+    for (const value of Object.values(outcome(run))) {
+      Object.assign(row.insertCell(), {className: "number", textContent: value});
+    }
+  });
+  summary.replaceChildren(element("div", {className: "runs scroll"}, table));
+}
+
+// The line charts of these runs; `runs` keeps their indices for their colours.
+function lineCharts(runs) {
+  const shown = runs.map((run, index) => ({run, index}))
+      .filter(({run, index}) => !view.off.has(index) && run.round.length > 0);
+  const several = runs.length > 1;
+  const dashes = [[], [6, 4], [2, 3], [9, 3, 2, 3], [1, 2]];
+  // kinds: [key, run -> column]
+  const lines = (kinds) => shown.flatMap(({run, index}) => kinds.map(([key, column], k) => ({
+    key, run, column: column(run),
+    label: several ? `${run.name}  ${key}` : key,
+    color: css(`--c${(several ? index : k) % 8}`),
+    dash: several ? dashes[k % dashes.length] : [],
+  })).filter((line) => line.column && has(line.column)));
+  const names = (member) => [...new Set(shown.flatMap(({run}) => Object.keys(run[member])))];
+
+  const specs = [
+    {id: "loss", title: "Loss", format: "number", lines: lines([
+      ["central", (run) => run.central_loss], ["federated", (run) => run.federated_loss],
+      ["training", (run) => run.train_loss]])},
+    {id: "accuracy", title: "Accuracy", format: "percent", lines: lines([
+      ["central", (run) => run.central_accuracy],
+      ["federated", (run) => run.federated_accuracy]])},
+    spreadSpec(shown, several),
+    several
+        ? {id: "seconds", title: "Seconds a round", format: "seconds", zero: true,
+           lines: lines([["all phases", totalSeconds]])}
+        : {id: "seconds", title: "Seconds a round, by phase", format: "seconds", zero: true,
+           stacked: true, always: true, lines: lines(names("seconds").map((name) =>
+               [name, (run) => own(run.seconds, name)?.map((value) => value ?? 0)]))},
+    {id: "bytes", title: "Bytes since the start", format: "bytes", zero: true, lines: lines([
+      ["up", (run) => run.bytes_up], ["down", (run) => run.bytes_down]])},
+    {id: "clients", title: "Clients", format: "count", zero: true, stepped: true, lines: lines([
+      ["connected", (run) => run.connected], ["asked", (run) => run.asked],
+      ["counted", (run) => run.counted]])},
+    ...names("metrics").map((name) => (
+      {id: `metric/${name}`, title: `${shorten(name, 40)}, mean over the clients`, format: "number",
+       lines: lines([[name, (run) => own(run.metrics, name)]])})),
+  ];
+  for (const spec of specs) {
+    if (spec.lines.length === 0) continue;
+    if (spec.stacked) spec.lines[0].first = true;
+    charts.push(lineChart(byId("charts"), spec, view));
+  }
+}
+
+function totalSeconds(run) {
+  return run.round.map((_, i) => Object.values(run.seconds)
+      .reduce((sum, column) => sum + (column[i] ?? 0), 0));
+}
+
+// How the clients' own qualities spread: bands for one run, half and least
+// for several.
+function spreadSpec(shown, several) {
+  const with_it = shown.filter(({run}) => has(run.spread_50));
+  const quality = with_it.length > 0 ? with_it[0].run.quality : "accuracy";
+  const lines = [];
+  for (const {run, index} of with_it) {
+    if (run.quality !== quality) continue;
+    const color = css(`--c${(several ? index : 0) % 8}`);
+    const add = (key, column, more = {}) => lines.push(
+        {key, run, column, color, label: several ? `${run.name}  ${key}` : key, ...more});
+    const name = (key) => several ? `${run.name}  ${key}` : key;
+    add("median", run.spread_50);
+    if (several) {
+      add(quality === "accuracy" ? "worst client" : "largest loss",
+          quality === "accuracy" ? run.spread_0 : run.spread_100, {dash: [2, 3]});
+    } else {
+      add("10 % to 90 %", run.spread_10, {faint: 0.4, fill: "+1", label: name("10 %")});
+      add("10 % to 90 %", run.spread_90, {faint: 0.4, label: name("90 %")});
+      add("least to most", run.spread_0, {faint: 0.2, fill: "+1", label: name("least")});
+      add("least to most", run.spread_100, {faint: 0.2, label: name("most")});
+    }
+  }
+  return {id: "spread", title: quality === "accuracy" ? "Accuracy by client" : "Loss by client",
+          format: quality === "accuracy" ? "percent" : "number", lines};
+}
+
+function participation(run, order, into) {
+  if (run.clients.length === 0) return;
+  const colors = [null, rgb(css("--counted")), rgb(css("--unheard")), rgb(css("--refused"))];
+  const states = cellsOf(run, 1).map((row) => row.map((state) => state || null));
+  charts.push(matrixChart(into, {
+    title: "Who counted", values: order.map((i) => states[i]), merge: "most",
+    rowNames: order.map((i) => run.clients[i].name), columnNames: run.round.map(String),
+    xTitle: "round", color: (state) => colors[Math.min(3, Math.ceil(state))],
+    tell: (row, column) => {
+      const client = run.clients[order[row]], state = states[order[row]][column];
+      const what = state === null ? "not asked" : state === 1 ? "counted"
+          : state === 2 ? "asked, did not count" : `did not count: ${run.refusals[state - 3].reason}`;
+      return `${client.name}, round ${run.round[column]}: ${what}\n` +
+          `in all asked ${client.asked} times, counted ${client.counted}`;
+    },
+    keys: [colorKey(css("--counted"), "counted"), colorKey(css("--refused"), "did not count"),
+           colorKey(css("--unheard"), "asked only"), colorKey(css("--absent"), "not asked")],
+  }));
+}
+
+function qualities(run, order, into) {
+  const all = run.cells.flatMap((cells) => cells[2]).filter((value) => value !== null);
+  if (all.length === 0) return;
+  const values = cellsOf(run, 2);
+  const least = all.reduce((a, b) => Math.min(a, b)), most = all.reduce((a, b) => Math.max(a, b));
+  const color = ramp(), format = FORMATS[run.quality === "accuracy" ? "percent" : "number"];
+  const rounds = run.round.map((_, i) => i).filter((i) => run.cells[i][2].some((v) => v !== null));
+  charts.push(matrixChart(into, {
+    title: run.quality === "accuracy" ? "Accuracy of each client on its held-out rows"
+        : "Loss of each client on its held-out rows",
+    values: order.map((i) => rounds.map((r) => values[i][r])), merge: "mean",
+    rowNames: order.map((i) => run.clients[i].name),
+    columnNames: rounds.map((i) => String(run.round[i])), xTitle: "round",
+    color: (value) => color(most > least ? (value - least) / (most - least) : 1),
+    tell: (row, column) => {
+      const value = values[order[row]][rounds[column]];
+      return `${run.clients[order[row]].name}, round ${run.round[rounds[column]]}: ` +
+          (value === null ? "not evaluated" : format(value));
+    },
+    keys: [rampKey(format(least), format(most))],
+  }));
+}
+
+function labelHistogram(run, into) {
+  const {names, counts, parts, why} = run.labels;
+  if (counts.length === 0) {
+    into.append(element("article", {className: "card"},
+        element("header", {}, element("h2", {textContent: "Rows by label and part"})),
+        element("p", {className: "quiet", textContent: why})));
+    return;
+  }
+  const most = counts.reduce((a, row) => row.reduce((b, c) => Math.max(b, c), a), 1);
+  const color = ramp();
+  const total = counts.map((row) => row.reduce((a, b) => a + b, 0));
+  const of_all = parts > counts.length ? `, the first ${counts.length} of ${parts} parts` : "";
+  charts.push(matrixChart(into, {
+    title: `Rows by label and part${of_all}`,
+    values: names.map((_, label) => counts.map((row) => row[label] || null)), merge: "mean",
+    rowNames: names.map((name) => `label ${name}`),
+    columnNames: counts.map((_, part) => String(part)), xTitle: "part of the training data",
+    color: (count) => color(count / most), write: (count) => String(count),
+    tell: (row, column) => `part ${column}, label ${names[row]}: ${counts[column][row]} of ` +
+        `${total[column]} rows`,
+    keys: [rampKey("1", FORMATS.count(most)), colorKey(css("--absent"), "none")],
+  }));
+}
+
+function showRefusals(run) {
+  const box = byId("refusals");
+  box.replaceChildren();
+  if (run.refusals.length === 0) return;
+  const table = element("table");
+  const head = table.insertRow();
+  for (const name of ["Reason", "Times", "Rounds", "Clients"]) {
+    head.append(element("th", {textContent: name, className: name === "Times" ? "number" : ""}));
+  }
+  for (const refusal of [...run.refusals].sort((a, b) => b.times - a.times)) {
+    const row = table.insertRow();
+    const names = refusal.clients.map((name) => shorten(name, 40)).join(", ");
+    const rounds = refusal.first === refusal.last ? `${refusal.first}`
+        : `${refusal.first} to ${refusal.last}`;
+    [["wide", refusal.reason], ["number", refusal.times.toLocaleString("en")], ["", rounds],
+     ["wide", names + (refusal.more_clients ? ", …" : "")]].forEach(([className, textContent]) =>
+        Object.assign(row.insertCell(), {className, textContent}));
+  }
+  box.append(element("article", {className: "card"},
+      element("h2", {textContent: "Why clients did not count"}),
+      element("div", {className: "scroll"}, table)));
+}
+
+function notesOf(runs) {
+  const notes = [];
+  for (const run of runs) {
+    const whose = runs.length > 1 ? `${run.name}: ` : "";
+    if (run.round.length === 0) notes.push(`${whose}No round was completed, so there are no curves.`);
+    if (run.stride > 1) {
+      notes.push(`${whose}The charts show every ${run.stride}th of ` +
+                 `${run.rounds_run.toLocaleString("en")} rounds, and the last.`);
+    }
+    if (run.more_clients) {
+      notes.push(`${whose}Clients by name are the first ${run.clients.length} that were asked; ` +
+                 "counts and spreads are over all.");
+    }
+    if (run.metrics_left_out) notes.push(`${whose}Some of the clients' numbers are left out.`);
+  }
+  return notes.join(" ");
+}
+
+function draw(data) {
+  view.redraw = () => draw(data);
+  const runs = data.runs;
+  applyTheme();
+  for (const chart of charts) chart.destroy();
+  charts = [];
+  byId("charts").replaceChildren();
+  byId("run-charts").replaceChildren();
+
+  document.title = runs.length === 1 ? `${runs[0].name} · Parley` : `${runs.length} runs · Parley`;
+  choose(byId("against"), Object.keys(AXES).map((axis) => [axis, axis]), view.axis,
+         (axis) => { view.axis = axis; });
+  choose(byId("theme"), [["auto", "auto"], ["light", "light"], ["dark", "dark"]], view.theme,
+         (theme) => { view.theme = theme; });
+  byId("log-x").setAttribute("aria-pressed", view.logX);
+  byId("log-x").title = `A logarithmic axis of ${view.axis}`;
+  byId("log-x").onclick = () => {
+    view.logX = !view.logX;
+    view.redraw();
+  };
+  showSummary(runs);
+  byId("notes").textContent = notesOf(runs);
+  lineCharts(runs);
+
+  byId("which").hidden = runs.length === 1;
+  choose(byId("which"), runs.map((run, i) => [i, run.name]), view.run, (i) => { view.run = i; });
+  const run = runs[view.run];
+  const order = clientOrder(run);
+  labelHistogram(run, byId("run-charts"));
+  participation(run, order, byId("run-charts"));
+  qualities(run, order, byId("run-charts"));
+  showRefusals(run);
+  byId("run-file").querySelector("pre").textContent = run.run_file;
+  document.querySelector("footer").textContent = `Parley ${data.version}`;
+}
+
+// For tests: what was drawn, told in an attribute of the document.
+function check(milliseconds) {
+  const blank = charts.filter((chart) => {
+    const {ctx, chartArea: area} = chart, ratio = chart.currentDevicePixelRatio;
+    const pixels = ctx.getImageData(area.left * ratio, area.top * ratio,
+                                    area.width * ratio, area.height * ratio).data;
+    const plain = new Set(["--grid", "--card"].map((name) => rgb(css(name)).join()));
+    let drawn = 0;
+    for (let at = 0; at < pixels.length; at += 4) {
+      if (pixels[at + 3] < 200) continue;
+      if (!plain.has(`${pixels[at]},${pixels[at + 1]},${pixels[at + 2]}`)) ++drawn;
+    }
+    return drawn < 20;
+  });
+  document.documentElement.dataset.check = JSON.stringify({
+    charts: charts.map((chart) => chart.canvas.getAttribute("aria-label")),
+    blank: blank.map((chart) => chart.canvas.getAttribute("aria-label")), errors,
+    wide: document.documentElement.scrollWidth > document.documentElement.clientWidth,
+    milliseconds,
+  });
+}
+
+function start(data) {
+  try {
+    draw(data);
+  } catch (error) {
+    errors.push(`${error}\n${error.stack}`);
+    byId("notes").textContent = `The charts cannot be drawn: ${error}`;
+  }
+  const milliseconds = performance.now();  // since the page was asked for
+  if (query.has("check")) check(milliseconds);
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => view.redraw());
+const embedded = embeddedData();
+if (embedded !== null) {
+  start(embedded);
+} else {
+  fetchedData().then(start, (error) => {
+    byId("notes").textContent = `The data cannot be fetched: ${error.message}`;
+  });
+}

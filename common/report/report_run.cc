@@ -1,0 +1,54 @@
+#include "common/report/report_run.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/config/build.h"
+#include "common/config/load.h"
+#include "common/report/metrics_log.h"
+
+namespace parley {
+namespace {
+
+void CountLabelsInto(const v1::RunConfig& config, ReportRun* run) {
+  if (!config.data().has_train()) {
+    run->labels_why =
+        "The clients brought data of their own. They do not tell what labels "
+        "it has.";
+    return;
+  }
+  absl::StatusOr<LabelHistogram> labels = CountLabelsOf(config);
+  if (!labels.ok()) {
+    run->labels_why = absl::StrCat("The training data cannot be read: ",
+                                   labels.status().message());
+    return;
+  }
+  if (labels->labels.empty()) {
+    run->labels_why = "The training data has real targets, not labels.";
+    return;
+  }
+  run->labels = *std::move(labels);
+  run->parts = static_cast<int64_t>(run->labels.counts.size());
+  const int64_t most =
+      kMaxLabelCells / static_cast<int64_t>(run->labels.labels.size());
+  run->labels.counts.resize(std::min(run->parts, most));
+}
+
+}  // namespace
+
+absl::StatusOr<ReportRun> ReadReportRun(const std::string& folder,
+                                        const v1::RunConfig& config) {
+  ReportRun run;
+  run.name = config.name();
+  run.planned_rounds = config.stop().rounds();
+  run.run_file = PrintRun(config);
+  const absl::Status read =
+      ForEachRound(absl::StrCat(folder, "/", kMetricsFile),
+                   [&](RoundReport round) { run.history.Add(round); });
+  if (!read.ok() && !absl::IsNotFound(read)) return read;
+  CountLabelsInto(config, &run);
+  return run;
+}
+
+}  // namespace parley
