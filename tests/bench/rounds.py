@@ -7,12 +7,15 @@ For each pair: p50 and p99 of a round's wall time (from the asking of the cohort
 to the new model), the coordinator's CPU seconds a round and its peak RSS: all of
 it, and the anonymous part. The rest is mostly staging files in the page cache,
 which the system may take back. The clients share up to four processes.
+Metrics: the time to write the run's lines of metrics.jsonl once more
+(metrics_bench), as a share of the rounds' p50.
 """
 
 import argparse
 import os
 import pathlib
 import platform
+import subprocess
 import sys
 import tempfile
 
@@ -41,6 +44,8 @@ def measure(bin_dir, parameters, clients):
                 sys.exit(f"the coordinator failed: {code}")
             seconds = sorted(sum(r["seconds"].values()) for r in server.rounds()[WARM_UP:])
             usage = server.usage
+            metrics = float(subprocess.check_output(
+                [f"{bin_dir}/metrics_bench", f"{folder}/run/metrics.jsonl", f"{folder}/metrics"]))
     return {
         "rounds": len(seconds),
         "p50": seconds[len(seconds) // 2],
@@ -48,6 +53,7 @@ def measure(bin_dir, parameters, clients):
         "cpu": (usage.ru_utime + usage.ru_stime) / (rounds + WARM_UP),
         "rss": usage.ru_maxrss / 1024,
         "anonymous": peak / 1024 / 1024,
+        "metrics": metrics / seconds[len(seconds) // 2],
     }
 
 
@@ -57,13 +63,14 @@ def main():
     parser.add_argument("pairs", nargs="*", default=DEFAULT)
     args = parser.parse_args()
     print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}")
-    print("| parameters | clients | rounds | p50 s | p99 s | coordinator CPU s a round | peak RSS MiB | anonymous |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| parameters | clients | rounds | p50 s | p99 s | coordinator CPU s a round | peak RSS MiB | anonymous | metrics |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for pair in args.pairs:
         parameters, clients = (int(float(x)) for x in pair.split(":"))
         m = measure(args.bin, parameters, clients)
         print(f"| {parameters:,} | {clients} | {m['rounds']} | {m['p50']:.4f} | {m['p99']:.4f} | "
-              f"{m['cpu']:.4f} | {m['rss']:.0f} | {m['anonymous']:.0f} |", flush=True)
+              f"{m['cpu']:.4f} | {m['rss']:.0f} | {m['anonymous']:.0f} | "
+              f"{100 * m['metrics']:.2f} % |", flush=True)
 
 
 if __name__ == "__main__":
