@@ -9,9 +9,9 @@
 namespace parley {
 
 absl::StatusOr<std::unique_ptr<ModelStore>> ModelStore::Create(
-    const v1::Aggregation& config, ParameterSpec spec, ParameterVector start,
-    Executor* executor) {
-  PARLEY_ASSIGN_OR_RETURN(auto strategy, MakeStrategy(config));
+    const v1::Aggregation& config, absl::Span<const CustomStrategy> custom,
+    ParameterSpec spec, ParameterVector start, Executor* executor) {
+  PARLEY_ASSIGN_OR_RETURN(auto strategy, MakeStrategy(config, custom));
   auto optimizer = MakeServerOptimizer(config, spec.dtype(), spec.elements());
   return std::unique_ptr<ModelStore>(
       new ModelStore(std::move(strategy), std::move(optimizer), std::move(spec),

@@ -29,8 +29,8 @@ class ModelStore {
   // `spec` has no LOCAL tensors; `start` is of it. InvalidArgument: the
   // strategy is unknown. A null executor: all on the caller's thread.
   static absl::StatusOr<std::unique_ptr<ModelStore>> Create(
-      const v1::Aggregation& config, ParameterSpec spec, ParameterVector start,
-      Executor* executor);
+      const v1::Aggregation& config, absl::Span<const CustomStrategy> custom,
+      ParameterSpec spec, ParameterVector start, Executor* executor);
 
   const ParameterSpec& spec() const { return spec_; }
   // Shared with downloads under way, some of which may be stuck.

@@ -32,7 +32,8 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
       MakeRunModel(options.config, checkpoint == nullptr, options.parallel));
   PARLEY_ASSIGN_OR_RETURN(
       auto model_store,
-      ModelStore::Create(options.config.aggregation(), model.shared,
+      ModelStore::Create(options.config.aggregation(), options.strategies,
+                         model.shared,
                          std::move(model.start), options.parallel));
   if (checkpoint != nullptr) {
     PARLEY_RETURN_IF_ERROR(model_store->Restore(*checkpoint));

@@ -3,11 +3,14 @@
 // aggregator.h holds the state of a round.
 //
 // To add one: a file beside fed_avg.cc, a line in strategy_table.cc, and a
-// field in parley.v1.Aggregation.
+// field in parley.v1.Aggregation. One from outside is a CustomStrategy of a
+// coordinator of your own (server/program/server_program.h).
 #ifndef PARLEY_SERVER_STRATEGIES_STRATEGY_H_
 #define PARLEY_SERVER_STRATEGIES_STRATEGY_H_
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -49,12 +52,22 @@ class Strategy {
 
 using StrategyOr = absl::StatusOr<std::unique_ptr<Strategy>>;
 
+// A strategy from outside, which run files name as
+// `aggregation { custom { name: "..." params { key: "..." value: "..." } } }`.
+struct CustomStrategy {
+  std::string name;
+  // From the run file's params. InvalidArgument: says what is wrong in them.
+  std::function<StrategyOr(const std::map<std::string, std::string>& params)>
+      make;
+};
+
 // The strategies of the table, for error messages and tests.
 std::vector<std::string> StrategyNames();
 
 // The strategy that a filled config names. InvalidArgument: none, or a custom
 // one that is not known (the known ones are listed), or its parameters.
-StrategyOr MakeStrategy(const v1::Aggregation& config);
+StrategyOr MakeStrategy(const v1::Aggregation& config,
+                        absl::Span<const CustomStrategy> custom = {});
 
 // One a file; strategy_table.cc lists them.
 StrategyOr MakeFedAvg(const v1::Aggregation& config);

@@ -7,8 +7,7 @@ namespace {
 
 struct Entry {
   const char* name;
-  // The field of the run file that stands for it; one from outside has
-  // kCustom, and is found by its name.
+  // The field of the run file that stands for it.
   v1::Aggregation::StrategyCase field;
   StrategyOr (*make)(const v1::Aggregation&);
 };
@@ -28,17 +27,26 @@ std::vector<std::string> StrategyNames() {
   return names;
 }
 
-StrategyOr MakeStrategy(const v1::Aggregation& config) {
-  for (const Entry& entry : kTable) {
-    if (entry.field == config.strategy_case() &&
-        (!config.has_custom() || config.custom().name() == entry.name)) {
-      return entry.make(config);
+StrategyOr MakeStrategy(const v1::Aggregation& config,
+                        absl::Span<const CustomStrategy> custom) {
+  std::vector<std::string> names;
+  if (config.has_custom()) {
+    const v1::Custom& wanted = config.custom();
+    for (const CustomStrategy& strategy : custom) {
+      if (strategy.name == wanted.name()) {
+        return strategy.make({wanted.params().begin(), wanted.params().end()});
+      }
+      names.push_back(strategy.name);
     }
+  }
+  for (const Entry& entry : kTable) {
+    if (entry.field == config.strategy_case()) return entry.make(config);
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "aggregation.custom.name: \"", config.custom().name(),
-      "\" is not a known strategy; write one of these as a field of "
-      "aggregation: ",
+      "\" is not a strategy of this coordinator; it has ",
+      names.empty() ? "none of its own" : absl::StrJoin(names, ", "),
+      ". Those of Parley are fields of aggregation: ",
       absl::StrJoin(StrategyNames(), ", ")));
 }
 

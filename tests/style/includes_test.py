@@ -27,7 +27,7 @@ COMMON = {
     "report": {"base", "model", "data", "files", "wire", "config"},
 }
 NO_PROTO = {"common/base", "common/kernels", "common/model", "common/data", "common/files"}
-NO_PROTO_FILES = {"client/sdk/trainer.h"}
+NO_PROTO_FILES = {"client/sdk/trainer.h", "client/program/client_program.h"}
 MAY_INCLUDE_GRPC = re.compile(r"^(common/rpc|server/rpc|client/rpc|tests)/|/main\.cc$")
 INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', re.M)
 

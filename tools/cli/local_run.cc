@@ -149,12 +149,14 @@ absl::StatusOr<std::string> LocalRun::StartServer() {
 absl::Status LocalRun::StartClients(const std::string& address) {
   for (int i = 0; i < options_.clients; ++i) {
     names_.push_back(ClientNameOf(i, options_.clients));
+    std::vector<std::string> argv = options_.client;
+    argv.insert(argv.end(),
+                {"--server", address, "--name", names_.back(), "--data",
+                 options_.parts ? absl::StrCat("part:", i)
+                                : absl::StrCat(i, "/", options_.clients)});
     PARLEY_RETURN_IF_ERROR(
         children_
-            ->Start({names_.back(),
-                     {options_.client, "--server", address, "--name",
-                      names_.back(), "--data", absl::StrCat("part:", i)},
-                     LogOf(names_.size() - 1)})
+            ->Start({names_.back(), std::move(argv), LogOf(names_.size() - 1)})
             .status());
   }
   return absl::OkStatus();

@@ -23,8 +23,9 @@ namespace parley {
 class LocalRun {
  public:
   struct Options {
-    std::string server;  // the programs' paths
-    std::string client;
+    std::string server;               // the coordinator's program
+    std::vector<std::string> client;  // the client's, and words it is given
+    bool parts = true;  // clients get part:I, I from 0; else I/N of N clients
     std::string run_file;
     std::vector<std::string> sets;  // field=value
     std::string folder;             // of the run; exists

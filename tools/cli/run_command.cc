@@ -2,13 +2,16 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "common/base/flags.h"
 #include "common/base/status_macros.h"
 #include "common/config/load.h"
@@ -24,6 +27,7 @@ namespace parley {
 namespace {
 
 constexpr int64_t kMaxClients = 10000;  // processes on one machine
+constexpr int kMaxClientWords = 1000;
 
 // The program of that name beside this one.
 absl::StatusOr<std::string> Fellow(const char* name) {
@@ -81,6 +85,69 @@ absl::StatusOr<std::string> MakeFolder(const std::string& asked,
   return asked;
 }
 
+// Reads the run file and settles how many clients there are. Errors are wrong
+// usage.
+absl::StatusOr<v1::RunConfig> Configure(const std::string& file,
+                                        std::optional<int64_t> clients,
+                                        LocalRun::Options* options) {
+  options->run_file = file;
+  const auto load = [&] { return LoadRunFile(file, options->sets); };
+  PARLEY_ASSIGN_OR_RETURN(v1::RunConfig config, load());
+  options->parts = config.data().has_train();
+  if (options->parts && clients.has_value()) {
+    options->sets.push_back(absl::StrCat("data.partition.parts=", *clients));
+    PARLEY_ASSIGN_OR_RETURN(config, load());
+  }
+  if (!options->parts && options->client.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        file,
+        " has no data.train that clients could be given parts of: start "
+        "parley-server and the clients by hand, or name a client program of "
+        "your own after --"));
+  }
+  if (!options->parts && !clients.has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        file, " has no data.train: say with --clients how many to start"));
+  }
+  const int64_t count =
+      options->parts ? config.data().partition().parts() : *clients;
+  if (count < 1 || count > kMaxClients) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(count, " clients: parley run starts 1 to ", kMaxClients));
+  }
+  options->clients = static_cast<int>(count);
+  return config;
+}
+
+// The path of a program as a shell would find it.
+absl::StatusOr<std::string> FindProgram(const std::string& name) {
+  const char* const path = std::getenv("PATH");
+  std::vector<std::string> folders = absl::StrSplit(path ? path : "", ':');
+  if (absl::StrContains(name, '/')) folders = {""};
+  for (const std::string& folder : folders) {
+    const std::string file =
+        folder.empty() ? name : absl::StrCat(folder, "/", name);
+    if (access(file.c_str(), X_OK) == 0) return file;
+  }
+  return absl::NotFoundError(
+      absl::StrCat(name, " is no program that can be run"));
+}
+
+// Those not given are Parley's own, beside this program.
+absl::Status FindPrograms(LocalRun::Options* options) {
+  if (options->server.empty()) {
+    PARLEY_ASSIGN_OR_RETURN(options->server, Fellow("parley-server"));
+  }
+  if (options->client.empty()) {
+    PARLEY_ASSIGN_OR_RETURN(std::string client, Fellow("parley-client"));
+    options->client = {std::move(client)};
+  }
+  for (std::string* program : {&options->server, &options->client[0]}) {
+    PARLEY_ASSIGN_OR_RETURN(*program, FindProgram(*program));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 int RunCommand(int argc, const char* const* argv) {
@@ -90,18 +157,21 @@ int RunCommand(int argc, const char* const* argv) {
   int64_t port = 0;
   bool json = false;
   Flags flags(
-      {"parley run", "FILE",
+      {"parley run", "FILE [-- CLIENT [WORD...]]",
        "Runs a run file on this machine: starts a coordinator and its clients "
        "as processes\nof their own, shows how it goes, and leaves none "
-       "behind.\n",
+       "behind.\n"
+       "CLIENT is a client program of yours, instead of parley-client; see "
+       "examples/custom_trainer.\n",
        "Examples:\n"
        "  parley run examples/fashion_fedavg.textproto\n"
        "  parley run examples/fashion_fedavg.textproto --clients 20 --set "
        "stop.rounds=5\n"
+       "  parley run mine.textproto --clients 4 -- ./my_trainer\n"
        "\n"
        "Exit codes: 0 the run finished; 1 it failed; 2 the command line or the "
        "run file is\nwrong; 3 it was stopped (Ctrl-C, parley stop).\n",
-       1, 1});
+       1, 1 + kMaxClientWords});
   flags.Add("set", &options.sets, "FIELD=VALUE",
             "Change a field of the run file; may be repeated.");
   flags.Add("dir", &folder, "FOLDER",
@@ -110,6 +180,9 @@ int RunCommand(int argc, const char* const* argv) {
   flags.Add("clients", &clients, "N",
             "Deal the data out to N clients and start those; the same as\n"
             "--set data.partition.parts=N. Default: what the run file says.");
+  flags.Add("coordinator", &options.server, "PROGRAM",
+            "A coordinator of yours, instead of parley-server; see\n"
+            "examples/custom_strategy.");
   flags.Add("port", &port, "PORT",
             "Of the coordinator, on loopback. Default: any free one.");
   flags.Add("json", &json, "",
@@ -121,35 +194,14 @@ int RunCommand(int argc, const char* const* argv) {
         absl::InvalidArgumentError("--port: must be between 0 and 65535"),
         kExitUsage);
   }
-  if (clients.has_value()) {
-    options.sets.push_back(absl::StrCat("data.partition.parts=", *clients));
-  }
-  options.run_file = flags.arguments()[0];
-  const auto config = LoadRunFile(options.run_file, options.sets);
+  options.client.assign(flags.arguments().begin() + 1, flags.arguments().end());
+  const absl::StatusOr<v1::RunConfig> config =
+      Configure(flags.arguments()[0], clients, &options);
   if (!config.ok()) return Complain(config.status(), kExitUsage);
-  const int64_t parts = config->data().partition().parts();
-  if (!config->data().has_train() || parts < 1 || parts > kMaxClients) {
-    return Complain(
-        absl::InvalidArgumentError(absl::StrCat(
-            options.run_file,
-            !config->data().has_train()
-                ? " has no data.train that clients could be given parts of: "
-                  "start parley-server and the clients by hand"
-                : absl::StrCat(" has ", parts,
-                               " parts: parley run starts up "
-                               "to ",
-                               kMaxClients, " clients"))),
-        kExitUsage);
-  }
-  options.clients = static_cast<int>(parts);
   options.port = static_cast<int>(port);
-
-  const auto server = Fellow("parley-server");
-  if (!server.ok()) return Complain(server.status());
-  const auto client = Fellow("parley-client");
-  if (!client.ok()) return Complain(client.status());
-  options.server = *server;
-  options.client = *client;
+  if (absl::Status status = FindPrograms(&options); !status.ok()) {
+    return Complain(status);
+  }
   const auto made = MakeFolder(folder, config->name());
   if (!made.ok()) return Complain(made.status());
   options.folder = *made;
@@ -157,7 +209,7 @@ int RunCommand(int argc, const char* const* argv) {
   absl::Status ran;
   {
     ProgressPrinter printer(json ? stderr : stdout);
-    printer.Say(absl::StrCat("run ", config->name(), " with ", parts,
+    printer.Say(absl::StrCat("run ", config->name(), " with ", options.clients,
                              " clients in ", *made));
     ran = LocalRun(std::move(options), &printer).Run();
   }

@@ -32,7 +32,7 @@ class LocalRunTest : public testing::Test {
 
   absl::Status Run(const std::string& server, const std::string& client) {
     options_.server = temp_.WriteScript("parley-server", server);
-    options_.client = temp_.WriteScript("parley-client", client);
+    options_.client = {temp_.WriteScript("parley-client", client)};
     ProgressPrinter printer(out_, false, 80);
     return LocalRun(options_, &printer).Run();
   }

@@ -30,7 +30,7 @@ class ModelStoreTest : public ::testing::Test {
     config.mutable_plain()->set_step_size(1);
     ParameterVector start(DType::kFloat64, 3);
     start.As<double>()[0] = 100;
-    return *ModelStore::Create(config, Spec(), std::move(start), nullptr);
+    return *ModelStore::Create(config, {}, Spec(), std::move(start), nullptr);
   }
   std::shared_ptr<StagedUpdate> Stage(double weight,
                                       std::vector<double> numbers) {

@@ -115,5 +115,25 @@ TEST(Strategy, UnknownCustomNameListsTheKnownOnes) {
               ElementsAre("fed_avg", "median", "trimmed_mean", "uniform"));
 }
 
+TEST(StrategyTable, HasThoseFromOutsideByName) {
+  std::map<std::string, std::string> seen;
+  const CustomStrategy custom[] = {
+      {"other", nullptr},
+      {"mine", [&](const auto& params) -> StrategyOr {
+         seen = params;
+         return absl::InvalidArgumentError("as told");
+       }}};
+  v1::Aggregation config;
+  config.mutable_custom()->set_name("mine");
+  (*config.mutable_custom()->mutable_params())["power"] = "2";
+  EXPECT_THAT(MakeStrategy(config, custom),
+              StatusIs(absl::StatusCode::kInvalidArgument, "as told"));
+  EXPECT_EQ(seen, (std::map<std::string, std::string>{{"power", "2"}}));
+  // A name of the table is no custom one: it has a field of its own.
+  config.mutable_custom()->set_name("median");
+  EXPECT_THAT(MakeStrategy(config, custom),
+              StatusIs(absl::StatusCode::kInvalidArgument, "other, mine"));
+}
+
 }  // namespace
 }  // namespace parley

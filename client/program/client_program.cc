@@ -1,0 +1,292 @@
+#include "client/program/client_program.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "client/program/builtin_client.h"
+#include "client/rpc/coordinator_client.h"
+#include "client/session/config_trainer.h"
+#include "client/session/coordinator_session.h"
+#include "client/state/identity.h"
+#include "common/base/clock.h"
+#include "common/base/executor.h"
+#include "common/base/flags.h"
+#include "common/base/log.h"
+#include "common/base/mutex.h"
+#include "common/base/status_macros.h"
+#include "common/base/stop_signals.h"
+#include "common/rpc/process.h"
+
+namespace parley {
+namespace {
+
+constexpr char kBuiltinName[] = "parley-client";
+constexpr char kAbout[] =
+    "Joins the run of a coordinator, trains its model on data that stays "
+    "here,\n"
+    "and sends what changed. Ends when the run is over.\n";
+constexpr char kNotes[] =
+    "Where a connection is lost it is made again, and nothing is computed "
+    "twice.\n"
+    "\n"
+    "Examples:\n"
+    "  PROGRAM --server localhost:7070\n"
+    "  PROGRAM --server a.example:7070 --server b.example:7070 \\\n"
+    "    --tls-ca ca.pem --state /var/lib/parley --data DATA\n"
+    "\n"
+    "Exit codes: 0 the run is over, or Ctrl-C; 1 it failed; 2 wrong usage.\n";
+
+// How long training may take to notice that it is stopped.
+constexpr absl::Duration kStopPatience = absl::Milliseconds(1000);
+
+struct Settings {
+  CoordinatorSessionOptions session;
+  DialOptions dial;
+  std::string own_data;  // empty: a part of the run's, or none
+  std::string log;
+};
+
+// What makes one client program another.
+struct Program {
+  std::string name;
+  std::string default_data;  // of --data
+  std::string data_help;
+  // Whether --data may be this, which is no part.
+  std::function<absl::Status(absl::string_view data)> check_data;
+  // From the settings, once they are read.
+  std::function<TrainerFactory(const Settings&)> factory;
+};
+
+// "part:auto", "part:3", or data of one's own.
+absl::Status ReadData(const Program& program, absl::string_view data,
+                      Settings* settings) {
+  absl::string_view part = data;
+  int32_t number = 0;
+  if (absl::ConsumePrefix(&part, "part:") &&
+      (part == "auto" || (absl::SimpleAtoi(part, &number) && number >= 0))) {
+    settings->session.wants_part = true;
+    if (part != "auto") settings->session.part = number;
+    return absl::OkStatus();
+  }
+  settings->own_data = std::string(data);
+  return program.check_data(data);
+}
+
+absl::Status ReadLabels(const std::vector<std::string>& labels,
+                        Settings* settings) {
+  for (const std::string& label : labels) {
+    const std::pair<std::string, std::string> pair =
+        absl::StrSplit(label, absl::MaxSplits('=', 1));
+    if (pair.first.empty() || !absl::StrContains(label, '=')) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--label: \"", label, "\" is not KEY=VALUE"));
+    }
+    settings->session.labels.insert(pair);
+  }
+  return absl::OkStatus();
+}
+
+// Errors are wrong usage.
+absl::Status ReadSettings(const Program& program, const std::string& data,
+                          const std::vector<std::string>& labels,
+                          std::optional<double> max_offline,
+                          Settings* settings) {
+  if (settings->session.servers.empty()) {
+    return absl::InvalidArgumentError(
+        "--server HOST:PORT is missing: where is the coordinator?");
+  }
+  if (!settings->session.name.empty()) {
+    PARLEY_RETURN_IF_ERROR(CheckClientName(settings->session.name));
+  }
+  if (max_offline) {
+    if (!(*max_offline > 0)) {
+      return absl::InvalidArgumentError("--max-offline must be > 0");
+    }
+    settings->session.max_offline = absl::Seconds(*max_offline);
+  }
+  PARLEY_RETURN_IF_ERROR(ReadLabels(labels, settings));
+  return ReadData(program, data, settings);
+}
+
+// The status that the session ended with, once it has.
+class Outcome {
+ public:
+  explicit Outcome(StopSignals* signals) : signals_(signals) {}
+  void Set(absl::Status status) {
+    MutexLock lock(mu_);
+    status_ = std::move(status);
+    signals_->Wake();
+  }
+  std::optional<absl::Status> Get() {
+    MutexLock lock(mu_);
+    return status_;
+  }
+
+ private:
+  StopSignals* const signals_;
+  Mutex mu_;
+  std::optional<absl::Status> status_ GUARDED_BY(mu_);
+};
+
+absl::Status Run(const Program& program, Settings settings,
+                 const std::string& state, StopSignals* signals) {
+  if (!settings.log.empty()) {
+    PARLEY_RETURN_IF_ERROR(LogToFile(settings.log));
+  }
+  PARLEY_ASSIGN_OR_RETURN(settings.session.name,
+                          ClientName(settings.session.name, state));
+  CoordinatorClient transport(settings.dial);
+  const std::unique_ptr<Clock> clock = MakeRealClock();
+  ThreadPool control(1), work(1);
+  TrainerFactory factory = program.factory(settings);
+  PARLEY_ASSIGN_OR_RETURN(
+      const std::unique_ptr<CoordinatorSession> session,
+      CoordinatorSession::Create(std::move(settings.session),
+                                 {&transport, clock.get(), &control, &work},
+                                 std::move(factory)));
+  Outcome outcome(signals);
+  session->Start(
+      [&outcome](absl::Status status) { outcome.Set(std::move(status)); });
+  int signal = 0;
+  while (!outcome.Get() && signal == 0) signal = signals->Wait();
+  if (signal != 0) {
+    const std::string reason = strsignal(signal);
+    LogInfo("ends: ", reason);
+    session->Stop(reason);
+    signals->Wait(kStopPatience);
+    if (!outcome.Get()) {
+      // Data being loaded, a long step, or a second Ctrl-C. Nothing is lost.
+      LogInfo("ends without waiting for the work under way");
+      std::_Exit(EXIT_SUCCESS);
+    }
+  }
+  return *outcome.Get();
+}
+
+int Main(int argc, char** argv, const Program& program) {
+  TuneProcess();
+  Settings settings;
+  std::string state, data = program.default_data;
+  std::vector<std::string> labels;
+  std::optional<double> max_offline;
+  int64_t lookahead = kDefaultLookaheadBytes;
+  TlsFiles& tls = settings.dial.security.tls;
+
+  Flags flags(
+      {.program = program.name,
+       .arguments = "",
+       .about = kAbout,
+       .notes = absl::StrReplaceAll(kNotes, {{"PROGRAM", program.name}})});
+  flags.Add("server", &settings.session.servers, "HOST:PORT",
+            "The coordinator. Repeated: the first that answers.");
+  flags.Add("data", &data, "DATA", program.data_help);
+  flags.Add("name", &settings.session.name, "NAME",
+            "A name that stays, of letters, digits, dots, dashes and\n"
+            "underscores. Default: the one kept in --state, else a new one.");
+  flags.Add("state", &state, "DIR", "Where to keep the name.");
+  flags.Add("label", &labels, "KEY=VALUE",
+            "Tells the coordinator something about this client. Repeated.");
+  flags.Add("tls-ca", &tls.ca, "FILE",
+            "Certificates that the coordinator's must descend from (PEM).");
+  flags.Add("tls-cert", &tls.cert, "FILE", "This client's certificate (PEM).");
+  flags.Add("tls-key", &tls.key, "FILE", "Its key (PEM).");
+  flags.Add("insecure", &settings.dial.security.allow_insecure, "",
+            "Go without encryption beyond this machine, too.");
+  flags.Add("max-offline", &max_offline, "SECONDS",
+            "Give up when no coordinator was reached for so long. Default:\n"
+            "never.");
+  flags.Add("lookahead", &lookahead, "BYTES",
+            "How far a sender may be ahead of this client; should be the\n"
+            "link's bandwidth times its round trip. Default: 1048576.");
+  flags.Add("log", &settings.log, "FILE", "Log there, not to standard error.");
+  if (std::optional<int> code = flags.ParseMain(argc, argv)) return *code;
+  if (absl::Status status =
+          ReadSettings(program, data, labels, max_offline, &settings);
+      !status.ok()) {
+    return flags.UsageError(status);
+  }
+  settings.dial.lookahead_bytes =
+      static_cast<int>(std::clamp<int64_t>(lookahead, 1 << 16, 1 << 30));
+  settings.session.software = absl::StrCat(program.name, " ", kVersion);
+  settings.session.incarnation = NewIncarnation();
+
+  StopSignals signals;  // before there are threads
+  absl::Status status = Run(program, std::move(settings), state, &signals);
+  if (status.ok()) return EXIT_SUCCESS;
+  LogError(status.message());
+  return EXIT_FAILURE;
+}
+
+// ---------------------------------------------------------- the two programs
+
+absl::Status CheckBuiltinData(absl::string_view data) {
+  if (absl::StartsWith(data, "libsvm:") || absl::StartsWith(data, "idx:")) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--data: \"", data,
+                   "\" is none of part:auto, part:NUMBER, libsvm:PATH, "
+                   "idx:IMAGES,LABELS"));
+}
+
+// A custom program's own data: any text, and none is fine.
+absl::Status CheckAnyData(absl::string_view) { return absl::OkStatus(); }
+
+}  // namespace
+
+int BuiltinClientMain(int argc, char** argv) {
+  return Main(
+      argc, argv,
+      {.name = kBuiltinName,
+       .default_data = "part:auto",
+       .data_help =
+           "What to train on: part:auto, a part of the run's data as the\n"
+           "coordinator says (the default); part:3, this very part;\n"
+           "libsvm:PATH or idx:IMAGES,LABELS, this client's own.",
+       .check_data = CheckBuiltinData,
+       .factory = [](const Settings& settings) -> TrainerFactory {
+         return [own_data = settings.own_data](const v1::RunConfig& config,
+                                               std::optional<int32_t> part) {
+           return MakeConfigTrainer(config, part, own_data);
+         };
+       }});
+}
+
+int ClientMain(int argc, char** argv, MakeTrainer make_trainer) {
+  const absl::string_view path = argc > 0 ? argv[0] : "client";
+  return Main(
+      argc, argv,
+      {.name = std::string(path.substr(path.rfind('/') + 1)),
+       .default_data = "",
+       .data_help = "What to train on, as this program understands it.\n"
+                    "part:auto and part:N ask for a part of the run's data.",
+       .check_data = CheckAnyData,
+       .factory = [&make_trainer](const Settings& settings) -> TrainerFactory {
+         return [&make_trainer, client = settings.session.name,
+                 data = settings.own_data](const v1::RunConfig& config,
+                                           std::optional<int32_t> part) {
+           return make_trainer({.run = config.name(),
+                                .client = client,
+                                .data = data,
+                                .part = part,
+                                .parts = config.data().partition().parts()});
+         };
+       }});
+}
+
+}  // namespace parley

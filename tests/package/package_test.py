@@ -1,0 +1,69 @@
+#!/usr/bin/python3
+"""Installs Parley, builds the examples against the installed package, runs them.
+
+usage: package_test.py BUILD_FOLDER
+"""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy
+
+BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
+
+
+def call(*command):
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise AssertionError(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class PackageTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        temp = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(temp.cleanup)
+        cls.folder = pathlib.Path(temp.name)
+        cls.prefix = cls.folder / "installed"
+        call("cmake", "--install", BUILD, "--prefix", cls.prefix)
+        cls.parley = cls.prefix / "bin/parley"
+
+    def build(self, example):
+        build = self.folder / example
+        call("cmake", "-S", EXAMPLES / example, "-B", build, "-G", "Ninja",
+             f"-DCMAKE_PREFIX_PATH={self.prefix}")
+        call("cmake", "--build", build)
+        return build
+
+    def run_it(self, example, *words):
+        return json.loads(call(self.parley, "run", EXAMPLES / example / "run.textproto",
+                               "--dir", self.folder / f"run-{example}", "--json", *words))
+
+    def test_a_trainer_of_ones_own(self):
+        build = self.build("custom_trainer")
+        run = self.run_it("custom_trainer", "--clients", "4", "--", build / "my_trainer")
+        self.assertEqual(run["state"], "finished")
+        call(self.parley, "model", "export", self.folder / "run-custom_trainer",
+             self.folder / "line.npz")
+        slope, offset = numpy.load(self.folder / "line.npz")["slope_and_offset"]
+        self.assertAlmostEqual(slope, 2, delta=0.1)
+        self.assertAlmostEqual(offset, -1, delta=0.1)
+
+    def test_a_strategy_of_ones_own(self):
+        coordinator = self.build("custom_strategy") / "my_coordinator"
+        run = self.run_it("custom_strategy", "--coordinator", coordinator)
+        self.assertEqual(run["state"], "finished")
+        self.assertGreater(run["accuracy"], 0.8)
+
+    def test_no_header_of_the_package_needs_eigen(self):
+        for header in (self.prefix / "include").rglob("*.h"):
+            self.assertNotIn("Eigen", header.read_text(), header)
+
+
+if __name__ == "__main__":
+    unittest.main()
