@@ -299,7 +299,7 @@ def main():
     if words[:1] == ["--picture"] and len(words) == 3:
         with tempfile.TemporaryDirectory() as home:
             page = pathlib.Path(words[1], "report.html").resolve(strict=True)
-            Browser(CHROMIUM, home).picture(page, words[2], "theme=light", 1120, 1420)
+            Browser(CHROMIUM, home).picture(page, words[2], "theme=light", 1120, 1520)
         return None
     if words[:1] == ["--pictures"] and len(words) == 2:
         PICTURES = str(pathlib.Path(words[1]).resolve())

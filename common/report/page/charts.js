@@ -29,8 +29,16 @@ const AXES = {
   time: {title: "time since the start", format: FORMATS.seconds, of: (run, i) => run.elapsed[i]},
 };
 
+// A colour of report.css. Asking the browser makes it lay out the page, so each
+// is asked for once a theme.
+const cssValues = new Map();
+
 function css(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  if (!cssValues.has(name)) {
+    const style = getComputedStyle(document.documentElement);
+    cssValues.set(name, style.getPropertyValue(name).trim());
+  }
+  return cssValues.get(name);
 }
 
 const shorten = (text, most) => text.length <= most ? text : `${text.slice(0, most - 1)}…`;
@@ -71,12 +79,13 @@ function scale({log, format, title, zero = false, whole = false}) {
   return {
     type: log ? "logarithmic" : "linear",
     beginAtZero: zero && !log,
+    grace: whole && zero ? "8%" : 0,  // room above a line that stays at the top
     border: {display: false},
     grid: {color: css("--grid"), drawBorder: false, tickLength: 4},
     title: {display: title !== "", text: title, color: css("--quiet"), font: {size: 11}},
     ticks: {
       color: css("--quiet"), font: {size: 11}, maxRotation: 0, maxTicksLimit: 7,
-      autoSkipPadding: 16, precision: whole ? 0 : undefined,
+      autoSkipPadding: 16, sampleSize: 10, precision: whole ? 0 : undefined,
       callback(value, index, ticks) {
         return log && logTicks.call(this, value, index, ticks) === "" ? "" : format(value);
       },

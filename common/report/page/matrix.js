@@ -33,7 +33,10 @@ function cellImage(rows, columns, spec, width, height) {
         }
       }
       const color = count === 0 ? absent : spec.color(spec.merge === "most" ? most : sum / count);
-      image.data.set([color[0], color[1], color[2], 255], at);
+      image.data[at] = color[0];
+      image.data[at + 1] = color[1];
+      image.data[at + 2] = color[2];
+      image.data[at + 3] = 255;
     }
   }
   context.putImageData(image, 0, 0);
@@ -55,6 +58,7 @@ function matrixChart(into, spec) {
     border: {display: false}, grid: {display: false, drawBorder: false},
     title: {display: title !== "", text: title, color: css("--quiet"), font: {size: 11}},
     ticks: {color: css("--quiet"), font: {size: 11}, maxRotation: 0, autoSkipPadding: padding,
+            sampleSize: 40,
             callback(value) { return shorten(this.getLabelForValue(value), 22); }},
   });
   const chart = new Chart(frame.canvas, {

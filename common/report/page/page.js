@@ -27,6 +27,7 @@ function applyTheme() {
   const dark = view.theme === "dark" ||
       (view.theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
   document.documentElement.dataset.theme = dark ? "dark" : "light";
+  cssValues.clear();
   Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
 }
 
