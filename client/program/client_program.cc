@@ -1,5 +1,7 @@
 #include "client/program/client_program.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -119,8 +121,16 @@ absl::Status ReadSettings(const Program& program, const std::string& data,
     }
     settings->session.max_offline = absl::Seconds(*max_offline);
   }
+  if (settings->session.max_model_bytes < 1) {
+    return absl::InvalidArgumentError("--max-model-bytes must be >= 1");
+  }
   PARLEY_RETURN_IF_ERROR(ReadLabels(labels, settings));
   return ReadData(program, data, settings);
+}
+
+// Of it a client holds up to two copies, and its trainer about as many.
+int64_t QuarterOfMemory() {
+  return int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE) / 4;
 }
 
 // The status that the session ended with, once it has.
@@ -185,6 +195,7 @@ int Main(int argc, char** argv, const Program& program) {
   std::vector<std::string> labels;
   std::optional<double> max_offline;
   int64_t lookahead = kDefaultLookaheadBytes;
+  settings.session.max_model_bytes = QuarterOfMemory();
   TlsFiles& tls = settings.dial.security.tls;
 
   Flags flags(
@@ -210,6 +221,9 @@ int Main(int argc, char** argv, const Program& program) {
   flags.Add("max-offline", &max_offline, "SECONDS",
             "Give up when no coordinator was reached for so long. Default:\n"
             "never.");
+  flags.Add("max-model-bytes", &settings.session.max_model_bytes, "BYTES",
+            "Join no run with a larger model. Default: a quarter of this\n"
+            "machine's memory.");
   flags.Add("lookahead", &lookahead, "BYTES",
             "How far a sender may be ahead of this client; should be the\n"
             "link's bandwidth times its round trip. Default: 1048576.");

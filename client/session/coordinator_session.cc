@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "client/session/counted_chunks.h"
 #include "client/session/session_machine.h"
 #include "client/session/task_job.h"
 #include "client/state/identity.h"
@@ -55,7 +56,8 @@ absl::StatusOr<std::shared_ptr<Workbench>> MakeBench(
 }
 
 // The run's spec, and that both sides mean the same by it.
-absl::StatusOr<ParameterSpec> ReadSpec(const v1::Registered& registered) {
+absl::StatusOr<ParameterSpec> ReadSpec(const v1::Registered& registered,
+                                       int64_t max_bytes) {
   absl::StatusOr<ParameterSpec> spec = SpecFromProto(registered.spec());
   if (!spec.ok()) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -67,6 +69,13 @@ absl::StatusOr<ParameterSpec> ReadSpec(const v1::Registered& registered) {
         absl::Hex(spec->Hash(), absl::kZeroPad16), " here and ",
         absl::Hex(registered.spec_hash(), absl::kZeroPad16),
         " there; use programs of the same version"));
+  }
+  const int64_t size = static_cast<int64_t>(SizeOf(spec->dtype()));
+  if (spec->elements() > max_bytes / size) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the run's model takes ", spec->elements() * size,
+        " bytes, this client takes at most ", max_bytes,
+        ": raise --max-model-bytes where there is memory for several copies"));
   }
   return spec;
 }
@@ -134,7 +143,9 @@ class CoordinatorSession::Impl {
   // The members go in the reverse order: first whoever uses the others.
   struct ActiveTransfer {
     std::shared_ptr<TaskJob> job;
-    std::unique_ptr<ChunkSource> source;  // of an upload
+    ChunkCount chunks = 0;
+    std::unique_ptr<CountedSink> sink;      // of a download
+    std::unique_ptr<CountedSource> source;  // of an upload
     std::unique_ptr<Transfer> transfer;
   };
 
@@ -187,7 +198,8 @@ class CoordinatorSession::Impl {
   void Perform(session_effect::MakeTrainer& e) {
     bench_.reset();
     const uint64_t trainer = e.trainer;
-    absl::StatusOr<ParameterSpec> spec = ReadSpec(e.registered);
+    absl::StatusOr<ParameterSpec> spec =
+        ReadSpec(e.registered, options_.max_model_bytes);
     if (!spec.ok()) {
       return Post(session_event::TrainerMade{trainer, spec.status()});
     }
@@ -281,8 +293,9 @@ class CoordinatorSession::Impl {
     request.set_offset((*sink)->received());
     transfer_.emplace();
     transfer_->job = job_;
-    transfer_->transfer =
-        seams_.transport->Download(request, *sink, WhenEnded(e.transfer));
+    transfer_->sink = std::make_unique<CountedSink>(*sink, &transfer_->chunks);
+    transfer_->transfer = seams_.transport->Download(
+        request, transfer_->sink.get(), WhenEnded(e.transfer));
   }
 
   void Perform(session_effect::StartUpload& e) {
@@ -296,7 +309,8 @@ class CoordinatorSession::Impl {
     header.set_token(e.token);
     transfer_.emplace();
     transfer_->job = job_;
-    transfer_->source = *std::move(source);
+    transfer_->source =
+        std::make_unique<CountedSource>(*std::move(source), &transfer_->chunks);
     transfer_->transfer = seams_.transport->Upload(
         header, transfer_->source.get(), WhenEnded(e.transfer));
   }
@@ -305,6 +319,11 @@ class CoordinatorSession::Impl {
     deferred_download_.reset();
     transfer_.reset();
     transfer_id_ = 0;
+  }
+
+  void Perform(session_effect::LookAtTransfer&) {
+    if (!transfer_) return;
+    Post(session_event::TransferMoved{transfer_id_, transfer_->chunks});
   }
 
   CoordinatorTransport::Done WhenEnded(uint64_t transfer) {

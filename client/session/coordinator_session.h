@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -33,6 +34,8 @@ struct CoordinatorSessionOptions {
   bool wants_part = false;      // of the run's named data set
   std::optional<int32_t> part;  // this very one; only with wants_part
   std::string software;         // for people
+  // Does not join a run whose model takes more bytes, in its dtype.
+  int64_t max_model_bytes = std::numeric_limits<int64_t>::max();
 
   // Gives up when no coordinator was reached for so long.
   absl::Duration max_offline = absl::InfiniteDuration();
@@ -76,7 +79,8 @@ class CoordinatorSession {
 
   // `done` is called once, on the control executor, when nothing is under way
   // any more: OK when the run is over or after Stop. FailedPrecondition: the
-  // coordinator and this client do not fit, or it was sent away. Unavailable:
+  // coordinator and this client do not fit, its model is too large, or this
+  // client was sent away. Unavailable:
   // no coordinator for max_offline. Else what the trainer factory said.
   using Done = absl::AnyInvocable<void(absl::Status) &&>;
   void Start(Done done);

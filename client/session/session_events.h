@@ -35,6 +35,11 @@ struct TransferEnded {
   uint64_t transfer;
   absl::Status status;
 };
+// Answers LookAtTransfer.
+struct TransferMoved {
+  uint64_t transfer;
+  uint64_t chunks;  // so far
+};
 // Answers Work, with the result but for what the machine knows itself (task,
 // base_version); or why the trainer failed.
 struct Worked {
@@ -51,8 +56,9 @@ struct StopRequested {
 using SessionEvent =
     std::variant<session_event::Started, session_event::Received,
                  session_event::Closed, session_event::TrainerMade,
-                 session_event::TransferEnded, session_event::Worked,
-                 session_event::TimerFired, session_event::StopRequested>;
+                 session_event::TransferEnded, session_event::TransferMoved,
+                 session_event::Worked, session_event::TimerFired,
+                 session_event::StopRequested>;
 
 namespace session_effect {
 
@@ -93,6 +99,8 @@ struct StartUpload {
   uint64_t offset;
 };
 struct StopTransfer {};
+// How far is it? Without an answer where it has not begun yet.
+struct LookAtTransfer {};
 // Nobody wants the job's result: cancels its work and frees its numbers.
 struct DropJob {};
 struct Say {
@@ -111,8 +119,9 @@ using SessionEffect =
                  session_effect::Send, session_effect::MakeTrainer,
                  session_effect::OpenJob, session_effect::StartDownload,
                  session_effect::Work, session_effect::StartUpload,
-                 session_effect::StopTransfer, session_effect::DropJob,
-                 session_effect::Say, session_effect::Exit>;
+                 session_effect::StopTransfer, session_effect::LookAtTransfer,
+                 session_effect::DropJob, session_effect::Say,
+                 session_effect::Exit>;
 
 }  // namespace parley
 

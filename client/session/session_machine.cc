@@ -274,6 +274,10 @@ void SessionMachine::DoWhatIsDue() {
       Answer();
     }
   }
+  if (transfer_ != 0 && now_ >= next_look_) {
+    next_look_ = now_ + StallTime() / 4;
+    effects_.push_back(session_effect::LookAtTransfer{});
+  }
   if (now_ >= next_heartbeat_) {
     v1::ClientMessage message;
     message.mutable_heartbeat();
@@ -333,6 +337,7 @@ void SessionMachine::SetWakeAt() {
     wake_at_ = std::min(wake_at_, offline_since_ + options_.max_offline);
   }
   if (job_) wake_at_ = std::min(wake_at_, job_->retry_at);
+  if (transfer_ != 0) wake_at_ = std::min(wake_at_, next_look_);
   if (link_ == Link::kOver) wake_at_ = absl::InfiniteFuture();
 }
 
@@ -340,6 +345,11 @@ absl::Duration SessionMachine::HeartbeatPause() const {
   if (registered_.heartbeat_ms() <= 0) return absl::InfiniteDuration();
   return std::max(kMinHeartbeat,
                   absl::Milliseconds(registered_.heartbeat_ms()));
+}
+
+absl::Duration SessionMachine::StallTime() const {
+  if (registered_.lease_ms() <= 0) return absl::InfiniteDuration();
+  return kStallLeases * absl::Milliseconds(registered_.lease_ms());
 }
 
 absl::Duration SessionMachine::Delay(int failures, absl::Duration longest) {

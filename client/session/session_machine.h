@@ -85,6 +85,7 @@ class SessionMachine {
   void On(const session_event::Closed& event);
   void On(const session_event::TrainerMade& event);
   void On(const session_event::TransferEnded& event);
+  void On(const session_event::TransferMoved& event);
   void On(session_event::Worked& event);
   void On(const session_event::TimerFired&) {}  // Step looks at the time anyway
   void On(const session_event::StopRequested& event);
@@ -107,6 +108,7 @@ class SessionMachine {
   // The job.
   bool IsCurrent(const v1::TaskId& task) const;
   void StartDownload();
+  uint64_t BeginTransfer();  // its number
   void StopTransfer();
   void WorkIfReady();
   void Answer();
@@ -120,6 +122,7 @@ class SessionMachine {
   std::string WaitsFor() const;
   void SetWakeAt();
   absl::Duration HeartbeatPause() const;
+  absl::Duration StallTime() const;
   absl::Duration Delay(int failures, absl::Duration longest);
   void Say(LogLevel level, std::string text);
   static std::string Text(absl::Duration d);  // "1.5 s"
@@ -154,7 +157,10 @@ class SessionMachine {
   uint64_t last_job_ = 0;
   std::optional<Job> job_;
   uint64_t last_transfer_ = 0;
-  uint64_t transfer_ = 0;  // under way, or 0
+  uint64_t transfer_ = 0;                    // under way, or 0
+  std::optional<uint64_t> transfer_chunks_;  // once seen
+  absl::Time transfer_progress_;             // when it was seen to move
+  absl::Time next_look_ = absl::InfiniteFuture();
 
   // What it waits for: link, trainer, job, stage of the job.
   std::tuple<Link, TrainerState, uint64_t, int> waits_;

@@ -67,6 +67,19 @@ void SessionMachine::On(const session_event::TransferEnded& event) {
   Say(LogLevel::kWarning, what);  // the verdict follows
 }
 
+void SessionMachine::On(const session_event::TransferMoved& event) {
+  if (event.transfer != transfer_) return;
+  if (transfer_chunks_ != event.chunks) {
+    transfer_chunks_ = event.chunks;
+    transfer_progress_ = now_;
+  } else if (now_ - transfer_progress_ >= StallTime()) {
+    effects_.push_back(session_effect::StopTransfer{});
+    On(session_event::TransferEnded{
+        transfer_, absl::DeadlineExceededError(absl::StrCat(
+                       "no chunk moved for ", Text(StallTime())))});
+  }
+}
+
 void SessionMachine::On(session_event::Worked& event) {
   if (!job_ || event.job != job_->number || job_->stage != Stage::kWorking) {
     return;
@@ -127,9 +140,8 @@ void SessionMachine::OnGrant(const v1::GrantUpload& grant) {
   StopTransfer();
   job_->stage = Stage::kUploading;
   job_->retry_at = absl::InfiniteFuture();
-  transfer_ = ++last_transfer_;
-  effects_.push_back(session_effect::StartUpload{transfer_, registered_.token(),
-                                                 grant.offset()});
+  effects_.push_back(session_effect::StartUpload{
+      BeginTransfer(), registered_.token(), grant.offset()});
 }
 
 void SessionMachine::OnVerdict(const v1::Verdict& verdict) {
@@ -168,9 +180,15 @@ bool SessionMachine::IsCurrent(const v1::TaskId& task) const {
 
 void SessionMachine::StartDownload() {
   job_->retry_at = absl::InfiniteFuture();
-  transfer_ = ++last_transfer_;
   effects_.push_back(
-      session_effect::StartDownload{transfer_, registered_.token()});
+      session_effect::StartDownload{BeginTransfer(), registered_.token()});
+}
+
+uint64_t SessionMachine::BeginTransfer() {
+  transfer_ = ++last_transfer_;
+  transfer_chunks_.reset();
+  next_look_ = now_ + StallTime() / 4;
+  return transfer_;
 }
 
 void SessionMachine::StopTransfer() {

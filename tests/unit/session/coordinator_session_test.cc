@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/wire/checksum.h"
 #include "common/wire/encoding.h"
 #include "common/wire/payload_source.h"
 #include "common/wire/protocol.h"
@@ -67,6 +68,7 @@ class CoordinatorSessionTest : public ::testing::Test {
     options.incarnation = 7;
     options.labels = {{"site", "north"}};
     options.wants_part = true;
+    options.max_model_bytes = max_model_bytes_;
     options.log = [this](LogLevel, absl::string_view text) {
       log_.append(text.data(), text.size());
       log_ += '\n';
@@ -204,6 +206,7 @@ class CoordinatorSessionTest : public ::testing::Test {
   ParameterSpec spec_;
   FakeTrainer::TrainFn train_;
   absl::Status accepts_, factory_status_;
+  int64_t max_model_bytes_ = std::numeric_limits<int64_t>::max();
   int trainers_made_ = 0;
   v1::RunConfig config_;
   std::optional<int32_t> part_;
@@ -465,6 +468,59 @@ TEST_F(CoordinatorSessionTest, WrongSpecHashEndsIt) {
   ASSERT_TRUE(done_.has_value());
   EXPECT_THAT(*done_, StatusIs(absl::StatusCode::kFailedPrecondition,
                                "0000000000000001 there"));
+}
+
+TEST_F(CoordinatorSessionTest, TooLargeAModelEndsItBeforeItIsAllocated) {
+  // 4 TiB, which no machine of ours has.
+  SetSpec({{"weights", {1 << 20, 1 << 20}, MergeRule::kMean}});
+  max_model_bytes_ = 1000;
+  Start();
+  Receive(Registered());
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(trainers_made_, 0);
+  ASSERT_TRUE(done_.has_value());
+  EXPECT_THAT(*done_, StatusIs(absl::StatusCode::kFailedPrecondition,
+                               "takes 4398046511104 bytes, this client takes "
+                               "at most 1000: raise --max-model-bytes"));
+}
+
+TEST_F(CoordinatorSessionTest, TheLargestModelAllowedIsTaken) {
+  max_model_bytes_ = 4 * spec_.elements();
+  Join();
+  EXPECT_EQ(trainers_made_, 1);
+  EXPECT_FALSE(done_.has_value());
+}
+
+TEST_F(CoordinatorSessionTest, ADownloadThatStallsIsGoneOnWith) {
+  constexpr int64_t kElements = 600000;  // three chunks
+  SetSpec({{"weights", {kElements}, MergeRule::kMean}});
+  Start();
+  v1::ServerMessage message = Registered();
+  message.mutable_registered()->set_lease_ms(3000);
+  Receive(message);
+  Work();
+  Task(1);
+  const std::vector<float> model(kElements, 3);
+  const auto chunk = [&](int64_t i) {
+    const absl::string_view data(
+        reinterpret_cast<const char*>(model.data()) + i * kChunkBytes,
+        kChunkBytes);
+    ASSERT_OK(transport_.bulk->sink->Write(
+        {0, static_cast<uint64_t>(i * kChunkBytes), Checksum(data)}, {data}));
+  };
+  Advance(absl::Seconds(5));
+  chunk(0);
+  Advance(absl::Seconds(5));
+  chunk(1);
+  Advance(absl::Seconds(5));
+  EXPECT_EQ(transport_.bulk->download.offset(), 0);
+  Advance(absl::Seconds(5));
+  EXPECT_THAT(log_, HasSubstr("no chunk moved for 6.0 s; tries again"));
+  ASSERT_TRUE(transport_.bulk.has_value());
+  EXPECT_EQ(transport_.bulk->download.offset(), 2 * kChunkBytes);
+  Serve(model);
+  Work();
+  EXPECT_TRUE(last_sent().has_update_ready());
 }
 
 TEST_F(CoordinatorSessionTest, StopWaitsForTheTrainerOnly) {

@@ -144,6 +144,7 @@ class Federation {
       if (whole) Count();
     });
   }
+  void Perform(session_effect::LookAtTransfer&) {}
   void Perform(session_effect::StopTransfer&) { transfer_ = 0; }
   void Perform(session_effect::DropJob&) {
     EXPECT_TRUE(job_open_);

@@ -57,6 +57,9 @@ std::string Word(const SessionEffect& effect) {
     std::string operator()(const session_effect::StopTransfer&) {
       return "stop transfer";
     }
+    std::string operator()(const session_effect::LookAtTransfer&) {
+      return "look";
+    }
     std::string operator()(const session_effect::DropJob&) { return "drop"; }
     std::string operator()(const session_effect::Say&) { return ""; }
     std::string operator()(const session_effect::Exit& e) {
@@ -147,6 +150,7 @@ class SessionMachineTest : public ::testing::Test {
     v1::Registered& r = *message.mutable_registered();
     r.set_protocol_version(kProtocolVersion);
     r.set_heartbeat_ms(1000);
+    r.set_lease_ms(lease_ms_);
     r.set_token(absl::StrCat("token ", ++registrations_));
     return message;
   }
@@ -198,6 +202,14 @@ class SessionMachineTest : public ::testing::Test {
   Words Transferred(absl::Status status = absl::OkStatus()) {
     return Step(session_event::TransferEnded{transfer_, status});
   }
+  // At its next look.
+  Words Moved(uint64_t chunks) {
+    for (Words words = Wake(); words.empty() || words[0] != "look";
+         words = Wake()) {
+      EXPECT_EQ(words, Words{"heartbeat"});
+    }
+    return Step(session_event::TransferMoved{transfer_, chunks});
+  }
   Words Worked() {
     v1::UpdateReady result;
     result.set_weight(10);
@@ -227,6 +239,7 @@ class SessionMachineTest : public ::testing::Test {
   absl::Time now_ = absl::UnixEpoch();
   uint64_t term_ = 1;
   int registrations_ = 0;
+  int64_t lease_ms_ = 0;
   uint64_t connection_ = 0, trainer_ = 0, job_ = 0, transfer_ = 0;
   std::string token_;
   v1::ClientMessage sent_;
@@ -463,6 +476,28 @@ TEST_F(SessionMachineTest, RetriesADownload) {
   EXPECT_THAT(Transferred(absl::UnavailableError("reset")), IsEmpty());
   EXPECT_THAT(Wake(), ElementsAre("download"));
   EXPECT_THAT(Transferred(), ElementsAre("work"));
+}
+
+TEST_F(SessionMachineTest, StopsATransferThatStalls) {
+  lease_ms_ = 4000;
+  options_.report_every = absl::InfiniteDuration();
+  Join();
+  Task(1);
+  // Four looks in two leases, of which the first only begins the time.
+  for (int i = 0; i < 20; ++i) EXPECT_THAT(Moved(i), IsEmpty());
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(Moved(19), IsEmpty());
+  EXPECT_THAT(Moved(19), ElementsAre("stop transfer"));
+  EXPECT_THAT(said_.back(), HasSubstr("no chunk moved for 8.0 s; tries"));
+  EXPECT_THAT(Wake(), ElementsAre("download"));
+  for (int i = 0; i < 4; ++i) EXPECT_THAT(Moved(0), IsEmpty());
+  Transferred();
+  Worked();
+  Grant(1, 0);
+  for (int i = 0; i < 4; ++i) EXPECT_THAT(Moved(5), IsEmpty());
+  EXPECT_THAT(Moved(5), ElementsAre("stop transfer"));
+  EXPECT_THAT(Wake(), ElementsAre("ready 1"));
+  EXPECT_THAT(Grant(1, 100), ElementsAre("upload from 100"));
+  EXPECT_THAT(Step(session_event::TransferMoved{transfer_ - 1, 5}), IsEmpty());
 }
 
 TEST_F(SessionMachineTest, AsksAgainForABrokenUpload) {
