@@ -1,9 +1,14 @@
 #!/bin/sh
 # Installs the Debian packages of docker/packages.txt that are not there yet.
 # Says what it installs before it does; does nothing where all is there.
+#
+#   install-packages.sh                   all of them
+#   install-packages.sh --without-tests   those before the heading "# Tests"
 set -eu
 list=$(dirname "$0")/packages.txt
-wanted=$(sed 's/#.*//' "$list" | tr -s ' \n' ' ')
+until=
+[ "${1-}" = --without-tests ] && until='/^# Tests/,$d'
+wanted=$(sed "$until; s/#.*//" "$list" | tr -s ' \n' ' ')
 
 missing=
 for package in $wanted; do
