@@ -16,6 +16,10 @@
 namespace parley {
 namespace {
 
+// What a client may tell of itself; there may be many clients.
+constexpr int kMaxLabels = 64;
+constexpr size_t kMaxLabelBytes = 256;  // of a key, and of a value
+
 bool IsName(absl::string_view name) {
   return !name.empty() && name.size() <= 128 &&
          std::all_of(name.begin(), name.end(), [](char c) {
@@ -46,6 +50,17 @@ absl::Status CheckRegister(const v1::Register& request,
   if (request.incarnation() == 0) {
     return absl::InvalidArgumentError(
         "incarnation is 0: draw a number at each process start");
+  }
+  if (request.labels_size() > kMaxLabels) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        request.labels_size(), " labels; at most ", kMaxLabels, " are taken"));
+  }
+  for (const auto& [key, value] : request.labels()) {
+    if (std::max(key.size(), value.size()) > kMaxLabelBytes) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "a label has ", std::max(key.size(), value.size()),
+          " bytes; its key and its value may have ", kMaxLabelBytes, " each"));
+    }
   }
   for (const v1::Encoding needed : options.encodings) {
     if (std::find(request.encodings().begin(), request.encodings().end(),

@@ -1,15 +1,15 @@
 #include "server/round/round_machine.h"
 
 #include <algorithm>
-#include <deque>
-#include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/wire/protocol.h"
 #include "common/wire/spec.h"
 #include "server/round/phase.h"
 #include "server/round/round_context.h"
 #include "server/round/round_flow.h"
+#include "server/round/session_table.h"
 #include "server/round/teller.h"
 #include "server/round/update_check.h"
 
@@ -45,6 +45,12 @@ RegistryOptions ToRegistryOptions(const RoundMachineOptions& options) {
   return registry;
 }
 
+// For people.
+std::string NameOf(const Session& session) {
+  return Printable(session.client.empty() ? session.peer.address
+                                          : session.client);
+}
+
 v1::ServerMessage MakeWelcome(const RoundMachineOptions& options) {
   v1::ServerMessage message;
   v1::Registered& welcome = *message.mutable_registered();
@@ -70,6 +76,8 @@ class RoundMachine::Impl {
   explicit Impl(RoundMachineOptions options)
       : welcome_(MakeWelcome(options)),
         lease_(absl::Seconds(options.config.limits().lease_seconds())),
+        sessions_(lease_,
+                  absl::Milliseconds(welcome_.registered().heartbeat_ms())),
         context_(MakeContext(std::move(options))),
         out_(context_.out),
         flow_(&context_),
@@ -78,12 +86,6 @@ class RoundMachine::Impl {
   std::vector<RoundEffect> Step(RoundEvent event, absl::Time now);
 
  private:
-  struct Session {
-    PeerIdentity peer;
-    std::string client;  // empty before Register
-    int strikes = 0;
-  };
-
   static RoundContext MakeContext(RoundMachineOptions options) {
     RegistryOptions registry = ToRegistryOptions(options);
     const int permits = std::max(1, options.config.limits().transfers());
@@ -127,6 +129,7 @@ class RoundMachine::Impl {
 
   const v1::ServerMessage welcome_;  // without what differs
   const absl::Duration lease_;
+  SessionTable sessions_;
   RoundContext context_;
   Outbox& out_;
   RoundFlow flow_;
@@ -134,8 +137,6 @@ class RoundMachine::Impl {
 
   bool begun_ = false;
   bool ended_ = false;
-  std::map<SessionId, Session> sessions_;
-  std::deque<std::pair<absl::Time, SessionId>> unregistered_;  // by patience
 
   absl::Time timer_ = absl::InfiniteFuture();
 };
@@ -160,7 +161,14 @@ std::vector<RoundEffect> RoundMachine::Impl::Step(RoundEvent event,
     TellWaiting();
     SetTimer();
   }
-  return out_.Take();
+  std::vector<RoundEffect> effects = out_.Take();
+  for (const RoundEffect& effect : effects) {
+    const auto* send = std::get_if<effect::Send>(&effect);
+    if (send != nullptr && send->message.has_task()) {
+      sessions_.PayForTask(send->session);
+    }
+  }
+  return effects;
 }
 
 // ------------------------------------------------------------------ sessions
@@ -171,17 +179,23 @@ void RoundMachine::Impl::On(event::SessionOpened& e) {
     out_.Add(effect::EndSession{e.session, absl::OkStatus()});
     return;
   }
-  sessions_[e.session].peer = std::move(e.peer);
-  unregistered_.push_back({out_.now + lease_, e.session});
+  const auto crowded_out =
+      sessions_.Open(e.session, std::move(e.peer), out_.now);
+  if (!crowded_out) return;
+  const std::string reason =
+      absl::StrCat(SessionTable::kMaxUnregistered,
+                   " connections have not registered, and no more can wait");
+  out_.Goodbye(*crowded_out, reason, false, true);
+  EndSession(*crowded_out, absl::ResourceExhaustedError(reason));
 }
 
 void RoundMachine::Impl::On(event::SessionClosed& e) { Forget(e.session); }
 
 void RoundMachine::Impl::Forget(SessionId id) {
-  const auto it = sessions_.find(id);
-  if (it == sessions_.end()) return;
-  const std::string name = std::move(it->second.client);
-  sessions_.erase(it);
+  const Session* const session = sessions_.Find(id);
+  if (session == nullptr) return;
+  const std::string name = session->client;
+  sessions_.Erase(id);
   Client* client = context_.registry.Find(name);
   if (client == nullptr || client->session != id) return;
   client->session = 0;
@@ -189,16 +203,14 @@ void RoundMachine::Impl::Forget(SessionId id) {
 }
 
 void RoundMachine::Impl::EndSession(SessionId id, absl::Status why) {
-  if (!sessions_.contains(id)) return;
+  if (sessions_.Find(id) == nullptr) return;
   out_.Add(effect::EndSession{id, std::move(why)});
   Forget(id);
 }
 
 void RoundMachine::Impl::Strike(SessionId id, Session& session,
                                 absl::string_view what) {
-  const absl::string_view who =
-      session.client.empty() ? session.peer.address : session.client;
-  out_.Warn(absl::StrCat(Printable(who), ": ", what, "; passed over"));
+  out_.Warn(absl::StrCat(NameOf(session), ": ", what, "; passed over"));
   if (++session.strikes < kMaxStrikes) return;
   out_.Goodbye(id, absl::StrCat("too many messages that make no sense: ", what),
                false, false);
@@ -206,10 +218,18 @@ void RoundMachine::Impl::Strike(SessionId id, Session& session,
 }
 
 void RoundMachine::Impl::On(event::MessageReceived& e) {
-  const auto it = sessions_.find(e.session);
-  if (it == sessions_.end()) return;  // crossed its end
-  Session& session = it->second;
+  Session* const found = sessions_.Find(e.session);
+  if (found == nullptr) return;  // crossed its end
+  Session& session = *found;
   const v1::ClientMessage& message = e.message;
+  if (!sessions_.Spend(session, out_.now)) {
+    const std::string reason = absl::StrFormat(
+        "more than %.0f messages a second: slow down", sessions_.pace());
+    out_.Warn(absl::StrCat(NameOf(session), " sent ", reason));
+    out_.Goodbye(e.session, reason, false, true);
+    EndSession(e.session, absl::ResourceExhaustedError(reason));
+    return;
+  }
   if (message.has_register_()) {
     if (!message.run().empty() && message.run() != context_.options.run) {
       out_.Goodbye(e.session,
@@ -298,7 +318,7 @@ void RoundMachine::Impl::OnRegister(SessionId id, Session& session,
     return;
   }
   Client& client = *admission->client;
-  session.client = client.name;
+  sessions_.Register(session, client.name);
   if (admission->displaced != 0) {
     if (admission->kind == Admission::Kind::kRestarted) {
       out_.Goodbye(admission->displaced,
@@ -364,13 +384,9 @@ void RoundMachine::Impl::ExpireLeases() {
 }
 
 void RoundMachine::Impl::ExpireSilentSessions() {
-  while (!unregistered_.empty() && unregistered_.front().first <= out_.now) {
-    const SessionId id = unregistered_.front().second;
-    unregistered_.pop_front();
-    const auto it = sessions_.find(id);
-    if (it == sessions_.end() || !it->second.client.empty()) continue;
-    out_.Goodbye(id, "no Register came", false, true);
-    EndSession(id, absl::DeadlineExceededError("no Register came"));
+  while (const auto id = sessions_.NextSilent(out_.now)) {
+    out_.Goodbye(*id, "no Register came", false, true);
+    EndSession(*id, absl::DeadlineExceededError("no Register came"));
   }
 }
 
@@ -427,11 +443,11 @@ void RoundMachine::Impl::EndRun() {
   const bool well = flow_.end_state() == v1::FINISHED;
   out_.Say(absl::StrCat("the run ended: ", flow_.end_reason()),
            well ? LogLevel::kInfo : LogLevel::kWarning);
-  for (const auto& [id, session] : sessions_) {
+  for (const auto& [id, session] : sessions_.all()) {
     out_.Goodbye(id, flow_.end_reason(), well, false);
     out_.Add(effect::EndSession{id, absl::OkStatus()});
   }
-  sessions_.clear();
+  sessions_.Clear();
   out_.Add(effect::SetTimer{absl::InfiniteFuture()});
   out_.Add(effect::EndRun{flow_.end_state(), flow_.end_reason()});
 }
@@ -442,7 +458,7 @@ void RoundMachine::Impl::TellWaiting() {
   v1::ServerMessage notice;
   notice.mutable_notice()->set_text(text);
   const Phase* const phase = flow_.phase();
-  for (const auto& [id, session] : sessions_) {
+  for (const auto& [id, session] : sessions_.all()) {
     const Client* client = context_.registry.Find(session.client);
     if (client == nullptr || (phase != nullptr && phase->IsBusy(*client))) {
       continue;
@@ -454,9 +470,7 @@ void RoundMachine::Impl::TellWaiting() {
 void RoundMachine::Impl::SetTimer() {
   absl::Time next = std::min(flow_.NextTimer(), teller_.NextTimer());
   next = std::min(next, context_.registry.NextExpiry());
-  if (!unregistered_.empty()) {
-    next = std::min(next, unregistered_.front().first);
-  }
+  next = std::min(next, sessions_.NextTimer());
   // One that fires too early does no harm; moving it at each message would.
   if (next >= timer_) return;
   timer_ = next;

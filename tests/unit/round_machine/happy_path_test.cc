@@ -132,12 +132,13 @@ TEST(HappyPath, ManyClientsAreNoMatter) {
   };
   for (int i = 0; i < 10000; ++i) world.Join(absl::StrCat("client-", i));
   size_t effects = 0;
-  for (int i = 0; i < 10000; ++i) {  // a heartbeat costs next to nothing
+  for (SessionId id = 1; id <= 10000;
+       ++id) {  // a heartbeat costs next to nothing
     v1::ClientMessage beat;
     beat.set_run("test");
     beat.set_term(7);
     beat.mutable_heartbeat();
-    effects += world.Step(event::MessageReceived{1, std::move(beat)}).size();
+    effects += world.Step(event::MessageReceived{id, std::move(beat)}).size();
   }
   EXPECT_EQ(effects, 0u);
   while (!todo.empty()) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "tests/unit/round_machine/round_world.h"
 
 namespace parley {
@@ -81,6 +82,16 @@ TEST(Join, IsRefusedWithAReason) {
               HasSubstr("ENCODING_FLOAT32"));
   EXPECT_THAT(refusal([](auto& h) { h.clear_kinds(); }), HasSubstr("TRAIN"));
   EXPECT_THAT(refusal([](auto& h) {
+                for (int i = 0; i < 65; ++i) {
+                  (*h.mutable_labels())[absl::StrCat(i)] = "x";
+                }
+              }),
+              HasSubstr("65 labels; at most 64"));
+  EXPECT_THAT(refusal([](auto& h) {
+                (*h.mutable_labels())["x"] = std::string(257, 'x');
+              }),
+              HasSubstr("a label has 257 bytes"));
+  EXPECT_THAT(refusal([](auto& h) {
                 h.set_wants_part(true);
                 h.set_part(4);
               }),
@@ -152,6 +163,87 @@ TEST(Join, WhoeverDoesNotRegisterIsSentAway) {
   world.Advance(absl::Seconds(16));
   // It is gone: what it says now goes nowhere.
   EXPECT_TRUE(world.Step(event::MessageReceived{silent, message}).empty());
+}
+
+TEST(Join, ACrowdThatDoesNotRegisterKeepsNobodyOut) {
+  RoundWorld world(SmallRun(1, 1));
+  world.keep_log = true;
+  std::vector<SessionId> crowd;
+  for (int i = 0; i < 3000; ++i) crowd.push_back(world.Open());
+  EXPECT_THAT(world.log, HasSubstr("1000 connections have not registered"));
+  // The oldest are gone: what they say goes nowhere.
+  v1::ClientMessage message;
+  message.mutable_heartbeat();
+  for (int i = 0; i < 3000; i += 100) {
+    EXPECT_EQ(world.Step(event::MessageReceived{crowd[i], message}).empty(),
+              i < 2000)
+        << i;
+  }
+  world.Join("a");
+  world.Answer("a");
+  EXPECT_TRUE(world.end);
+}
+
+TEST(Join, AFloodOfMessagesEndsItsSessionOnly) {
+  RoundWorld world(SmallRun(2, 1));
+  world.Join("a");
+  world.Join("b");
+  v1::ClientMessage progress;
+  *progress.mutable_progress()->mutable_task() = world.client("a").task->task();
+  int said = 0;
+  while (!world.client("a").goodbye && said < 10000) {
+    world.Say("a", progress);
+    ++said;
+  }
+  EXPECT_GT(said, 100);
+  EXPECT_LT(said, 1000);
+  EXPECT_THAT(world.client("a").goodbye->reason(),
+              HasSubstr("messages a second"));
+  EXPECT_TRUE(world.client("a").goodbye->retry());
+  EXPECT_FALSE(world.client("b").goodbye);
+  world.Answer("b");
+  world.Join("a");  // keeps its task
+  world.Answer("a");
+  EXPECT_TRUE(world.end);
+}
+
+TEST(Join, RegisteringAgainAndAgainIsAFloodToo) {
+  RoundWorld world(SmallRun(2, 1));
+  world.Join("a");
+  v1::ClientMessage hello;
+  *hello.mutable_register_() = world.Hello("a");
+  for (int i = 0; i < 1000 && !world.client("a").goodbye; ++i) {
+    world.Say("a", hello);
+  }
+  ASSERT_TRUE(world.client("a").goodbye);
+  EXPECT_THAT(world.client("a").goodbye->reason(),
+              HasSubstr("messages a second"));
+}
+
+TEST(Join, WhatTasksAndLeasesAskForIsNoFlood) {
+  // Rounds that take no time, and a client that tells its progress.
+  RoundWorld world(SmallRun(1, 5000));
+  world.Join("a");
+  for (int round = 0; round < 5000; ++round) {
+    v1::ClientMessage progress;
+    *progress.mutable_progress()->mutable_task() =
+        world.client("a").task->task();
+    world.Say("a", progress);
+    world.Answer("a");
+    ASSERT_FALSE(world.client("a").goodbye && !world.end) << round;
+  }
+  EXPECT_TRUE(world.end);
+
+  v1::RunConfig config = SmallRun(1, 1);
+  config.mutable_limits()->set_lease_seconds(0.1);
+  RoundWorld hasty(config);
+  hasty.Join("a");
+  for (int i = 0; i < 5000; ++i) {
+    hasty.Advance(
+        absl::Milliseconds(hasty.client("a").welcome->heartbeat_ms()));
+    hasty.Beat("a");
+  }
+  EXPECT_FALSE(hasty.client("a").goodbye);
 }
 
 TEST(Join, NonsenseIsPassedOverAndThenEnds) {
