@@ -1,5 +1,7 @@
 #include "common/config/defaults.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 
 // Sets an optional field of *message unless it has a value.
@@ -12,6 +14,13 @@
 
 namespace parley {
 namespace {
+
+v1::MergeRule MergeRuleOf(const v1::Custom& custom, const std::string& tensor) {
+  for (const v1::MergeOf& merge : custom.merge()) {
+    if (Matches(merge, tensor)) return merge.rule();
+  }
+  return v1::MEAN;
+}
 
 void FillModel(v1::DType precision, v1::Model* model) {
   switch (model->kind_case()) {
@@ -34,7 +43,8 @@ void FillModel(v1::DType precision, v1::Model* model) {
         v1::ParameterSpec* spec = model->mutable_custom()->mutable_spec();
         DEFAULT_ENUM(spec, dtype, precision);
         for (v1::TensorSpec& tensor : *spec->mutable_tensors()) {
-          DEFAULT_ENUM(&tensor, merge, v1::MEAN);
+          DEFAULT_ENUM(&tensor, merge,
+                       MergeRuleOf(model->custom(), tensor.name()));
         }
       }
       break;
@@ -201,6 +211,10 @@ void FillDefaults(v1::RunConfig* config) {
   FillAggregation(config->mutable_aggregation());
   FillRounds(config);
   FillLimits(data->partition().parts(), config->mutable_limits());
+}
+
+bool Matches(const v1::MergeOf& merge, const std::string& tensor) {
+  return fnmatch(merge.tensors().c_str(), tensor.c_str(), 0) == 0;
 }
 
 }  // namespace parley

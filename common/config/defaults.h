@@ -2,6 +2,8 @@
 #ifndef PARLEY_COMMON_CONFIG_DEFAULTS_H_
 #define PARLEY_COMMON_CONFIG_DEFAULTS_H_
 
+#include <string>
+
 #include "parley/v1/run.pb.h"
 
 namespace parley {
@@ -11,6 +13,9 @@ namespace parley {
 // required and missing as it is: ValidateRun reports it. Doing it twice changes
 // nothing.
 void FillDefaults(v1::RunConfig* config);
+
+// Whether `merge` speaks of the tensor of that name.
+bool Matches(const v1::MergeOf& merge, const std::string& tensor);
 
 }  // namespace parley
 

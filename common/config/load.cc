@@ -20,6 +20,7 @@
 #include "common/config/run_text.h"
 #include "common/config/validate.h"
 #include "common/data/input_file.h"
+#include "common/files/parameter_file.h"
 
 namespace parley {
 namespace {
@@ -85,6 +86,24 @@ absl::StatusOr<int32_t> CountParts(const std::string& path) {
     }
     parts = std::max(parts, part + 1);
   }
+}
+
+// Takes the tensors of a custom model from the file that it starts from, where
+// the run file lists none.
+absl::Status TakeSpec(v1::RunConfig* config) {
+  const std::string& file = config->start().file();
+  if (!config->model().has_custom() || !IsParameterFile(file) ||
+      config->model().custom().spec().tensors_size() > 0) {
+    return absl::OkStatus();
+  }
+  PARLEY_ASSIGN_OR_RETURN(const auto opened, OpenTensorFile(file));
+  auto* spec = config->mutable_model()->mutable_custom()->mutable_spec();
+  for (const FileTensor& tensor : opened->tensors()) {
+    v1::TensorSpec* added = spec->add_tensors();
+    added->set_name(tensor.name);
+    added->mutable_shape()->Add(tensor.shape.begin(), tensor.shape.end());
+  }
+  return absl::OkStatus();
 }
 
 // Gathers what is wrong, each with its place.
@@ -202,6 +221,10 @@ absl::StatusOr<v1::RunConfig> LoadRunText(
           {Problem::Kind::kValue, "data.partition.index_file.path",
            absl::StrCat("cannot be used: ", parts.status().message())});
     }
+  }
+  if (absl::Status status = TakeSpec(&config); !status.ok()) {
+    errors.AddProblem({Problem::Kind::kValue, "start.file",
+                       absl::StrCat("cannot be used: ", status.message())});
   }
   FillDefaults(&config);
   for (const Problem& problem : ValidateRun(config)) {

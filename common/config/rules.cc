@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/config/defaults.h"
 
 namespace parley {
 namespace {
@@ -90,6 +91,19 @@ class Rules {
                        "dot"));
   }
 
+  void CheckMerge(const v1::ParameterSpec& spec, const v1::MergeOf& merge,
+                  const std::string& path) {
+    if (merge.rule() == v1::MERGE_UNSPECIFIED) {
+      Missing(path + ".rule", "must be MEAN, LOCAL or COPY");
+    }
+    for (const v1::TensorSpec& tensor : spec.tensors()) {
+      if (Matches(merge, tensor.name())) return;
+    }
+    if (spec.tensors().empty()) return;
+    Value(path + ".tensors", absl::StrCat("is \"", merge.tensors(),
+                                          "\": must match a tensor's name"));
+  }
+
   void CheckModel() {
     const v1::Model& model = config_.model();
     if (model.kind_case() == v1::Model::KIND_NOT_SET) {
@@ -103,12 +117,17 @@ class Rules {
       NotEmpty("model.custom.name", custom.name());
       if (custom.spec().tensors().empty()) {
         Missing("model.custom.spec.tensors",
-                "must list the parameters of a custom model");
+                "must list the parameters of a custom model, or start.file be "
+                "a .safetensors or .npz with them");
       } else if (custom.spec().dtype() != config_.precision()) {
         Conflict("model.custom.spec.dtype",
                  absl::StrCat("is ", v1::DType_Name(custom.spec().dtype()),
                               ": must be as precision, which is ",
                               v1::DType_Name(config_.precision())));
+      }
+      for (int i = 0; i < custom.merge_size(); ++i) {
+        CheckMerge(custom.spec(), custom.merge(i),
+                   absl::StrCat("model.custom.merge[", i, "]"));
       }
       return;
     }
@@ -264,6 +283,10 @@ class Rules {
     if (custom.has_spec()) {
       Conflict("aggregation.custom.spec",
                "must not be set, as only a custom model has one");
+    }
+    if (custom.merge_size() > 0) {
+      Conflict("aggregation.custom.merge",
+               "must not be set, as it is for a custom model");
     }
   }
 

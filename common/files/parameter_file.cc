@@ -45,7 +45,8 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
 // Finds each tensor of `expected` in the file: InvalidArgument tells all that
 // does not fit at once.
 absl::StatusOr<std::vector<size_t>> Match(
-    const std::vector<FileTensor>& tensors, const ParameterSpec& expected) {
+    const std::vector<FileTensor>& tensors, const ParameterSpec& expected,
+    absl::Span<const TensorSpec> passed_over) {
   std::map<std::string, size_t> index;
   for (size_t i = 0; i < tensors.size(); ++i) index[tensors[i].name] = i;
   std::vector<size_t> order;
@@ -65,6 +66,7 @@ absl::StatusOr<std::vector<size_t>> Match(
     }
     order.push_back(node.mapped());
   }
+  for (const TensorSpec& tensor : passed_over) index.erase(tensor.name);
   for (const auto& [name, i] : index) {
     wrong.push_back(absl::StrCat("\"", name, "\" ", ShapeText(tensors[i].shape),
                                  " is not of the model"));
@@ -112,13 +114,14 @@ absl::StatusOr<NamedParameters> ReadParameters(const std::string& path) {
   return NamedParameters{*std::move(spec), std::move(values)};
 }
 
-absl::StatusOr<ParameterVector> LoadParameters(const std::string& path,
-                                               const ParameterSpec& expected) {
+absl::StatusOr<ParameterVector> LoadParameters(
+    const std::string& path, const ParameterSpec& expected,
+    absl::Span<const TensorSpec> passed_over) {
   PARLEY_ASSIGN_OR_RETURN(auto file, OpenTensorFile(path));
   const auto wrong = [&](absl::string_view what) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": ", what));
   };
-  const auto order = Match(file->tensors(), expected);
+  const auto order = Match(file->tensors(), expected, passed_over);
   if (!order.ok()) return wrong(order.status().message());
   const DType dtype = expected.dtype();
   ParameterVector values(dtype, expected.elements());

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "common/files/tensor_file.h"
 #include "common/model/parameters.h"
 
@@ -32,10 +33,12 @@ absl::StatusOr<std::unique_ptr<TensorFile>> OpenTensorFile(
 absl::StatusOr<NamedParameters> ReadParameters(const std::string& path);
 
 // The file's tensors in the order, and as numbers of the type, that `expected`
-// says. InvalidArgument: the file lacks one of its tensors, has others, one of
-// another shape, or numbers that are not finite as that type.
-absl::StatusOr<ParameterVector> LoadParameters(const std::string& path,
-                                               const ParameterSpec& expected);
+// says. Tensors named in `passed_over` may be there as well. InvalidArgument:
+// the file lacks one of its tensors, has others, one of another shape, or
+// numbers that are not finite as that type.
+absl::StatusOr<ParameterVector> LoadParameters(
+    const std::string& path, const ParameterSpec& expected,
+    absl::Span<const TensorSpec> passed_over = {});
 
 // Replaces the file, which is never seen half-written. `values` must be of the
 // spec's type and size. InvalidArgument: the ending is unknown.

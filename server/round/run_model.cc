@@ -39,14 +39,17 @@ absl::StatusOr<ParameterVector> LoadCheckpoint(const std::string& path,
   return converted;
 }
 
+// Values for `spec`, which is `all` without the LOCAL tensors; a file may have
+// those too.
 template <typename T>
 absl::StatusOr<ParameterVector> MakeStart(const v1::RunConfig& config,
+                                          const ParameterSpec& all,
                                           const ParameterSpec& spec,
                                           const Model<T>* model) {
   switch (config.start().kind_case()) {
     case v1::Start::kFile:
       return IsParameterFile(config.start().file())
-                 ? LoadParameters(config.start().file(), spec)
+                 ? LoadParameters(config.start().file(), spec, all.tensors())
                  : LoadCheckpoint(config.start().file(), spec);
     case v1::Start::kRun:
       return LoadRunModel(config.start().run(), spec);
@@ -79,8 +82,8 @@ absl::StatusOr<RunModel> Make(const v1::RunConfig& config, bool start,
   }
   made.shared = TravellingSpec(made.spec);
   if (start) {
-    PARLEY_ASSIGN_OR_RETURN(made.start,
-                            MakeStart<T>(config, made.shared, model.get()));
+    PARLEY_ASSIGN_OR_RETURN(
+        made.start, MakeStart<T>(config, made.spec, made.shared, model.get()));
   } else {
     made.start = ParameterVector(made.shared.dtype(), made.shared.elements());
   }

@@ -9,12 +9,15 @@
 #include "absl/strings/str_replace.h"
 #include "common/config/defaults.h"
 #include "common/config/validate.h"
+#include "common/files/parameter_file.h"
+#include "common/wire/spec.h"
 #include "tests/support/status_matchers.h"
 
 namespace parley {
 namespace {
 
 using ::google::protobuf::util::MessageDifferencer;
+using ::testing::HasSubstr;
 
 constexpr char kGood[] = R"(model { softmax {} }
 data {
@@ -183,7 +186,8 @@ TEST(LoadTest, MissingFieldsHaveTheLineOfTheMessageAroundThem) {
             "must list at least one round");
   EXPECT_EQ(ErrorsWith("softmax {}", "custom { name: \"m\" }"),
             "x.textproto:1: model.custom.spec.tensors is missing: must list "
-            "the parameters of a custom model");
+            "the parameters of a custom model, or start.file be a "
+            ".safetensors or .npz with them");
 }
 
 TEST(LoadTest, FieldsMustGoTogether) {
@@ -309,6 +313,43 @@ stop { rounds: 3 }
             "custom model, which the coordinator cannot evaluate\n"
             "--set model.custom.spec.dtype=FLOAT32: model.custom.spec.dtype is "
             "FLOAT32: must be as precision, which is FLOAT64");
+}
+
+TEST(LoadTest, CustomModelsTakeTheirTensorsFromTheStartFile) {
+  const std::string file =
+      absl::StrCat(testing::TempDir(), "/custom_start.safetensors");
+  ASSERT_OK_AND_ASSIGN(
+      const ParameterSpec spec,
+      ParameterSpec::Create(
+          DType::kFloat64,
+          {{"bn.weight", {3}}, {"bn.batches", {}}, {"head.weight", {2, 3}}}));
+  ASSERT_OK(SaveParameters(file, spec,
+                           ParameterVector(DType::kFloat64, spec.elements())));
+  const std::string text = absl::StrCat(
+      "model { custom { name: \"net\"\n"
+      "  merge { tensors: \"*.batches\" rule: COPY }\n"
+      "  merge { tensors: \"head.*\" rule: LOCAL } } }\n"
+      "start { file: \"",
+      file, "\" }\ncohort { min: 2 }\nstop { rounds: 3 }\n");
+  ASSERT_OK_AND_ASSIGN(const v1::RunConfig config,
+                       LoadRunText(text, "x.textproto"));
+  ASSERT_OK_AND_ASSIGN(const ParameterSpec got,
+                       SpecFromProto(config.model().custom().spec()));
+  EXPECT_EQ(got.ToString(),
+            "float32;bn.weight[3]mean;bn.batches[]copy;head.weight[2,3]local;");
+  // The run as it is kept does without the file.
+  ASSERT_OK_AND_ASSIGN(const v1::RunConfig again,
+                       LoadRunText(PrintRun(config), "x.textproto"));
+  EXPECT_EQ(PrintRun(again), PrintRun(config));
+
+  EXPECT_EQ(ErrorsOf(absl::StrReplaceAll(
+                text, {{"*.batches", "nn.*"}, {"rule: LOCAL", ""}})),
+            "x.textproto:2: model.custom.merge[0].tensors is \"nn.*\": must "
+            "match a tensor's name\n"
+            "x.textproto:3: model.custom.merge[1].rule is missing: must be "
+            "MEAN, LOCAL or COPY");
+  EXPECT_THAT(ErrorsOf(text, {"start.file=/none.npz"}),
+              HasSubstr("start.file cannot be used: "));
 }
 
 TEST(LoadTest, UnknownNamesAreErrorsWithASuggestion) {

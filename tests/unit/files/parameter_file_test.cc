@@ -80,6 +80,20 @@ TEST_P(ParameterFileTest, LoadsInTheOrderAndTypeOfTheModel) {
   }
 }
 
+TEST_P(ParameterFileTest, PassesOverWhatItIsTold) {
+  const std::string path = Path();
+  const auto both =
+      *ParameterSpec::Create(DType::kFloat32, {{"own", {3}}, {"shared", {2}}});
+  ASSERT_OK(SaveParameters(path, both, ExampleValues(both)));
+  const auto shared =
+      *ParameterSpec::Create(DType::kFloat32, {{"shared", {2}}});
+  EXPECT_THAT(LoadParameters(path, shared),
+              StatusIs(kInvalid, "\"own\" [3] is not of the model"));
+  ASSERT_OK_AND_ASSIGN(const ParameterVector loaded,
+                       LoadParameters(path, shared, both.tensors()));
+  EXPECT_EQ(loaded.As<float>()[1], ExampleValues(both).As<float>()[4]);
+}
+
 TEST_P(ParameterFileTest, RoundsToFloat32) {
   const std::string path = SaveTwo(DType::kFloat64, 0.1, -1e30);
   const auto spec = *ParameterSpec::Create(DType::kFloat32, {{"w", {2}}});
