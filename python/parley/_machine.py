@@ -1,0 +1,510 @@
+"""What a client decides, as client/session/session_machine.h does: whom to dial
+and when, what to say, what to do with a task and how long to keep the result.
+
+No I/O, no threads, no clock: the driver hands in events with the time (seconds
+of a clock that never goes back) and does what it is asked for.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from . import _proto
+from ._dial import Refused, Unreachable
+from ._wire import PROTOCOL_VERSION
+
+DIAL_TIMEOUT = 20.0
+LEAVE_TIMEOUT = 0.5
+FIRST_DELAY = 0.1
+MAX_DELAY = 5.0
+MAX_DELAY_LATER = 15.0  # once there was no coordinator for a minute
+MIN_HEARTBEAT = 0.01
+REPORT_EVERY = 10.0
+
+
+class Driver(Protocol):
+    """Does what the machine wants; answers by its on_... methods."""
+
+    def dial(self, connection: int, address: str) -> None: ...
+    def hang_up(self) -> None: ...
+    def send(self, message: Any) -> None: ...
+    def adopt(self, registered: Any) -> str:
+        """Gets ready for a run; the reason where that cannot be, else ""."""
+    def open_job(self, job: int, task: Any) -> None: ...
+    def start_download(self, transfer: int, token: bytes) -> None: ...
+    def work(self, job: int) -> None: ...
+    def start_upload(self, transfer: int, token: bytes, offset: int) -> None: ...
+    def stop_transfer(self) -> None: ...
+    def drop_job(self) -> None: ...
+    def say(self, level: int, text: str) -> None: ...
+    def exit(self, error: Exception | None) -> None:
+        """The last call ever."""
+
+
+class Ended(enum.Enum):
+    """How a transfer ended."""
+
+    WELL = 0
+    BROKEN = 1  # trying again may help
+    REFUSED = 2  # it will not
+    OVER = 3  # the coordinator wants it no more
+
+
+class _Link(enum.Enum):
+    NONE, DIALING, PAUSING, UP, LEAVING, OVER = range(6)
+
+
+class _Stage(enum.IntEnum):
+    DOWNLOADING, WORKING = range(2)
+    ANSWERED = 2  # the result is there; the coordinator may not know yet
+    UPLOADING = 3
+    UPLOADED = 4  # waits for the verdict
+    ACCEPTED = 5  # kept until TaskOver
+    FAILED = 6  # `reason` says why; no numbers are held
+
+
+@dataclass
+class _Job:
+    number: int
+    task: Any  # TaskId
+    kind: int
+    model_version: int
+    stage: _Stage = _Stage.DOWNLOADING
+    failures: int = 0  # of transfers, since one that worked
+    retry_at: float = math.inf
+    result: Any = None
+    reason: str = ""
+    open: bool = False  # the driver holds numbers of it
+
+    def __str__(self) -> str:
+        what = "evaluation" if self.kind == _proto.EVALUATE else "training"
+        return f"{what} of round {self.task.round}"
+
+
+@dataclass
+class _Waiting:
+    """For what, since when, and when to say so again."""
+
+    on: tuple[Any, ...] = ()
+    since: float = 0.0
+    report_at: float = math.inf
+
+
+@dataclass
+class Machine:
+    driver: Driver
+    hello: Any  # Register, sent at each new connection
+    servers: Sequence[str]
+    max_offline: float = math.inf
+    random: random.Random = field(default_factory=random.Random)
+
+    def __post_init__(self) -> None:
+        self._now = -math.inf
+        self._link = _Link.NONE
+        self._link_deadline = math.inf
+        self._connection = 0
+        self._server = 0
+        self._dial_failures = 0
+        self._offline_since = 0.0
+        self._up_since = 0.0
+        self._last_error = ""
+        self._exit_error: Exception | None = None
+        self._registered: Any = None
+        self._adopted = False
+        self._run = ""
+        self._term = 0
+        self._notice = ""
+        self._next_heartbeat = math.inf
+        self._jobs = 0
+        self._job: _Job | None = None
+        self._transfers = 0
+        self._transfer = 0  # under way, or 0
+        self._waiting = _Waiting()
+
+    # ------------------------------------------------------------------ events
+
+    def on_start(self, now: float) -> None:
+        self._now = self._offline_since = now
+        self._dial()
+        self._after()
+
+    def on_message(self, connection: int, message: Any, now: float) -> None:
+        self._now = now
+        if connection == self._connection and self._link is not _Link.OVER:
+            self._hear(message)
+        self._after()
+
+    def on_closed(self, connection: int, why: str, now: float) -> None:
+        self._now = now
+        if connection == self._connection:
+            if self._link is _Link.LEAVING:
+                self._exit(self._exit_error)
+            elif self._link in (_Link.DIALING, _Link.UP):
+                # A coordinator that was up is tried again before the others are.
+                self._lose_link(why, try_next=self._link is _Link.DIALING)
+        self._after()
+
+    def on_transfer_ended(self, transfer: int, ended: Ended, why: str, now: float) -> None:
+        self._now = now
+        if transfer == self._transfer and self._job:
+            self._transfer = 0
+            self._transfer_ended(self._job, ended, why)
+        self._after()
+
+    def on_worked(self, number: int, result: Any, why: str, now: float) -> None:
+        """`result`: an UpdateReady without task and version; None: it failed."""
+        self._now = now
+        job = self._job
+        if job and job.number == number and job.stage is _Stage.WORKING:
+            if result is None:
+                self._fail(job, why)
+            else:
+                result.task.CopyFrom(job.task)
+                result.base_version = job.model_version
+                result.contributors = 1
+                job.result, job.stage = result, _Stage.ANSWERED
+                scalars = "".join(f", {name} {value:g}"
+                                  for name, value in sorted(result.scalars.items()))
+                self._say(logging.INFO, f"done: {job}, {result.seconds:.1f} s{scalars}")
+                self._answer(job)
+        self._after()
+
+    def on_timer(self, now: float) -> None:
+        self._now = now
+        self._after()
+
+    def on_stop(self, reason: str, now: float) -> None:
+        self._now = now
+        if self._link is _Link.UP:
+            self._leave(reason, None)
+        elif self._link is not _Link.OVER:
+            self._exit(self._exit_error if self._link is _Link.LEAVING else None)
+        self._after()
+
+    @property
+    def wake_at(self) -> float:
+        """When on_timer is due; earlier or repeated ones do no harm."""
+        if self._link is _Link.OVER:
+            return math.inf
+        due = [self._link_deadline, self._next_heartbeat, self._waiting.report_at]
+        if self._link in (_Link.DIALING, _Link.PAUSING):
+            due.append(self._offline_since + self.max_offline)
+        if self._job:
+            due.append(self._job.retry_at)
+        return min(due)
+
+    # ---------------------------------------------------------------- messages
+
+    def _hear(self, message: Any) -> None:
+        kind = message.WhichOneof("kind")
+        if self._link is _Link.LEAVING:
+            if kind == "goodbye":
+                self._exit(self._exit_error)
+        elif kind == "registered":
+            self._on_registered(message)
+        elif kind == "notice":
+            self._notice = message.notice.text
+        # A deposed coordinator may talk on; refusals may come without a term.
+        elif (self._link is _Link.UP and message.term != self._term
+              and not (kind == "goodbye" and message.term == 0)):
+            self._say(logging.WARNING, f"ignores a message of term {message.term}; "
+                                       f"the term is {self._term}")
+        elif kind == "goodbye":
+            self._on_goodbye(message.goodbye)
+        elif self._link is not _Link.UP:
+            pass
+        elif kind == "task":
+            self._on_task(message.task)
+        elif kind == "grant_upload":
+            self._on_grant(message.grant_upload)
+        elif kind == "verdict":
+            self._on_verdict(message.verdict)
+        elif kind == "task_over":
+            self._on_task_over(message.task_over)
+        else:
+            self._say(logging.WARNING, "ignores a message of a kind that it does not know; "
+                                       "is the coordinator newer?")
+
+    def _on_registered(self, message: Any) -> None:
+        if self._link is not _Link.DIALING:
+            return
+        registered, server = message.registered, self.servers[self._server]
+        if registered.protocol_version != PROTOCOL_VERSION:
+            reason = (f"the coordinator at {server} speaks protocol version "
+                      f"{registered.protocol_version} ({registered.software}), this client "
+                      f"{PROTOCOL_VERSION} ({self.hello.software}); use programs of the same "
+                      "version")
+            return self._leave(reason, Refused(reason))
+        if message.run == self._run and message.term < self._term:
+            return self._lose_link(f"the coordinator at {server} is of term {message.term}, "
+                                   f"but {self._term} has begun already", try_next=True)
+        other_term = (message.run, message.term) != (self._run, self._term)
+        known = self._registered
+        other_model = not self._adopted or (registered.spec_hash != known.spec_hash
+                                            or registered.config != known.config)
+        self._run, self._term, self._registered = message.run, message.term, registered
+        self._link, self._link_deadline = _Link.UP, math.inf
+        self._up_since, self._last_error = self._now, ""
+        self._next_heartbeat = self._now + self._heartbeat_pause()
+        self._say(logging.INFO, f"joined run {self._run} at {server} as {self.hello.name}, "
+                                f"term {self._term}")
+        if self._job and (other_term or other_model):
+            self._say(logging.INFO, f"drops the {self._job} of an earlier term")
+            self._drop_job()
+        if other_model:
+            reason = self.driver.adopt(registered)
+            if reason:
+                return self._leave(reason, Refused(reason))
+            self._adopted = True
+        if self._job and self._job.stage is _Stage.DOWNLOADING:
+            self._start_download(self._job)
+        elif self._job:
+            self._answer(self._job)  # again, if it was said before
+
+    def _on_goodbye(self, goodbye: Any) -> None:
+        text = f"the coordinator at {self.servers[self._server]} says: {goodbye.reason}"
+        if goodbye.run_over:
+            self._say(logging.INFO, f"{text}; the run is over")
+            self._exit(None)
+        elif goodbye.retry:
+            self._lose_link(text, try_next=True)
+        else:
+            self._exit(Refused(text))
+
+    def _on_task(self, task: Any) -> None:
+        name = task.task
+        if (name.client, name.run, name.term) != (self.hello.name, self._run, self._term):
+            return self._say(logging.WARNING, "ignores a task that is not for it")
+        if self._job and self._job.task == name:
+            return self._answer(self._job)
+        self._drop_job()
+        self._jobs += 1
+        self._job = job = _Job(self._jobs, name, task.kind, task.model_version)
+        if task.kind not in self.hello.kinds:
+            return self._fail(job, f"this client does not know tasks of kind {task.kind}")
+        job.open = True
+        self.driver.open_job(job.number, task)
+        self._start_download(job)
+
+    def _on_grant(self, grant: Any) -> None:
+        job = self._job
+        if not job or job.task != grant.task:
+            return
+        if job.stage is _Stage.FAILED:
+            return self._answer(job)
+        if job.stage < _Stage.ANSWERED:
+            return self._say(logging.WARNING,
+                             f"ignores leave to upload before the {job} is done")
+        self._stop_transfer()
+        job.stage, job.retry_at = _Stage.UPLOADING, math.inf
+        self._transfers += 1
+        self._transfer = self._transfers
+        self.driver.start_upload(self._transfer, self._registered.token, grant.offset)
+
+    def _on_verdict(self, verdict: Any) -> None:
+        job = self._job
+        if (not job or job.task != verdict.task
+                or not _Stage.ANSWERED <= job.stage < _Stage.FAILED):
+            return
+        job.retry_at = math.inf
+        if verdict.accepted:
+            self._stop_transfer()
+            job.stage = _Stage.ACCEPTED
+            return
+        self._say(logging.WARNING, f"the coordinator refused the {job}: {verdict.reason}")
+        self._free_numbers(job)
+        job.stage, job.reason = _Stage.FAILED, f"refused before: {verdict.reason}"
+
+    def _on_task_over(self, over: Any) -> None:
+        if not self._job or self._job.task != over.task:
+            return
+        if not over.counted:
+            self._say(logging.INFO, f"the {self._job} does not count: {over.reason}")
+        self._drop_job()
+
+    # ---------------------------------------------------------------- the link
+
+    def _dial(self) -> None:
+        self._link, self._link_deadline = _Link.DIALING, self._now + DIAL_TIMEOUT
+        self._connection += 1
+        self.driver.dial(self._connection, self.servers[self._server])
+        self.driver.send(_proto.ClientMessage(register=self.hello))
+
+    def _lose_link(self, why: str, try_next: bool) -> None:
+        if self._link is _Link.UP:
+            self._offline_since = self._now
+            # One that keeps breaking at once is not dialled at full pace for ever.
+            if self._now - self._up_since >= MAX_DELAY:
+                self._dial_failures = 0
+        self._stop_transfer()
+        if self._job:
+            self._job.retry_at = math.inf
+            if self._job.stage is _Stage.UPLOADING:
+                self._job.stage = _Stage.ANSWERED
+        self.driver.hang_up()
+        self._connection += 1  # what it said last is not heard any more
+        self._next_heartbeat = math.inf
+        self._notice, self._last_error = "", why
+        long = self._now - self._offline_since >= 60
+        delay = self._delay(self._dial_failures, MAX_DELAY_LATER if long else MAX_DELAY)
+        self._dial_failures += 1
+        self._link, self._link_deadline = _Link.PAUSING, self._now + delay
+        lost = self.servers[self._server]
+        if try_next:
+            self._server = (self._server + 1) % len(self.servers)
+        self._say(logging.WARNING, f"no connection to {lost} ({why}); tries "
+                                   f"{self.servers[self._server]} in {delay:.1f} s")
+
+    def _leave(self, reason: str, error: Exception | None) -> None:
+        self._drop_job()
+        self._send(leave=_proto.Leave(reason=reason))
+        self._exit_error = error
+        self._link, self._link_deadline = _Link.LEAVING, self._now + LEAVE_TIMEOUT
+        self._next_heartbeat = math.inf
+
+    def _exit(self, error: Exception | None) -> None:
+        self._drop_job()
+        if self._link is not _Link.NONE:
+            self.driver.hang_up()
+        self._link = _Link.OVER
+        self.driver.exit(error)
+
+    def _send(self, **kind: Any) -> None:
+        # Any message renews the lease.
+        self._next_heartbeat = self._now + self._heartbeat_pause()
+        self.driver.send(_proto.ClientMessage(run=self._run, term=self._term, **kind))
+
+    # ----------------------------------------------------------------- the job
+
+    def _transfer_ended(self, job: _Job, ended: Ended, why: str) -> None:
+        download = job.stage is _Stage.DOWNLOADING
+        if ended is Ended.WELL:
+            job.failures = 0
+            job.stage = _Stage.WORKING if download else _Stage.UPLOADED
+            if download:
+                self.driver.work(job.number)
+            return
+        what = f"{'download' if download else 'upload'} for the {job}: {why}"
+        if ended is Ended.OVER:
+            self._say(logging.INFO, f"{what}; drops the task")
+            return self._drop_job()
+        if not download:
+            job.stage = _Stage.ANSWERED
+        if ended is Ended.BROKEN:
+            # For an upload: asks again for leave, unless it is granted anew before.
+            delay = self._delay(job.failures, MAX_DELAY)
+            job.failures += 1
+            job.retry_at = self._now + delay
+            self._say(logging.WARNING, f"{what}; tries again in {delay:.1f} s")
+        elif download:
+            self._fail(job, what)
+        else:
+            self._say(logging.WARNING, what)  # the verdict follows
+
+    def _start_download(self, job: _Job) -> None:
+        job.retry_at = math.inf
+        self._transfers += 1
+        self._transfer = self._transfers
+        self.driver.start_download(self._transfer, self._registered.token)
+
+    def _stop_transfer(self) -> None:
+        if self._transfer:
+            self._transfer = 0
+            self.driver.stop_transfer()
+
+    def _answer(self, job: _Job) -> None:
+        """Tells how the task went, if that is known. To say it twice does no harm."""
+        if self._link is not _Link.UP or job.stage < _Stage.ANSWERED:
+            return
+        job.retry_at = math.inf
+        if job.stage is _Stage.FAILED:
+            self._send(task_failed=_proto.TaskFailed(task=job.task, reason=job.reason))
+        else:
+            self._send(update_ready=job.result)
+
+    def _fail(self, job: _Job, reason: str) -> None:
+        self._free_numbers(job)
+        job.stage, job.reason, job.retry_at = _Stage.FAILED, reason, math.inf
+        self._say(logging.WARNING, f"the {job} failed: {reason}")
+        self._answer(job)
+
+    def _drop_job(self) -> None:
+        if self._job:
+            self._free_numbers(self._job)
+            self._job = None
+
+    def _free_numbers(self, job: _Job) -> None:
+        self._stop_transfer()
+        if job.open:
+            job.open = False
+            self.driver.drop_job()
+
+    # -------------------------------------------------------------------- time
+
+    def _after(self) -> None:
+        """What is due by now; ends every event."""
+        if self._link is _Link.DIALING and self._now >= self._link_deadline:
+            self._lose_link(f"no answer within {DIAL_TIMEOUT:.1f} s", try_next=True)
+        offline = self._now - self._offline_since
+        if self._link in (_Link.DIALING, _Link.PAUSING) and offline >= self.max_offline:
+            self._exit(Unreachable(
+                f"no coordinator at {', '.join(self.servers)} for {self.max_offline:.1f} s: "
+                f"{self._last_error or 'no answer'}"))
+        if self._link is _Link.PAUSING and self._now >= self._link_deadline:
+            self._dial()
+        if self._link is _Link.LEAVING and self._now >= self._link_deadline:
+            self._exit(self._exit_error)
+        if self._link is _Link.UP:
+            if self._job and self._now >= self._job.retry_at:
+                if self._job.stage is _Stage.DOWNLOADING:
+                    self._start_download(self._job)
+                else:
+                    self._answer(self._job)
+            if self._now >= self._next_heartbeat:
+                self._send(heartbeat=_proto.Heartbeat())
+        self._report_waiting()
+
+    def _report_waiting(self) -> None:
+        if self._link in (_Link.LEAVING, _Link.OVER):
+            self._waiting = _Waiting()
+            return
+        on = (self._link, self._jobs, self._job.stage if self._job else None)
+        if on != self._waiting.on:
+            self._waiting = _Waiting(on, self._now, self._now + REPORT_EVERY)
+        elif self._now >= self._waiting.report_at:
+            self._waiting.report_at = self._now + REPORT_EVERY
+            works = self._job is not None and self._job.stage is _Stage.WORKING
+            self._say(logging.INFO if works else logging.WARNING,
+                      f"{self._waits_for()}, for {self._now - self._waiting.since:.1f} s")
+
+    def _waits_for(self) -> str:
+        if self._link is not _Link.UP:
+            why = f": {self._last_error}" if self._last_error else ""
+            return f"waits for the coordinator at {self.servers[self._server]}{why}"
+        if not self._job:
+            return "waits for a task" + (f": {self._notice}" if self._notice else "")
+        return {
+            _Stage.DOWNLOADING: f"downloads for the {self._job}",
+            _Stage.WORKING: f"works on the {self._job}",
+            _Stage.ANSWERED: f"waits for the coordinator to ask for the {self._job}",
+            _Stage.UPLOADING: f"uploads the {self._job}",
+            _Stage.UPLOADED: f"waits for the verdict on the {self._job}",
+        }.get(self._job.stage, f"waits for the end of the {self._job}")
+
+    def _heartbeat_pause(self) -> float:
+        if self._registered is None or self._registered.heartbeat_ms <= 0:
+            return math.inf
+        return max(MIN_HEARTBEAT, float(self._registered.heartbeat_ms) / 1000)
+
+    def _delay(self, failures: int, longest: float) -> float:
+        full = min(longest, FIRST_DELAY * math.ldexp(1, min(failures, 20)))
+        return full * (0.5 + 0.5 * self.random.random())
+
+    def _say(self, level: int, text: str) -> None:
+        self.driver.say(level, text)

@@ -1,0 +1,72 @@
+"""Watching and stopping a run, and reading what it left."""
+
+import json
+
+import pytest
+
+import parley
+from conftest import wait_until
+from test_client import CUSTOM, probe
+
+
+def test_watch_follows_a_run_to_its_end(serve, clients):
+    server = serve(CUSTOM + "evaluation { federated: true }")
+    with parley.connect(server.address) as coordinator:
+        seen = coordinator.watch()
+        first = next(seen)
+        assert first.state is parley.RunState.WAITING and not first.state.over
+        assert (first.run, first.rounds, first.connected, first.loss) == ("run", 3, 0, None)
+        for name in ("p1", "p3"):
+            clients.start(probe(name), server.address)
+        statuses = list(seen)
+    assert statuses[-1].state is parley.RunState.FINISHED and statuses[-1].state.over
+    assert statuses[-1].round == 3 and statuses[-1].accuracy == 0.5
+    assert any({c.name for c in s.clients} == {"p1", "p3"} for s in statuses)
+    assert statuses[-1].folder == str(server.folder)
+    assert server.wait() == 0
+    clients.join()
+
+
+def test_stop_ends_a_run(serve, clients):
+    server = serve(CUSTOM, "--set", "stop.rounds=1000000")
+    for name in ("p1", "p3"):
+        clients.start(probe(name), server.address)
+    coordinator = parley.connect(server.address)
+    wait_until(lambda: coordinator.status().round > 1, "the second round")
+    coordinator.stop("seen enough")
+    assert server.wait() == 3
+    assert "seen enough" in (server.folder / "status.json").read_text()
+    clients.join()
+    coordinator.close()
+
+
+def test_load_run_reads_what_is_there(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        parley.load_run(tmp_path)
+    (tmp_path / "run.textproto").write_text('name: "x" stop { rounds: 3 } of_a_newer_version: 1')
+    run = parley.load_run(tmp_path)
+    assert run.metrics == [] and run.name == "x" and run.config.stop.rounds == 3
+    with pytest.raises(FileNotFoundError):
+        run.parameters
+    lines = [{"round": 1, "central": {"loss": 2.5, "accuracy": None}, "counted": ["a"]},
+             {"round": 2, "central": {"loss": 1.5, "accuracy": 0.5}, "counted": []}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "metrics.jsonl").write_text(text + '{"round": 3, "cen')  # is being written
+    records = parley.load_run(tmp_path).metrics
+    assert records == [
+        {"round": 1, "central.loss": 2.5, "central.accuracy": None, "counted": ["a"]},
+        {"round": 2, "central.loss": 1.5, "central.accuracy": 0.5, "counted": []}]
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed (python3-pandas)")
+    assert pandas.DataFrame(records)["central.loss"].tolist() == [2.5, 1.5]
+
+
+@pytest.mark.parametrize("file, text, error", [
+    ("run.textproto", "stop { rounds: ", "run.textproto"),
+    ("metrics.jsonl", "{}\n{broken}\n", "line 2"),
+    ("model.safetensors", "12345678 nonsense", "is damaged"),
+])
+def test_damaged_files_are_named(tmp_path, file, text, error):
+    (tmp_path / "run.textproto").write_text("")
+    (tmp_path / file).write_text(text)
+    with pytest.raises(ValueError, match=error):
+        parley.load_run(tmp_path).parameters
