@@ -13,10 +13,11 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from . import _proto
 from ._dial import Refused, Unreachable
+from ._driver import Driver, Ended
 from ._wire import PROTOCOL_VERSION
 
 DIAL_TIMEOUT = 20.0
@@ -26,34 +27,6 @@ MAX_DELAY = 5.0
 MAX_DELAY_LATER = 15.0  # once there was no coordinator for a minute
 MIN_HEARTBEAT = 0.01
 REPORT_EVERY = 10.0
-
-
-class Driver(Protocol):
-    """Does what the machine wants; answers by its on_... methods."""
-
-    def dial(self, connection: int, address: str) -> None: ...
-    def hang_up(self) -> None: ...
-    def send(self, message: Any) -> None: ...
-    def adopt(self, registered: Any) -> str:
-        """Gets ready for a run; the reason where that cannot be, else ""."""
-    def open_job(self, job: int, task: Any) -> None: ...
-    def start_download(self, transfer: int, token: bytes) -> None: ...
-    def work(self, job: int) -> None: ...
-    def start_upload(self, transfer: int, token: bytes, offset: int) -> None: ...
-    def stop_transfer(self) -> None: ...
-    def drop_job(self) -> None: ...
-    def say(self, level: int, text: str) -> None: ...
-    def exit(self, error: Exception | None) -> None:
-        """The last call ever."""
-
-
-class Ended(enum.Enum):
-    """How a transfer ended."""
-
-    WELL = 0
-    BROKEN = 1  # trying again may help
-    REFUSED = 2  # it will not
-    OVER = 3  # the coordinator wants it no more
 
 
 class _Link(enum.Enum):

@@ -19,8 +19,9 @@ import grpc
 
 from . import _proto
 from ._dial import Calls, Refused, Tls, dial
+from ._driver import Ended
 from ._job import Job, Workbench
-from ._machine import Ended, Machine
+from ._machine import Machine
 from ._wire import Spec, WireError
 
 _log = logging.getLogger("parley")
@@ -66,6 +67,9 @@ class _Transfer:
         except WireError as error:
             self._call.cancel()
             done(Ended.BROKEN if error.passes else Ended.REFUSED, str(error))
+        except Exception as error:  # such as no memory: must not go unheard
+            self._call.cancel()
+            done(Ended.REFUSED, f"{type(error).__name__}: {error}")
 
     def stop(self) -> None:
         self._call.cancel()

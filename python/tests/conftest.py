@@ -92,4 +92,5 @@ def wait_until(condition, what, seconds=90):
 def write_libsvm(path, x, t):
     with open(path, "w") as out:
         for row, target in zip(x, t):
-            out.write(f"{target!r} " + " ".join(f"{i + 1}:{v!r}" for i, v in enumerate(row)) + "\n")
+            numbers = " ".join(f"{i + 1}:{float(v)!r}" for i, v in enumerate(row))
+            out.write(f"{float(target)!r} {numbers}\n")

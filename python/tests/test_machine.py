@@ -6,7 +6,8 @@ import pytest
 
 from parley import Refused, Unreachable
 from parley import _proto as p
-from parley._machine import Ended, Machine
+from parley._driver import Ended
+from parley._machine import Machine
 
 
 class Recorder:

@@ -32,7 +32,8 @@ def test_bfloat16_is_rounded_to_the_nearest_even(dtype):
     x = (rng.normal(size=4000) * 10.0 ** rng.integers(-30, 30, 4000)).astype(dtype)
     x = np.abs(x)
     # Halfway between two, and a hair beside it that float32 does not hold.
-    half = [1 + 2.0 ** -8, 1 + 3 * 2.0 ** -8, 1 + 2.0 ** -8 + 2.0 ** -40, 1 + 3 * 2.0 ** -8 - 2.0 ** -40]
+    hair = 2.0 ** -40
+    half = [1 + 2.0 ** -8, 1 + 3 * 2.0 ** -8, 1 + 2.0 ** -8 + hair, 1 + 3 * 2.0 ** -8 - hair]
     x = np.concatenate([x, np.array(half, dtype)])
     got = np.frombuffer(encode(x, p.ENCODING_BFLOAT16), "<u2")
     assert got.tolist() == [bfloat16(v) for v in x]
