@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import secrets
 import socket
@@ -71,12 +72,15 @@ class Client:
         self._session: Session | None = None
 
     def run(self, server: Union[str, Sequence[str]], *, tls: Tls | None = None,
-            insecure: bool = False, max_offline: float = math.inf) -> None:
+            insecure: bool = False, max_offline: float = math.inf,
+            max_model_bytes: int | None = None) -> None:
         """Works for the coordinator until its run is over.
 
         server: "host:port", or several: the first that answers counts.
         tls: needed beyond this machine, unless `insecure`.
         max_offline: seconds without a coordinator after which to give up.
+        max_model_bytes: joins no run with a larger model. Default: a quarter of
+            this machine's memory.
 
         The functions are called on the caller's thread. A lost connection is
         made again, and an upload goes on where it stopped. Ctrl-C takes leave
@@ -89,12 +93,15 @@ class Client:
         servers = [server] if isinstance(server, str) else list(server)
         if not servers:
             raise ValueError("no coordinator's address is given")
+        if max_model_bytes is None:
+            max_model_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
         for address in servers:
             check_address(address, tls, insecure)
         with self._lock:
             if self._session is not None:
                 raise RuntimeError("this client is running already")
-            self._session = session = Session(self._bench, self._hello, servers, tls, max_offline)
+            self._session = session = Session(self._bench, self._hello, servers, tls,
+                                              max_offline, max_model_bytes)
         try:
             session.run()
         finally:

@@ -104,6 +104,7 @@ class Job:
     def __init__(self, task: Any, bench: Workbench) -> None:
         self.task = task
         self.cancelled = threading.Event()
+        self.chunks = 0  # moved by the task's transfers
         self._bench = bench
         self._sink: Sink | None = None
         self._update = b""
@@ -115,7 +116,9 @@ class Job:
         return self._sink
 
     def source(self, header: Any, offset: int) -> Iterator[Any]:
-        return chunks(header, self._update, offset)
+        for chunk in chunks(header, self._update, offset):
+            yield chunk
+            self.chunks += 1
 
     def work(self) -> Any:
         """An UpdateReady without task and version; or what the user's function

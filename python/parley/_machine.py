@@ -7,7 +7,6 @@ of a clock that never goes back) and does what it is asked for.
 
 from __future__ import annotations
 
-import enum
 import logging
 import math
 import random
@@ -18,6 +17,7 @@ from typing import Any
 from . import _proto
 from ._dial import Refused, Unreachable
 from ._driver import Driver, Ended
+from ._states import Job, Link, Stage, Waiting
 from ._wire import PROTOCOL_VERSION
 
 DIAL_TIMEOUT = 20.0
@@ -27,46 +27,7 @@ MAX_DELAY = 5.0
 MAX_DELAY_LATER = 15.0  # once there was no coordinator for a minute
 MIN_HEARTBEAT = 0.01
 REPORT_EVERY = 10.0
-
-
-class _Link(enum.Enum):
-    NONE, DIALING, PAUSING, UP, LEAVING, OVER = range(6)
-
-
-class _Stage(enum.IntEnum):
-    DOWNLOADING, WORKING = range(2)
-    ANSWERED = 2  # the result is there; the coordinator may not know yet
-    UPLOADING = 3
-    UPLOADED = 4  # waits for the verdict
-    ACCEPTED = 5  # kept until TaskOver
-    FAILED = 6  # `reason` says why; no numbers are held
-
-
-@dataclass
-class _Job:
-    number: int
-    task: Any  # TaskId
-    kind: int
-    model_version: int
-    stage: _Stage = _Stage.DOWNLOADING
-    failures: int = 0  # of transfers, since one that worked
-    retry_at: float = math.inf
-    result: Any = None
-    reason: str = ""
-    open: bool = False  # the driver holds numbers of it
-
-    def __str__(self) -> str:
-        what = "evaluation" if self.kind == _proto.EVALUATE else "training"
-        return f"{what} of round {self.task.round}"
-
-
-@dataclass
-class _Waiting:
-    """For what, since when, and when to say so again."""
-
-    on: tuple[Any, ...] = ()
-    since: float = 0.0
-    report_at: float = math.inf
+STALL_LEASES = 2  # a transfer that moves no chunk for so long is given up
 
 
 @dataclass
@@ -79,7 +40,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self._now = -math.inf
-        self._link = _Link.NONE
+        self._link = Link.NONE
         self._link_deadline = math.inf
         self._connection = 0
         self._server = 0
@@ -95,10 +56,12 @@ class Machine:
         self._notice = ""
         self._next_heartbeat = math.inf
         self._jobs = 0
-        self._job: _Job | None = None
+        self._job: Job | None = None
         self._transfers = 0
         self._transfer = 0  # under way, or 0
-        self._waiting = _Waiting()
+        self._moved, self._moved_at = -1, 0.0  # its chunks, and since when so many
+        self._next_look = math.inf  # at what it moves
+        self._waiting = Waiting()
 
     # ------------------------------------------------------------------ events
 
@@ -109,18 +72,18 @@ class Machine:
 
     def on_message(self, connection: int, message: Any, now: float) -> None:
         self._now = now
-        if connection == self._connection and self._link is not _Link.OVER:
+        if connection == self._connection and self._link is not Link.OVER:
             self._hear(message)
         self._after()
 
     def on_closed(self, connection: int, why: str, now: float) -> None:
         self._now = now
         if connection == self._connection:
-            if self._link is _Link.LEAVING:
+            if self._link is Link.LEAVING:
                 self._exit(self._exit_error)
-            elif self._link in (_Link.DIALING, _Link.UP):
+            elif self._link in (Link.DIALING, Link.UP):
                 # A coordinator that was up is tried again before the others are.
-                self._lose_link(why, try_next=self._link is _Link.DIALING)
+                self._lose_link(why, try_next=self._link is Link.DIALING)
         self._after()
 
     def on_transfer_ended(self, transfer: int, ended: Ended, why: str, now: float) -> None:
@@ -134,14 +97,14 @@ class Machine:
         """`result`: an UpdateReady without task and version; None: it failed."""
         self._now = now
         job = self._job
-        if job and job.number == number and job.stage is _Stage.WORKING:
+        if job and job.number == number and job.stage is Stage.WORKING:
             if result is None:
                 self._fail(job, why)
             else:
                 result.task.CopyFrom(job.task)
                 result.base_version = job.model_version
                 result.contributors = 1
-                job.result, job.stage = result, _Stage.ANSWERED
+                job.result, job.stage = result, Stage.ANSWERED
                 scalars = "".join(f", {name} {value:g}"
                                   for name, value in sorted(result.scalars.items()))
                 self._say(logging.INFO, f"done: {job}, {result.seconds:.1f} s{scalars}")
@@ -154,29 +117,31 @@ class Machine:
 
     def on_stop(self, reason: str, now: float) -> None:
         self._now = now
-        if self._link is _Link.UP:
+        if self._link is Link.UP:
             self._leave(reason, None)
-        elif self._link is not _Link.OVER:
-            self._exit(self._exit_error if self._link is _Link.LEAVING else None)
+        elif self._link is not Link.OVER:
+            self._exit(self._exit_error if self._link is Link.LEAVING else None)
         self._after()
 
     @property
     def wake_at(self) -> float:
         """When on_timer is due; earlier or repeated ones do no harm."""
-        if self._link is _Link.OVER:
+        if self._link is Link.OVER:
             return math.inf
         due = [self._link_deadline, self._next_heartbeat, self._waiting.report_at]
-        if self._link in (_Link.DIALING, _Link.PAUSING):
+        if self._link in (Link.DIALING, Link.PAUSING):
             due.append(self._offline_since + self.max_offline)
         if self._job:
             due.append(self._job.retry_at)
+        if self._transfer:
+            due.append(self._next_look)
         return min(due)
 
     # ---------------------------------------------------------------- messages
 
     def _hear(self, message: Any) -> None:
         kind = message.WhichOneof("kind")
-        if self._link is _Link.LEAVING:
+        if self._link is Link.LEAVING:
             if kind == "goodbye":
                 self._exit(self._exit_error)
         elif kind == "registered":
@@ -184,13 +149,13 @@ class Machine:
         elif kind == "notice":
             self._notice = message.notice.text
         # A deposed coordinator may talk on; refusals may come without a term.
-        elif (self._link is _Link.UP and message.term != self._term
+        elif (self._link is Link.UP and message.term != self._term
               and not (kind == "goodbye" and message.term == 0)):
             self._say(logging.WARNING, f"ignores a message of term {message.term}; "
                                        f"the term is {self._term}")
         elif kind == "goodbye":
             self._on_goodbye(message.goodbye)
-        elif self._link is not _Link.UP:
+        elif self._link is not Link.UP:
             pass
         elif kind == "task":
             self._on_task(message.task)
@@ -205,7 +170,7 @@ class Machine:
                                        "is the coordinator newer?")
 
     def _on_registered(self, message: Any) -> None:
-        if self._link is not _Link.DIALING:
+        if self._link is not Link.DIALING:
             return
         registered, server = message.registered, self.servers[self._server]
         if registered.protocol_version != PROTOCOL_VERSION:
@@ -222,7 +187,7 @@ class Machine:
         other_model = not self._adopted or (registered.spec_hash != known.spec_hash
                                             or registered.config != known.config)
         self._run, self._term, self._registered = message.run, message.term, registered
-        self._link, self._link_deadline = _Link.UP, math.inf
+        self._link, self._link_deadline = Link.UP, math.inf
         self._up_since, self._last_error = self._now, ""
         self._next_heartbeat = self._now + self._heartbeat_pause()
         self._say(logging.INFO, f"joined run {self._run} at {server} as {self.hello.name}, "
@@ -235,7 +200,7 @@ class Machine:
             if reason:
                 return self._leave(reason, Refused(reason))
             self._adopted = True
-        if self._job and self._job.stage is _Stage.DOWNLOADING:
+        if self._job and self._job.stage is Stage.DOWNLOADING:
             self._start_download(self._job)
         elif self._job:
             self._answer(self._job)  # again, if it was said before
@@ -258,7 +223,7 @@ class Machine:
             return self._answer(self._job)
         self._drop_job()
         self._jobs += 1
-        self._job = job = _Job(self._jobs, name, task.kind, task.model_version)
+        self._job = job = Job(self._jobs, name, task.kind, task.model_version)
         if task.kind not in self.hello.kinds:
             return self._fail(job, f"this client does not know tasks of kind {task.kind}")
         job.open = True
@@ -269,30 +234,28 @@ class Machine:
         job = self._job
         if not job or job.task != grant.task:
             return
-        if job.stage is _Stage.FAILED:
+        if job.stage is Stage.FAILED:
             return self._answer(job)
-        if job.stage < _Stage.ANSWERED:
+        if job.stage < Stage.ANSWERED:
             return self._say(logging.WARNING,
                              f"ignores leave to upload before the {job} is done")
         self._stop_transfer()
-        job.stage, job.retry_at = _Stage.UPLOADING, math.inf
-        self._transfers += 1
-        self._transfer = self._transfers
-        self.driver.start_upload(self._transfer, self._registered.token, grant.offset)
+        job.stage, job.retry_at = Stage.UPLOADING, math.inf
+        self.driver.start_upload(self._begin_transfer(), self._registered.token, grant.offset)
 
     def _on_verdict(self, verdict: Any) -> None:
         job = self._job
         if (not job or job.task != verdict.task
-                or not _Stage.ANSWERED <= job.stage < _Stage.FAILED):
+                or not Stage.ANSWERED <= job.stage < Stage.FAILED):
             return
         job.retry_at = math.inf
         if verdict.accepted:
             self._stop_transfer()
-            job.stage = _Stage.ACCEPTED
+            job.stage = Stage.ACCEPTED
             return
         self._say(logging.WARNING, f"the coordinator refused the {job}: {verdict.reason}")
         self._free_numbers(job)
-        job.stage, job.reason = _Stage.FAILED, f"refused before: {verdict.reason}"
+        job.stage, job.reason = Stage.FAILED, f"refused before: {verdict.reason}"
 
     def _on_task_over(self, over: Any) -> None:
         if not self._job or self._job.task != over.task:
@@ -304,13 +267,13 @@ class Machine:
     # ---------------------------------------------------------------- the link
 
     def _dial(self) -> None:
-        self._link, self._link_deadline = _Link.DIALING, self._now + DIAL_TIMEOUT
+        self._link, self._link_deadline = Link.DIALING, self._now + DIAL_TIMEOUT
         self._connection += 1
         self.driver.dial(self._connection, self.servers[self._server])
         self.driver.send(_proto.ClientMessage(register=self.hello))
 
     def _lose_link(self, why: str, try_next: bool) -> None:
-        if self._link is _Link.UP:
+        if self._link is Link.UP:
             self._offline_since = self._now
             # One that keeps breaking at once is not dialled at full pace for ever.
             if self._now - self._up_since >= MAX_DELAY:
@@ -318,8 +281,8 @@ class Machine:
         self._stop_transfer()
         if self._job:
             self._job.retry_at = math.inf
-            if self._job.stage is _Stage.UPLOADING:
-                self._job.stage = _Stage.ANSWERED
+            if self._job.stage is Stage.UPLOADING:
+                self._job.stage = Stage.ANSWERED
         self.driver.hang_up()
         self._connection += 1  # what it said last is not heard any more
         self._next_heartbeat = math.inf
@@ -327,7 +290,7 @@ class Machine:
         long = self._now - self._offline_since >= 60
         delay = self._delay(self._dial_failures, MAX_DELAY_LATER if long else MAX_DELAY)
         self._dial_failures += 1
-        self._link, self._link_deadline = _Link.PAUSING, self._now + delay
+        self._link, self._link_deadline = Link.PAUSING, self._now + delay
         lost = self.servers[self._server]
         if try_next:
             self._server = (self._server + 1) % len(self.servers)
@@ -338,14 +301,14 @@ class Machine:
         self._drop_job()
         self._send(leave=_proto.Leave(reason=reason))
         self._exit_error = error
-        self._link, self._link_deadline = _Link.LEAVING, self._now + LEAVE_TIMEOUT
+        self._link, self._link_deadline = Link.LEAVING, self._now + LEAVE_TIMEOUT
         self._next_heartbeat = math.inf
 
     def _exit(self, error: Exception | None) -> None:
         self._drop_job()
-        if self._link is not _Link.NONE:
+        if self._link is not Link.NONE:
             self.driver.hang_up()
-        self._link = _Link.OVER
+        self._link = Link.OVER
         self.driver.exit(error)
 
     def _send(self, **kind: Any) -> None:
@@ -355,11 +318,11 @@ class Machine:
 
     # ----------------------------------------------------------------- the job
 
-    def _transfer_ended(self, job: _Job, ended: Ended, why: str) -> None:
-        download = job.stage is _Stage.DOWNLOADING
+    def _transfer_ended(self, job: Job, ended: Ended, why: str) -> None:
+        download = job.stage is Stage.DOWNLOADING
         if ended is Ended.WELL:
             job.failures = 0
-            job.stage = _Stage.WORKING if download else _Stage.UPLOADED
+            job.stage = Stage.WORKING if download else Stage.UPLOADED
             if download:
                 self.driver.work(job.number)
             return
@@ -368,7 +331,7 @@ class Machine:
             self._say(logging.INFO, f"{what}; drops the task")
             return self._drop_job()
         if not download:
-            job.stage = _Stage.ANSWERED
+            job.stage = Stage.ANSWERED
         if ended is Ended.BROKEN:
             # For an upload: asks again for leave, unless it is granted anew before.
             delay = self._delay(job.failures, MAX_DELAY)
@@ -380,30 +343,49 @@ class Machine:
         else:
             self._say(logging.WARNING, what)  # the verdict follows
 
-    def _start_download(self, job: _Job) -> None:
+    def _start_download(self, job: Job) -> None:
         job.retry_at = math.inf
+        self.driver.start_download(self._begin_transfer(), self._registered.token)
+
+    def _begin_transfer(self) -> int:
         self._transfers += 1
         self._transfer = self._transfers
-        self.driver.start_download(self._transfer, self._registered.token)
+        self._moved, self._moved_at = -1, self._now
+        self._next_look = self._now + self._stall_time() / 4
+        return self._transfer
+
+    def _look_at_transfer(self, job: Job) -> None:
+        self._next_look = self._now + self._stall_time() / 4
+        moved = self.driver.moved()
+        if moved != self._moved:
+            self._moved, self._moved_at = moved, self._now
+        elif self._now - self._moved_at >= self._stall_time():
+            self._stop_transfer()
+            self._transfer_ended(job, Ended.BROKEN,
+                                 f"no chunk moved for {self._stall_time():.1f} s")
+
+    def _stall_time(self) -> float:
+        lease = self._registered.lease_ms
+        return STALL_LEASES * float(lease) / 1000 if lease > 0 else math.inf
 
     def _stop_transfer(self) -> None:
         if self._transfer:
             self._transfer = 0
             self.driver.stop_transfer()
 
-    def _answer(self, job: _Job) -> None:
+    def _answer(self, job: Job) -> None:
         """Tells how the task went, if that is known. To say it twice does no harm."""
-        if self._link is not _Link.UP or job.stage < _Stage.ANSWERED:
+        if self._link is not Link.UP or job.stage < Stage.ANSWERED:
             return
         job.retry_at = math.inf
-        if job.stage is _Stage.FAILED:
+        if job.stage is Stage.FAILED:
             self._send(task_failed=_proto.TaskFailed(task=job.task, reason=job.reason))
         else:
             self._send(update_ready=job.result)
 
-    def _fail(self, job: _Job, reason: str) -> None:
+    def _fail(self, job: Job, reason: str) -> None:
         self._free_numbers(job)
-        job.stage, job.reason, job.retry_at = _Stage.FAILED, reason, math.inf
+        job.stage, job.reason, job.retry_at = Stage.FAILED, reason, math.inf
         self._say(logging.WARNING, f"the {job} failed: {reason}")
         self._answer(job)
 
@@ -412,7 +394,7 @@ class Machine:
             self._free_numbers(self._job)
             self._job = None
 
-    def _free_numbers(self, job: _Job) -> None:
+    def _free_numbers(self, job: Job) -> None:
         self._stop_transfer()
         if job.open:
             job.open = False
@@ -422,52 +404,54 @@ class Machine:
 
     def _after(self) -> None:
         """What is due by now; ends every event."""
-        if self._link is _Link.DIALING and self._now >= self._link_deadline:
+        if self._link is Link.DIALING and self._now >= self._link_deadline:
             self._lose_link(f"no answer within {DIAL_TIMEOUT:.1f} s", try_next=True)
         offline = self._now - self._offline_since
-        if self._link in (_Link.DIALING, _Link.PAUSING) and offline >= self.max_offline:
+        if self._link in (Link.DIALING, Link.PAUSING) and offline >= self.max_offline:
             self._exit(Unreachable(
                 f"no coordinator at {', '.join(self.servers)} for {self.max_offline:.1f} s: "
                 f"{self._last_error or 'no answer'}"))
-        if self._link is _Link.PAUSING and self._now >= self._link_deadline:
+        if self._link is Link.PAUSING and self._now >= self._link_deadline:
             self._dial()
-        if self._link is _Link.LEAVING and self._now >= self._link_deadline:
+        if self._link is Link.LEAVING and self._now >= self._link_deadline:
             self._exit(self._exit_error)
-        if self._link is _Link.UP:
+        if self._link is Link.UP:
             if self._job and self._now >= self._job.retry_at:
-                if self._job.stage is _Stage.DOWNLOADING:
+                if self._job.stage is Stage.DOWNLOADING:
                     self._start_download(self._job)
                 else:
                     self._answer(self._job)
+            if self._job and self._transfer and self._now >= self._next_look:
+                self._look_at_transfer(self._job)
             if self._now >= self._next_heartbeat:
                 self._send(heartbeat=_proto.Heartbeat())
         self._report_waiting()
 
     def _report_waiting(self) -> None:
-        if self._link in (_Link.LEAVING, _Link.OVER):
-            self._waiting = _Waiting()
+        if self._link in (Link.LEAVING, Link.OVER):
+            self._waiting = Waiting()
             return
         on = (self._link, self._jobs, self._job.stage if self._job else None)
         if on != self._waiting.on:
-            self._waiting = _Waiting(on, self._now, self._now + REPORT_EVERY)
+            self._waiting = Waiting(on, self._now, self._now + REPORT_EVERY)
         elif self._now >= self._waiting.report_at:
             self._waiting.report_at = self._now + REPORT_EVERY
-            works = self._job is not None and self._job.stage is _Stage.WORKING
+            works = self._job is not None and self._job.stage is Stage.WORKING
             self._say(logging.INFO if works else logging.WARNING,
                       f"{self._waits_for()}, for {self._now - self._waiting.since:.1f} s")
 
     def _waits_for(self) -> str:
-        if self._link is not _Link.UP:
+        if self._link is not Link.UP:
             why = f": {self._last_error}" if self._last_error else ""
             return f"waits for the coordinator at {self.servers[self._server]}{why}"
         if not self._job:
             return "waits for a task" + (f": {self._notice}" if self._notice else "")
         return {
-            _Stage.DOWNLOADING: f"downloads for the {self._job}",
-            _Stage.WORKING: f"works on the {self._job}",
-            _Stage.ANSWERED: f"waits for the coordinator to ask for the {self._job}",
-            _Stage.UPLOADING: f"uploads the {self._job}",
-            _Stage.UPLOADED: f"waits for the verdict on the {self._job}",
+            Stage.DOWNLOADING: f"downloads for the {self._job}",
+            Stage.WORKING: f"works on the {self._job}",
+            Stage.ANSWERED: f"waits for the coordinator to ask for the {self._job}",
+            Stage.UPLOADING: f"uploads the {self._job}",
+            Stage.UPLOADED: f"waits for the verdict on the {self._job}",
         }.get(self._job.stage, f"waits for the end of the {self._job}")
 
     def _heartbeat_pause(self) -> float:

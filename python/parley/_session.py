@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
+import numpy as np
 
 from . import _proto
 from ._dial import Calls, Refused, Tls, dial
@@ -80,8 +81,9 @@ class Session:
     """Use it once: run(). stop() may come from any thread."""
 
     def __init__(self, bench: Workbench, hello: Any, servers: Sequence[str],
-                 tls: Tls | None, max_offline: float) -> None:
+                 tls: Tls | None, max_offline: float, max_model_bytes: int) -> None:
         self._bench = bench
+        self._max_model_bytes = max_model_bytes
         self._tls = tls
         self._machine = Machine(self, hello, servers, max_offline)
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -167,6 +169,11 @@ class Session:
             if spec.hash != registered.spec_hash:
                 return (f"the coordinator's model {spec} has the hash {spec.hash:016x} here and "
                         f"{registered.spec_hash:016x} there; use programs of the same version")
+            size = spec.elements * np.dtype(spec.dtype).itemsize
+            if size > self._max_model_bytes:
+                return (f"the run's model takes {size} bytes, this client takes at most "
+                        f"{self._max_model_bytes}: raise max_model_bytes where there is memory "
+                        "for several copies")
             self._bench = self._bench.adopt(spec, registered.config)
         except (WireError, Refused) as error:
             return str(error)
@@ -199,8 +206,9 @@ class Session:
         self._work.put(work)
 
     def start_download(self, transfer: int, token: bytes) -> None:
-        job, connection = self._job, self._connection
-        assert job is not None and connection is not None
+        assert self._job is not None and self._connection is not None
+        job: Job = self._job
+        connection = self._connection
         try:
             sink = job.sink()
         except WireError as error:
@@ -212,6 +220,7 @@ class Session:
         def move() -> None:
             for chunk in call:
                 sink.write(chunk)
+                job.chunks += 1
             sink.finish()
 
         self._begin(transfer, call, move)
@@ -231,6 +240,9 @@ class Session:
 
     def _transfer_ended(self, transfer: int, ended: Ended, why: str) -> None:
         self._machine.on_transfer_ended(transfer, ended, why, time.monotonic())
+
+    def moved(self) -> int:
+        return self._job.chunks if self._job else 0
 
     def stop_transfer(self) -> None:
         if self._transfer:

@@ -192,6 +192,8 @@ def test_a_client_of_another_model_is_refused_at_once(serve, native, clients, tm
     other = probe("p1", parameters={"w": np.zeros((2, 2)), "mine": [0, 0], "seen": 0})
     with pytest.raises(parley.Refused, match=r"w is \[2, 2\] where the run has \[2, 3\]"):
         other.run(server.address)
+    with pytest.raises(parley.Refused, match="takes 36 bytes, this client takes at most 35"):
+        probe("p1").run(server.address, max_model_bytes=35)
     # Nor does a client that only knows the built-in models take it on.
     write_libsvm(tmp_path / "data.svm", *make_data(1, 5))
     process = native(server.address, "native", "--data", f"libsvm:{tmp_path}/data.svm")

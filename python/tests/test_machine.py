@@ -16,6 +16,7 @@ class Recorder:
     def __init__(self):
         self.done = []
         self.refusal = ""
+        self.chunks = 0
         self.errors = []
 
     def __getattr__(self, name):
@@ -24,6 +25,9 @@ class Recorder:
     def adopt(self, registered):
         self.done.append(("adopt",))
         return self.refusal
+
+    def moved(self):
+        return self.chunks
 
     def exit(self, error):
         self.errors.append(error)
@@ -186,6 +190,21 @@ def test_a_broken_transfer_is_tried_again_and_a_refused_one_fails_the_task(world
     world.driver.take()
     world.transfer_ends(Ended.OVER)
     assert [d[0] for d in world.driver.take("drop_job", "send")] == ["drop_job"]
+
+
+def test_a_transfer_that_stalls_is_given_up_and_tried_again():
+    world = World()
+    world.join(lease_ms=10000)
+    world.task()
+    for now in (15, 30, 45):  # slow, but it moves
+        world.pass_time(now)
+        world.driver.chunks += 1
+    world.driver.take()
+    world.pass_time(60)
+    assert not world.driver.take("stop_transfer", "start_download")
+    world.pass_time(75)
+    assert [d[0] for d in world.driver.take("stop_transfer", "start_download")] == [
+        "stop_transfer", "start_download"]
 
 
 def test_a_broken_upload_asks_for_leave_again(world):

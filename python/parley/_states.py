@@ -1,0 +1,50 @@
+"""What the machine remembers: its link, its task, what it waits for."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from . import _proto
+
+
+class Link(enum.Enum):
+    NONE, DIALING, PAUSING, UP, LEAVING, OVER = range(6)
+
+
+class Stage(enum.IntEnum):
+    DOWNLOADING, WORKING = range(2)
+    ANSWERED = 2  # the result is there; the coordinator may not know yet
+    UPLOADING = 3
+    UPLOADED = 4  # waits for the verdict
+    ACCEPTED = 5  # kept until TaskOver
+    FAILED = 6  # `reason` says why; no numbers are held
+
+
+@dataclass
+class Job:
+    number: int
+    task: Any  # TaskId
+    kind: int
+    model_version: int
+    stage: Stage = Stage.DOWNLOADING
+    failures: int = 0  # of transfers, since one that worked
+    retry_at: float = math.inf
+    result: Any = None
+    reason: str = ""
+    open: bool = False  # the driver holds numbers of it
+
+    def __str__(self) -> str:
+        what = "evaluation" if self.kind == _proto.EVALUATE else "training"
+        return f"{what} of round {self.task.round}"
+
+
+@dataclass
+class Waiting:
+    """For what, since when, and when to say so again."""
+
+    on: tuple[Any, ...] = ()
+    since: float = 0.0
+    report_at: float = math.inf
