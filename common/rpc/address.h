@@ -18,9 +18,12 @@ bool IsLoopback(absl::string_view address);
 // because `allow_insecure` says so. FailedPrecondition says what to do else.
 absl::Status CheckInsecure(absl::string_view address, bool allow_insecure);
 
-// Why this machine cannot listen at `address`, in words; for after an attempt
-// that failed.
-std::string WhyNotListening(absl::string_view address);
+struct HostAndPort {
+  std::string host;  // without the brackets of IPv6
+  std::string port;
+};
+// Both are empty where `address` has no port.
+HostAndPort SplitAddress(absl::string_view address);
 
 }  // namespace parley
 

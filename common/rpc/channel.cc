@@ -15,6 +15,12 @@ constexpr int kKeepaliveTimeoutMs = 10000;
 // Strictly below the sender's interval, or it is told off for its pings.
 constexpr int kMinPingIntervalMs = 10000;
 constexpr int kConnectTimeoutMs = 10000;
+// Of one connection: a client has a session and a transfer or two.
+constexpr int kMaxStreams = 100;
+// A server drops who connects and does not speak the protocol, or opens no
+// stream for so long; a client always has its session.
+constexpr int kHandshakeTimeoutMs = 20000;
+constexpr int kMaxIdleMs = 60000;
 // A chunk's data and what precedes it.
 constexpr int kMaxMessageBytes = kMaxChunkBytes + (64 << 10);
 
@@ -57,6 +63,10 @@ void SetServerArguments(grpc::ServerBuilder* builder, int lookahead_bytes) {
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
       kMinPingIntervalMs);
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                              kHandshakeTimeoutMs);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kMaxIdleMs);
 }
 
 }  // namespace parley

@@ -61,6 +61,9 @@ constexpr int kExitStopped = 3;
 // For calls to end that are open when the run is over.
 constexpr absl::Duration kGrace = absl::Seconds(2);
 
+// Beside the clients': of people and scripts, and of those not registered yet.
+constexpr int kSpareConnections = 1100;
+
 struct Settings {
   std::string run_file;
   std::vector<std::string> sets;
@@ -154,6 +157,7 @@ absl::StatusOr<v1::RunState> Run(Settings settings, v1::RunConfig config,
   // The folder is ours from here on.
   AddressFile address_file(absl::StrCat(settings.folder, "/", kAddressFile));
 
+  settings.rpc.max_connections = config.limits().clients() + kSpareConnections;
   PARLEY_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
                           RpcServer::Start(settings.rpc, driver.get()));
   const std::string address = AddressOf(settings.rpc.address, server->port());

@@ -15,6 +15,7 @@
 #include "server/round/coordinator.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/coordinator_service.h"
+#include "server/rpc/listener.h"
 
 namespace parley {
 
@@ -25,6 +26,7 @@ class RpcServer {
     std::string address = "127.0.0.1:0";  // port 0: any free one
     Security security = {};
     int lookahead_bytes = kDefaultLookaheadBytes;
+    int max_connections = 11000;  // about; not of Unix sockets
   };
 
   // `coordinator` must outlive the server. FailedPrecondition: unencrypted
@@ -47,6 +49,7 @@ class RpcServer {
   CoordinatorService coordinator_service_;
   AdminService admin_service_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Listener> listener_;  // null at a Unix socket
   int port_ = 0;
 };
 

@@ -2,6 +2,9 @@
 
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <string>
 #include <vector>
@@ -45,6 +48,43 @@ TEST(ServerTest, RefusesInsecureBeyondLoopback) {
   RpcServer::Options options{"0.0.0.0:0"};
   options.security.allow_insecure = true;
   EXPECT_OK(RpcServer::Start(options, &coordinator));
+}
+
+// How much a bare connection reads at first; waits for it.
+ssize_t FirstBytes(int fd) {
+  char bytes[64];
+  return recv(fd, bytes, sizeof(bytes), 0);
+}
+
+int Connect(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+            0);
+  return fd;
+}
+
+TEST(ServerTest, TurnsAwayAFloodOfConnectionsAndLivesOn) {
+  FakeCoordinator coordinator;
+  RpcServer::Options options;
+  options.max_connections = 0;  // what the program itself needs, and no more
+  ASSERT_OK_AND_ASSIGN(auto server, RpcServer::Start(options, &coordinator));
+  std::vector<int> flood;
+  do {
+    flood.push_back(Connect(server->port()));
+  } while (FirstBytes(flood.back()) > 0);  // settings of HTTP/2
+  EXPECT_GT(flood.size(), 10u);
+  EXPECT_LT(flood.size(), 128u);
+  for (const int fd : flood) close(fd);
+  ssize_t got = 0;
+  while (got <= 0) {  // until the server has noticed
+    const int fd = Connect(server->port());
+    got = FirstBytes(fd);
+    close(fd);
+  }
 }
 
 // The health and reflection protocols' own .proto files are not installed, so
