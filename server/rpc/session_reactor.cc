@@ -88,7 +88,9 @@ void SessionReactor::OnReadDone(bool ok) {
     }
     return Break(too_slow ? absl::ResourceExhaustedError(
                                 "the client reads too slowly: too much waits")
-                          : absl::CancelledError("the client's stream ended"));
+                          : absl::CancelledError(
+                                "the stream ended, or what came over it is no "
+                                "ClientMessage"));
   }
   if (in_.ByteSizeLong() > kMaxControlBytes) {
     return Break(absl::InvalidArgumentError(absl::StrCat(
