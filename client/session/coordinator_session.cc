@@ -143,7 +143,7 @@ class CoordinatorSession::Impl {
   // The members go in the reverse order: first whoever uses the others.
   struct ActiveTransfer {
     std::shared_ptr<TaskJob> job;
-    ChunkCount chunks = 0;
+    ChunkCount chunks;                      // an atomic begins with 0
     std::unique_ptr<CountedSink> sink;      // of a download
     std::unique_ptr<CountedSource> source;  // of an upload
     std::unique_ptr<Transfer> transfer;
