@@ -153,7 +153,9 @@ void FillRounds(v1::RunConfig* config) {
   v1::Cohort* cohort = config->mutable_cohort();
   DEFAULT(cohort, fraction, 1);
   if (config->data().has_train() && config->data().partition().has_parts()) {
-    DEFAULT(cohort, min, config->data().partition().parts());
+    // A number of parts that is out of range is no cohort's fault.
+    DEFAULT(cohort, min,
+            std::clamp(config->data().partition().parts(), 1, 1'000'000));
   }
   DEFAULT(cohort, quorum, 1);
   DEFAULT_ENUM(cohort, too_few, v1::Cohort::WAIT);

@@ -56,16 +56,12 @@ int64_t StatedFeatures(const v1::Source& source) {
   return 0;
 }
 
-// The classes that a source has by its configuration alone; 0: unknown.
-int64_t StatedClasses(const v1::Source& source) {
-  if (source.has_mixture()) return source.mixture().classes();
-  return source.has_separable() ? 2 : 0;
-}
-
 class Rules {
  public:
   Rules(const v1::RunConfig& config, std::vector<Problem>* problems)
-      : config_(config), problems_(*problems) {}
+      : config_(config), problems_(*problems) {
+    for (const Problem& problem : *problems) wrong_.insert(problem.path);
+  }
 
   void CheckAll() {
     CheckName();
@@ -136,7 +132,8 @@ class Rules {
                absl::StrCat("is ", model.classes(),
                             ": must not be set, as the model has none"));
     }
-    if (model.has_classes() && model.has_logistic() && model.classes() != 2) {
+    if (model.has_classes() && model.has_logistic() && model.classes() != 2 &&
+        InRange("model.classes")) {
       Conflict("model.classes", absl::StrCat("is ", model.classes(),
                                              ": must be 2 with logistic"));
     }
@@ -212,6 +209,14 @@ class Rules {
     }
   }
 
+  // The classes that a source has by its configuration alone; 0: unknown.
+  int64_t StatedClasses(const std::string& path, const v1::Source& source) {
+    if (source.has_separable()) return 2;
+    const bool known =
+        source.has_mixture() && InRange(path + ".mixture.classes");
+    return known ? source.mixture().classes() : 0;
+  }
+
   void CheckClasses(const std::string& path, const v1::Source& source) {
     const v1::Model& model = config_.model();
     if (model.has_custom() || model.kind_case() == v1::Model::KIND_NOT_SET ||
@@ -223,13 +228,15 @@ class Rules {
                "must go with linear_regression or an mlp with loss SQUARED, as "
                "its targets are real numbers");
     }
-    const int64_t classes = StatedClasses(source);
+    const int64_t classes = StatedClasses(path, source);
     if (classes == 0) return;
-    const int64_t of_train = StatedClasses(config_.data().train());
+    const int64_t of_train =
+        StatedClasses("data.train", config_.data().train());
     if (model.has_logistic() && classes != 2) {
       Conflict(path, absl::StrCat("has ", classes,
                                   " classes: must have 2 with logistic"));
-    } else if (model.has_classes() && classes > model.classes()) {
+    } else if (model.has_classes() && classes > model.classes() &&
+               InRange("model.classes")) {
       Conflict(path, absl::StrCat("has ", classes,
                                   " classes: must have at most "
                                   "model.classes, which is ",
@@ -268,11 +275,14 @@ class Rules {
       Missing(path, "must list at least one round");
     }
     for (int i = 1; i < decay.at_rounds_size(); ++i) {
-      if (decay.at_rounds(i) > decay.at_rounds(i - 1)) continue;
-      Conflict(absl::StrCat(path, "[", i, "]"),
-               absl::StrCat("is ", decay.at_rounds(i),
-                            ": must be > the one before, which is ",
-                            decay.at_rounds(i - 1)));
+      const std::string here = absl::StrCat(path, "[", i, "]");
+      if (decay.at_rounds(i) > decay.at_rounds(i - 1) || !InRange(here) ||
+          !InRange(absl::StrCat(path, "[", i - 1, "]"))) {
+        continue;
+      }
+      Conflict(here, absl::StrCat("is ", decay.at_rounds(i),
+                                  ": must be > the one before, which is ",
+                                  decay.at_rounds(i - 1)));
     }
   }
 
@@ -301,12 +311,14 @@ class Rules {
       return;
     }
     const int32_t parts = config_.data().partition().parts();
-    if (config_.data().has_train() && cohort.min() > parts && parts > 0) {
+    if (config_.data().has_train() && cohort.min() > parts &&
+        InRange("cohort.min") && InRange("data.partition.parts")) {
       Conflict(
           "cohort.min",
           absl::StrCat("is ", cohort.min(),
                        ": must be <= data.partition.parts, which is ", parts));
-    } else if (cohort.min() > config_.limits().clients()) {
+    } else if (cohort.min() > config_.limits().clients() &&
+               InRange("cohort.min") && InRange("limits.clients")) {
       Conflict("cohort.min",
                absl::StrCat("is ", cohort.min(),
                             ": must be <= limits.clients, which is ",
@@ -407,6 +419,10 @@ class Rules {
     }
   }
 
+  // False where the field's value is wrong by itself, and was reported: what it
+  // does not go with then is nobody's fault.
+  bool InRange(const std::string& path) const { return !wrong_.contains(path); }
+
   void NotEmpty(const std::string& path, const std::string& value) {
     if (value.empty()) Missing(path, "must not be empty");
   }
@@ -425,6 +441,7 @@ class Rules {
 
   const v1::RunConfig& config_;
   std::vector<Problem>& problems_;
+  std::set<std::string> wrong_;  // paths
 };
 
 }  // namespace

@@ -2,8 +2,10 @@
 
 #include <google/protobuf/util/message_differencer.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -44,6 +46,28 @@ std::string ErrorsWith(absl::string_view from, absl::string_view to) {
 // Of kGood with more lines, which start at 8.
 std::string ErrorsAdding(absl::string_view more) {
   return ErrorsOf(absl::StrCat(kGood, more));
+}
+
+TEST(LoadTest, AWrongValueIsReportedOnceAndNotWhatItDoesNotGoWith) {
+  const auto lines = [](const std::string& errors) {
+    return std::count(errors.begin(), errors.end(), '\n') + 1;
+  };
+  const std::pair<const char*, const char*> wrong[] = {
+      {"parts: 4", "parts: 0"},
+      {"parts: 4", "parts: 2000000"},
+      {"model { softmax {} }", "model { softmax {} classes: 1 }"},
+      {"model { softmax {} }", "model { logistic {} classes: 0 }"},
+      {"features: 5 } }",
+       "features: 5 classes: 1 } } test { mixture { rows: 9 features: 5 } }"},
+      {"initial: 0.1", "initial: 0.1 step_decay { at_rounds: [3, 0] }"},
+      {"stop {", "limits { clients: 0 } stop {"},
+      {"stop {", "cohort { min: 2000000 } stop {"},
+  };
+  for (const auto& [from, to] : wrong) {
+    const std::string errors = ErrorsWith(from, to);
+    EXPECT_EQ(lines(errors), 1) << errors;
+    EXPECT_NE(errors.find("must be >="), std::string::npos) << errors;
+  }
 }
 
 TEST(LoadTest, FillsEveryDefaultIn) {
