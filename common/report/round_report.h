@@ -70,9 +70,11 @@ struct RoundReport {
   // 0.01}, {"evaluate", 0.1}. One name at most once.
   std::vector<std::pair<std::string, double>> seconds;
 
-  uint64_t model_hash = 0;     // ParameterVector::Hash() of the new model
-  int32_t clients = 0;         // with a lease as the round ended
-  double elapsed_seconds = 0;  // since the run started
+  uint64_t model_hash = 0;  // ParameterVector::Hash() of the new model
+  int32_t clients = 0;      // with a lease as the round ended
+  // Since the run started; one that was resumed goes on from what stood here
+  // for the round before.
+  double elapsed_seconds = 0;
 
   bool operator==(const RoundReport&) const = default;
 };

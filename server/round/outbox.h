@@ -10,7 +10,7 @@
 #include "absl/time/time.h"
 #include "common/base/log.h"
 #include "server/registry/registry.h"
-#include "server/round/round_machine.h"
+#include "server/round/round_events.h"
 
 namespace parley {
 

@@ -33,8 +33,8 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
   PARLEY_ASSIGN_OR_RETURN(
       auto model_store,
       ModelStore::Create(options.config.aggregation(), options.strategies,
-                         model.shared,
-                         std::move(model.start), options.parallel));
+                         model.shared, std::move(model.start),
+                         options.parallel));
   if (checkpoint != nullptr) {
     PARLEY_RETURN_IF_ERROR(model_store->Restore(*checkpoint));
   }
@@ -49,6 +49,7 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
   if (store != nullptr) {
     machine.term = store->term();
     machine.committed_rounds = store->committed_rounds();
+    machine.elapsed = store->elapsed();
   }
   machine.token_key = std::move(token_key);
   machine.script = options.script;
@@ -69,6 +70,8 @@ RoundDriver::RoundDriver(RoundDriverOptions options, RunModel model,
       evaluator_(std::move(model.evaluator)),
       model_(std::move(model_store)),
       first_round_(store_ == nullptr ? 0 : store_->committed_rounds()),
+      elapsed_before_(store_ == nullptr ? absl::ZeroDuration()
+                                        : store_->elapsed()),
       stall_time_(kStallLeases *
                   absl::Seconds(options_.config.limits().lease_seconds())),
       started_(options_.clock->Now()),
@@ -210,16 +213,20 @@ void RoundDriver::Stop(const std::string& reason) {
 
 // --------------------------------------------------------------------- status
 
+double RoundDriver::Seconds() {
+  return absl::ToDoubleSeconds(elapsed_before_ + options_.clock->Now() -
+                               started_);
+}
+
 v1::RunStatus RoundDriver::Status() {
   if (finished_) return status_;
   v1::RunStatus status = status_;
-  const double seconds =
-      absl::ToDoubleSeconds(options_.clock->Now() - started_);
-  status.set_seconds(seconds);
+  status.set_seconds(Seconds());
   const int64_t done = status.round() - first_round_;
   if (status.state() == v1::RUNNING && done > 0) {
     status.set_eta_seconds(
-        seconds / static_cast<double>(done) *
+        (Seconds() - absl::ToDoubleSeconds(elapsed_before_)) /
+        static_cast<double>(done) *
         static_cast<double>(status.rounds() - status.round()));
   }
   status.set_folder(options_.folder);
@@ -245,7 +252,7 @@ void RoundDriver::Fail(const absl::Status& status) {
   failure_ = status;
   Log(LogLevel::kError, status.message());
   if (!run_over_) {
-    Handle(event::StopRequested{std::string(status.message())});
+    Handle(event::StopRequested{std::string(status.message()), v1::FAILED});
   }
 }
 
@@ -258,34 +265,60 @@ void RoundDriver::Perform(effect::EndRun& e) {
   status_.set_state(e.state);
   status_.set_detail(e.reason);
   // After what the lanes have under way, the last checkpoint included.
-  compute_.Run(
-      [] {},
-      [this] {
-        status_ = Status();
-        if (!failure_.ok()) {
-          status_.set_state(v1::FAILED);
-          status_.set_detail(std::string(failure_.message()));
-        }
-        if (store_ == nullptr) return FinishRun();
-        const auto written = std::make_shared<absl::Status>();  // with the job
-        files_.Run([this, written] { *written = WriteResult(status_); },
-                   [this, written] {
-                     if (!written->ok()) {
-                       Fail(*written);
-                       status_.set_state(v1::FAILED);
-                       status_.set_detail(std::string(failure_.message()));
-                     }
-                     FinishRun();
-                   });
-      });
+  compute_.Run([] {},
+               [this] {
+                 const auto written =
+                     std::make_shared<absl::Status>();  // with the job
+                 files_.Run([this, written] { *written = WriteModel(); },
+                            [this, written] {
+                              if (!written->ok()) Fail(*written);
+                              status_ = Status();
+                              RecordEnd();
+                              TellEnd();
+                            });
+               });
 }
 
-absl::Status RoundDriver::WriteResult(const v1::RunStatus& status) {
-  PARLEY_RETURN_IF_ERROR(store_->Sync());
-  if (model_->whole()) {
-    PARLEY_RETURN_IF_ERROR(WriteSafetensors(store_->Path(kModelFile),
-                                            model_->spec(), *model_->model()));
+// The journal's last word is the status's, where it can be written at all.
+void RoundDriver::RecordEnd() {
+  v1::JournalRecord record;
+  v1::RunEnded& ended = *record.mutable_run_ended();
+  const auto append = [&] {
+    if (!failure_.ok()) {
+      status_.set_state(v1::FAILED);
+      status_.set_detail(std::string(failure_.message()));
+    }
+    ended.set_state(v1::RunState_Name(status_.state()));
+    ended.set_reason(status_.detail());
+    return store_ == nullptr ? absl::OkStatus() : store_->Append(record);
+  };
+  if (const absl::Status status = append(); !status.ok() && failure_.ok()) {
+    Fail(status);
+    (void)append();  // the run failed anyway
   }
+}
+
+void RoundDriver::TellEnd() {
+  const auto written = std::make_shared<absl::Status>();  // with the job
+  files_.Run([this, written] { *written = WriteStatus(status_); },
+             [this, written] {
+               if (!written->ok()) {
+                 Fail(*written);
+                 RecordEnd();
+               }
+               FinishRun();
+             });
+}
+
+absl::Status RoundDriver::WriteModel() {
+  if (store_ == nullptr || !model_->whole()) return absl::OkStatus();
+  return WriteSafetensors(store_->Path(kModelFile), model_->spec(),
+                          *model_->model());
+}
+
+absl::Status RoundDriver::WriteStatus(const v1::RunStatus& status) {
+  if (store_ == nullptr) return absl::OkStatus();
+  PARLEY_RETURN_IF_ERROR(store_->Sync());
   PARLEY_ASSIGN_OR_RETURN(const auto file,
                           FileReplacer::Create(store_->Path(kStatusFile)));
   PARLEY_RETURN_IF_ERROR(file->Write(StatusJson(status)));

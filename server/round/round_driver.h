@@ -147,8 +147,12 @@ class RoundDriver final : public Coordinator {
   void SyncJournal();
   void TellWatchers();
   v1::RunStatus Status();
+  double Seconds();                       // of the run so far
   void Fail(const absl::Status& status);  // a file cannot be written
-  absl::Status WriteResult(const v1::RunStatus& status);
+  absl::Status WriteModel();
+  absl::Status WriteStatus(const v1::RunStatus& status);
+  void RecordEnd();
+  void TellEnd();
   void FinishRun();
 
   RoundDriverOptions options_;
@@ -157,8 +161,9 @@ class RoundDriver final : public Coordinator {
   const std::unique_ptr<CentralEvaluator> evaluator_;  // may be null
   const std::unique_ptr<ModelStore> model_;  // on compute_, read by downloads
   const int64_t first_round_;                // committed before
+  const absl::Duration elapsed_before_;      // that those took
   const absl::Duration stall_time_;          // of a transfer
-  absl::Time started_;
+  const absl::Time started_;                 // this time
   RegionPool regions_;
   StatusBoard board_;
   std::atomic<SessionId> last_session_ = 0;

@@ -310,8 +310,7 @@ void RoundDriver::SyncJournal() {
 }
 
 void RoundDriver::Perform(effect::ReportRound& e) {
-  const RoundReport report =
-      Summarize(e, absl::ToDoubleSeconds(options_.clock->Now() - started_));
+  const RoundReport report = Summarize(e, Seconds());
   if (metrics_ != nullptr) {
     if (absl::Status status = metrics_->Append(report); !status.ok()) {
       Fail(status);

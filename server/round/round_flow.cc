@@ -31,7 +31,8 @@ RoundFlow::RoundFlow(RoundContext* context)
 
 void RoundFlow::Begin() {
   if (config_.stop().wall_seconds() > 0 && !IsReplay()) {
-    wall_end_ = context_.out.now + absl::Seconds(config_.stop().wall_seconds());
+    wall_end_ = context_.out.now - context_.options.elapsed +
+                absl::Seconds(config_.stop().wall_seconds());
   }
   if (!IsReplay() && committed_ >= config_.stop().rounds()) {
     EndRun({v1::FINISHED, "all rounds were done already"});
@@ -384,10 +385,6 @@ void RoundFlow::EndRun(End end) {
   if (committed_ > 0 && model_is_whole) {
     context_.out.Add(effect::WriteCheckpoint{committed_, true});
   }
-  v1::JournalRecord record;
-  record.mutable_run_ended()->set_state(v1::RunState_Name(end.state));
-  record.mutable_run_ended()->set_reason(end.reason);
-  context_.out.Add(effect::Record{std::move(record)});
   end_ = std::move(end);
 }
 

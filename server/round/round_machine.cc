@@ -109,7 +109,7 @@ class RoundMachine::Impl {
   void On(event::Aggregated& e) { flow_.OnAggregated(e); }
   void On(event::CentrallyEvaluated& e) { flow_.OnCentrallyEvaluated(e); }
   void On(event::TimerFired&) {}
-  void On(event::StopRequested& e) { flow_.Stop(v1::STOPPED, e.reason); }
+  void On(event::StopRequested& e) { flow_.Stop(e.state, e.reason); }
 
   void OnRegister(SessionId id, Session& session, const v1::Register& request);
   void OnLeave(SessionId id, const std::string& name, const v1::Leave& leave);

@@ -6,191 +6,17 @@
 #define PARLEY_SERVER_ROUND_ROUND_MACHINE_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
-#include <utility>
-#include <variant>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "common/base/log.h"
 #include "common/model/parameters.h"
-#include "parley/v1/admin.pb.h"
-#include "parley/v1/coordinator.pb.h"
 #include "parley/v1/journal.pb.h"
 #include "parley/v1/run.pb.h"
-#include "server/round/coordinator.h"
+#include "server/round/round_events.h"
 
 namespace parley {
-
-// Names a staged update within one term; never 0, never used twice.
-using UpdateId = uint64_t;
-// Names a transfer that a transport asked for; chosen by the driver.
-using TransferId = uint64_t;
-
-// ------------------------------------------------------------------- events
-
-namespace event {
-
-struct SessionOpened {
-  SessionId session;
-  PeerIdentity peer;
-};
-struct MessageReceived {
-  SessionId session;
-  v1::ClientMessage message;
-};
-struct SessionClosed {
-  SessionId session;
-  absl::Status why;
-};
-// A transport asks to move numbers; answered by effect::AnswerTransfer, perhaps
-// later, when a permit is free.
-struct DownloadRequested {
-  TransferId transfer;
-  v1::DownloadRequest request;
-};
-struct UploadRequested {
-  TransferId transfer;
-  v1::TransferHeader header;
-};
-// An answered transfer is over and its permit free. OK: all bytes moved. For
-// an upload `staged` says how many bytes of the update are whole.
-struct TransferEnded {
-  TransferId transfer;
-  absl::Status status;
-  uint64_t staged = 0;
-  uint64_t bytes_moved = 0;  // on the wire, for the metrics
-};
-// The transport gave up a transfer before it was answered.
-struct TransferCancelled {
-  TransferId transfer;
-};
-// effect::Aggregate is done: the model has its new version.
-struct Aggregated {
-  absl::Status status;
-  uint64_t model_hash = 0;
-};
-struct CentrallyEvaluated {
-  absl::StatusOr<std::map<std::string, double>> metrics;  // "loss", "accuracy"
-};
-struct TimerFired {};
-struct StopRequested {
-  std::string reason;
-};
-
-}  // namespace event
-
-using RoundEvent = std::variant<
-    event::SessionOpened, event::MessageReceived, event::SessionClosed,
-    event::DownloadRequested, event::UploadRequested, event::TransferEnded,
-    event::TransferCancelled, event::Aggregated, event::CentrallyEvaluated,
-    event::TimerFired, event::StopRequested>;
-
-// ------------------------------------------------------------------ effects
-
-namespace effect {
-
-struct Send {
-  SessionId session;
-  v1::ServerMessage message;
-};
-struct EndSession {
-  SessionId session;
-  absl::Status why;
-};
-// Lets a transfer begin, or refuses it. Of a download: the task's payloads from
-// `offset` on. Of an upload: into the staged `update` from `offset` on.
-struct AnswerTransfer {
-  TransferId transfer;
-  absl::Status status;
-  UpdateId update = 0;  // uploads
-  uint64_t offset = 0;
-};
-// A running transfer is wanted no more: its next chunk fails with Aborted.
-struct CancelTransfer {
-  TransferId transfer;
-};
-// Makes room for an update; its bytes come by upload. Where there is no room
-// its upload ends with ResourceExhausted: the machine drops it or makes room,
-// and begins it again later, perhaps under another id.
-struct OpenStaging {
-  UpdateId update;
-  std::string client;
-  v1::UpdateReady header;  // validated
-};
-struct DropStaging {
-  UpdateId update;
-};
-// The next counted update, in cohort order; it is whole. A folding strategy
-// adds it to the sum and frees it; a combining one keeps it until Aggregate.
-struct Fold {
-  UpdateId update;
-};
-// All counted updates were named by Fold: makes the next model in place, after
-// the last reader of the old one is gone; answered by event::Aggregated.
-struct Aggregate {
-  int64_t round;
-};
-// Forgets what was folded: the round is skipped.
-struct DiscardAggregate {};
-// Answered by event::CentrallyEvaluated.
-struct EvaluateCentrally {
-  int64_t round;
-};
-// Into the journal, before anything that follows it: all records but RunOpened,
-// which is the driver's.
-struct Record {
-  v1::JournalRecord record;
-};
-// A round is over: a line of metrics.jsonl. What the machine knows of it.
-struct ReportRound {
-  v1::RoundCommitted round;  // outcomes of all phases
-  v1::RoundOpened opened;
-  bool skipped = false;
-  std::optional<std::map<std::string, double>> central;
-  uint64_t bytes_up = 0, bytes_down = 0;  // in this round
-  std::vector<std::pair<std::string, double>> phase_seconds;
-  int32_t registered = 0;
-};
-struct WriteCheckpoint {
-  int64_t round;
-  bool last;
-};
-// Replaces the timer set before; InfiniteFuture: none. A timer that fires is
-// gone.
-struct SetTimer {
-  absl::Time when;
-};
-struct StatusChanged {
-  v1::RunStatus status;  // without seconds, eta and folder: the driver's
-};
-struct Say {
-  LogLevel level;
-  std::string text;
-};
-// After the effects before it. Sessions were told.
-struct EndRun {
-  v1::RunState state;
-  std::string reason;
-};
-
-}  // namespace effect
-
-using RoundEffect =
-    std::variant<effect::Send, effect::EndSession, effect::AnswerTransfer,
-                 effect::CancelTransfer, effect::OpenStaging,
-                 effect::DropStaging, effect::Fold, effect::Aggregate,
-                 effect::DiscardAggregate, effect::EvaluateCentrally,
-                 effect::Record, effect::ReportRound, effect::WriteCheckpoint,
-                 effect::SetTimer, effect::StatusChanged, effect::Say,
-                 effect::EndRun>;
-
-// ------------------------------------------------------------------ machine
 
 struct RoundMachineOptions {
   v1::RunConfig config;  // defaults filled in and validated
@@ -199,6 +25,7 @@ struct RoundMachineOptions {
   ParameterSpec spec;  // of the model
   // Rounds that are committed already, when a run is taken up again.
   int64_t committed_rounds = 0;
+  absl::Duration elapsed;  // that they took
   // Secret; session tokens derive from it by keyed hash.
   std::string token_key;
   // Replay: the cohort of each round, all of which must answer, in place of

@@ -5,10 +5,11 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/report/round_report.h"
 #include "parley/v1/admin.pb.h"
 #include "parley/v1/run.pb.h"
-#include "server/round/round_machine.h"
+#include "server/round/round_events.h"
 
 namespace parley {
 
@@ -17,6 +18,8 @@ RoundReport Summarize(const effect::ReportRound& round, double elapsed_seconds);
 
 // status.json: how the run ended.
 std::string StatusJson(const v1::RunStatus& status);
+// What StatusJson wrote. InvalidArgument where it is something else.
+absl::StatusOr<v1::RunStatus> ReadStatusJson(const std::string& text);
 
 // report.html in the run's folder, from metrics.jsonl there. Any code of the
 // file system; InvalidArgument: metrics.jsonl is damaged.

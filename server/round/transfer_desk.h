@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "server/round/round_machine.h"
+#include "server/round/round_events.h"
 
 namespace parley {
 

@@ -100,13 +100,18 @@ absl::Status Journal::Append(const v1::JournalRecord& record) {
       RecordChecksum(length, absl::string_view(bytes).substr(kHead));
   std::memcpy(bytes.data(), &length, sizeof(length));
   std::memcpy(bytes.data() + sizeof(length), &checksum, sizeof(checksum));
-  // One write; what a full disk leaves of it is cut off by the next Open.
+  // One write. What a full disk leaves of it goes, or later records would stand
+  // behind it.
   ssize_t written;
   do {
     written = write(fd_, bytes.data(), bytes.size());
   } while (written < 0 && errno == EINTR);
   if (written < 0) return FileError(path_);
   if (written < static_cast<ssize_t>(bytes.size())) {
+    const off_t end = lseek(fd_, 0, SEEK_END);
+    if (end < written || ftruncate(fd_, end - written) != 0) {
+      return FileError(path_);
+    }
     return absl::ResourceExhaustedError(
         absl::StrCat("cannot write ", path_, ": the disk is full"));
   }

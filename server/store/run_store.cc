@@ -112,7 +112,7 @@ absl::Status RunStore::TakeUp(const JournalContents& contents) {
 }
 
 // Drops the lines of rounds that will be run again.
-absl::Status RunStore::CutMetrics() const {
+absl::Status RunStore::CutMetrics() {
   const std::string path = Path(kMetricsFile);
   if (!std::filesystem::exists(path)) return absl::OkStatus();
   PARLEY_ASSIGN_OR_RETURN(const std::vector<RoundReport> reports,
@@ -120,6 +120,7 @@ absl::Status RunStore::CutMetrics() const {
   PARLEY_ASSIGN_OR_RETURN(const auto file, FileReplacer::Create(path));
   for (const RoundReport& report : reports) {
     if (report.round > committed_rounds_) continue;
+    elapsed_ = absl::Seconds(report.elapsed_seconds);
     PARLEY_RETURN_IF_ERROR(file->Write(ToJsonLine(report)));
     PARLEY_RETURN_IF_ERROR(file->Write("\n"));
   }

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "parley/v1/journal.pb.h"
 #include "parley/v1/run.pb.h"
@@ -45,6 +46,8 @@ class RunStore {
   uint64_t term() const { return term_; }  // of this start
   // Rounds of the checkpoint to start from; 0: none.
   int64_t committed_rounds() const { return committed_rounds_; }
+  // That they took, by metrics.jsonl; 0 where it is not there.
+  absl::Duration elapsed() const { return elapsed_; }
   // That checkpoint; null: none. Given once.
   std::unique_ptr<CheckpointReader> TakeCheckpoint() {
     return std::move(checkpoint_);
@@ -67,13 +70,14 @@ class RunStore {
       : options_(std::move(options)), folder_fd_(folder_fd) {}
   // Finds out where to begin from what the journal says.
   absl::Status TakeUp(const JournalContents& contents);
-  absl::Status CutMetrics() const;
+  absl::Status CutMetrics();
 
   const Options options_;
   const int folder_fd_;  // holds the lock
   std::unique_ptr<Journal> journal_;
   uint64_t term_ = 1;
   int64_t committed_rounds_ = 0;
+  absl::Duration elapsed_;
   std::unique_ptr<CheckpointReader> checkpoint_;
 };
 

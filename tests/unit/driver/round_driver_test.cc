@@ -153,9 +153,11 @@ class Bench {
     executor_.RunAll();
   }
   void Advance(absl::Duration d) {
-    clock_.Advance(d);
+    Pass(d);
     executor_.RunAll();
   }
+  // From within a closure.
+  void Pass(absl::Duration d) { clock_.Advance(d); }
   std::vector<std::vector<std::string>> Cohorts() const {
     std::vector<std::vector<std::string>> cohorts;
     for (const RoundReport& report : reports) cohorts.push_back(report.counted);
@@ -493,6 +495,74 @@ TEST(RoundDriver, ResumedRunsEndAtTheSameModel) {
   EXPECT_EQ(run.opened.term(), 2);
   EXPECT_EQ(run.rounds.size(), 5);
   std::filesystem::remove_all(crashed);
+}
+
+TEST(RoundDriver, AResumedRunGoesOnCountingItsTime) {
+  v1::RunConfig config = Config(5);
+  config.mutable_checkpoints()->set_every(2);
+  const std::string folder = TestFolder();
+  const std::string crashed = folder + "_crashed";
+  std::filesystem::remove_all(crashed);
+  // Every round takes 10 s.
+  const auto run = [&](Bench& bench, bool crash) {
+    for (const char* name : {"a", "b", "c"}) {
+      bench.Join(
+          name, nullptr, false,
+          [&, name](int64_t round, const std::vector<float>& w) {
+            if (crash && round == 4 && !std::filesystem::exists(crashed)) {
+              std::filesystem::copy(folder, crashed);
+            }
+            if (*name == 'a') bench.Pass(absl::Seconds(10));
+            return Train(name, round, w);
+          });
+    }
+    bench.Run();
+  };
+  Bench first({.config = config, .folder = folder});
+  run(first, true);
+  ASSERT_TRUE(first.end.has_value());
+  EXPECT_EQ(first.end->seconds(), 50);
+
+  // From the checkpoint of round 2 on; its time is over within round 4.
+  config.mutable_stop()->set_wall_seconds(35);
+  Bench second({.config = config, .folder = crashed, .resume = true});
+  run(second, false);
+  ASSERT_TRUE(second.end.has_value());
+  EXPECT_EQ(second.end->state(), v1::FINISHED);
+  EXPECT_EQ(second.end->round(), 3);
+  EXPECT_EQ(second.end->seconds(), 40);
+  std::vector<double> elapsed;
+  ASSERT_OK_AND_ASSIGN(const auto reports,
+                       ReadMetrics(crashed + "/metrics.jsonl"));
+  for (const RoundReport& report : reports) {
+    elapsed.push_back(report.elapsed_seconds);
+  }
+  EXPECT_THAT(elapsed, ElementsAre(10, 20, 30));
+  std::filesystem::remove_all(crashed);
+}
+
+TEST(RoundDriver, JournalAndStatusAgreeThatAFileCouldNotBeWritten) {
+  for (const std::string file :
+       {"checkpoint-00000001", "model.safetensors", "status.json"}) {
+    SCOPED_TRACE(file);
+    const std::string folder = TestFolder();
+    v1::RunConfig config = Config();
+    config.mutable_checkpoints()->set_every(1);
+    Bench bench({.config = config, .folder = folder});
+    for (const char* name : {"a", "b", "c"}) bench.Join(name);
+    // Nobody, not even root, writes a file where a folder is.
+    std::filesystem::create_directory(folder + "/" + file + ".part");
+    bench.Run();
+    ASSERT_TRUE(bench.end.has_value());
+    EXPECT_EQ(bench.end->state(), v1::FAILED);
+    EXPECT_THAT(bench.end->detail(), ::testing::HasSubstr(file));
+    ASSERT_OK_AND_ASSIGN(const RecordedRun run, ReadRecordedRun(folder));
+    ASSERT_TRUE(run.ended.has_value());
+    EXPECT_EQ(run.ended->state(), "FAILED");
+    EXPECT_EQ(run.ended->reason(), bench.end->detail());
+    EXPECT_EQ(std::filesystem::exists(folder + "/status.json"),
+              file != "status.json");
+  }
 }
 
 TEST(RoundDriver, AFileThatCannotBeWrittenFailsTheRun) {

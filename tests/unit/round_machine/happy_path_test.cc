@@ -70,7 +70,7 @@ TEST(HappyPath, TwoRoundsFromRegistrationToTheEnd) {
   EXPECT_EQ(world.reports[0].round.outcomes(0).weight(), 2);
   EXPECT_THAT(world.checkpoints, ElementsAre("2 last"));
   EXPECT_TRUE(world.records.front().has_round_opened());
-  EXPECT_TRUE(world.records.back().has_run_ended());
+  EXPECT_TRUE(world.records.back().has_round_committed());
   EXPECT_EQ(world.status->state(), v1::FINISHED);
 }
 
