@@ -1,7 +1,9 @@
 #include "server/round/round_summary.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -137,6 +139,41 @@ absl::Status WriteReport(const v1::RunConfig& config,
   run.state = absl::AsciiStrToLower(v1::RunState_Name(status.state()));
   run.reason = status.detail();
   return WriteHtmlReport({run}, absl::StrCat(folder, "/", kReportFile));
+}
+
+absl::StatusOr<v1::RunStatus> ReadStatusJson(const std::string& text) {
+  PARLEY_ASSIGN_OR_RETURN(
+      const Json json, Json::Parse(absl::StripTrailingAsciiWhitespace(text)));
+  const auto string = [&json](const char* key) -> std::string {
+    const Json* const value = json.Find(key);
+    const bool there = value != nullptr && value->AsString() != nullptr;
+    return there ? *value->AsString() : "";
+  };
+  const auto number = [&json](const char* key) -> std::optional<double> {
+    const Json* const value = json.Find(key);
+    return value == nullptr ? std::nullopt : value->AsDouble();
+  };
+  const auto whole = [&json](const char* key) -> int64_t {
+    const Json* const value = json.Find(key);
+    return value == nullptr ? 0 : value->AsInt64().value_or(0);
+  };
+  v1::RunStatus status;
+  v1::RunState state;
+  if (!v1::RunState_Parse(absl::AsciiStrToUpper(string("state")), &state)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", string("state"), "\" is no state of a run"));
+  }
+  status.set_run(string("run"));
+  status.set_state(state);
+  status.set_detail(string("reason"));
+  status.set_round(whole("round"));
+  status.set_rounds(whole("rounds"));
+  if (const auto loss = number("loss")) status.set_loss(*loss);
+  if (const auto accuracy = number("accuracy")) status.set_accuracy(*accuracy);
+  status.set_seconds(number("seconds").value_or(0));
+  status.set_bytes_up(static_cast<uint64_t>(whole("bytes_up")));
+  status.set_bytes_down(static_cast<uint64_t>(whole("bytes_down")));
+  return status;
 }
 
 }  // namespace parley

@@ -120,6 +120,33 @@ class RunTest(unittest.TestCase):
         self.assertIn('"state":"stopped"', report.read_text())
         self.assertIn("nowhere", parley("report", "run", "nowhere", cwd=self.cwd, code=1))
 
+    def test_watch_stop_and_ls_agree_that_a_run_is_over(self):
+        parley("run", QUICK, "--dir", "run", cwd=self.cwd)
+        words = "run mixture_quick finished: all rounds are done"
+        self.assertIn(words, parley("watch", "run", cwd=self.cwd))
+        self.assertEqual(json.loads(parley("watch", "run", "--json", cwd=self.cwd))["state"],
+                         "FINISHED")
+        self.assertIn(words, parley("stop", "run", cwd=self.cwd))
+        self.assertEqual(json.loads(parley("ls", ".", "--json", cwd=self.cwd))["state"],
+                         "finished")
+        # What a coordinator leaves that was killed.
+        os.remove(f"{self.cwd}/run/status.json")
+        pathlib.Path(self.cwd, "run", "address").write_text("127.0.0.1:9\n")
+        for command in ("watch", "stop"):
+            self.assertIn("--resume", parley(command, "run", cwd=self.cwd, code=1))
+
+    def test_a_run_is_watched_to_its_end(self):
+        process = self.start(*LONG)
+        watch = subprocess.Popen([BIN / "parley", "watch", "run"], cwd=self.cwd,
+                                 stdout=subprocess.PIPE, text=True)
+        self.addCleanup(watch.stdout.close)
+        self.assertIn("round", watch.stdout.readline())
+        parley("stop", "run", "--reason", "enough", cwd=self.cwd)
+        self.assertIn("run mixture_quick stopped: enough", watch.communicate(timeout=60)[0])
+        self.assertEqual(watch.returncode, 3)
+        self.assertIn("enough", parley("watch", "run", cwd=self.cwd, code=3))
+        process.communicate(timeout=60)
+
     def test_stop_from_another_terminal(self):
         process = self.start(*LONG)
         parley("stop", "run", cwd=self.cwd)

@@ -3,12 +3,28 @@
 #include <filesystem>
 #include <fstream>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "server/store/run_store.h"
+#include "tools/cli/run_folder.h"
 
 namespace parley {
+
+absl::StatusOr<std::optional<v1::RunStatus>> FinalStatusOf(
+    const std::string& target) {
+  absl::StatusOr<v1::RunStatus> status = ReadFinalStatus(target);
+  if (status.ok()) return std::optional(*std::move(status));
+  if (absl::IsInvalidArgument(status.status())) return status.status();
+  return std::nullopt;
+}
+
+std::string FormatEnd(const v1::RunStatus& status) {
+  return absl::StrCat("run ", status.run(), " ",
+                      absl::AsciiStrToLower(v1::RunState_Name(status.state())),
+                      status.detail().empty() ? "" : ": ", status.detail());
+}
 
 absl::StatusOr<std::string> AddressOf(const std::string& target) {
   std::error_code error;
@@ -17,11 +33,19 @@ absl::StatusOr<std::string> AddressOf(const std::string& target) {
     return absl::NotFoundError(absl::StrCat(
         target, " is neither a run's folder nor HOST:PORT; see parley ls"));
   }
+  const std::string journal = absl::StrCat(target, "/", kJournalFile);
+  if (!std::filesystem::exists(journal, error)) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no run in ", target, "; see parley ls"));
+  }
   std::ifstream file(absl::StrCat(target, "/", kAddressFile));
   std::string address;
-  if (!std::getline(file, address) || address.empty()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the run in ", target, " is not running"));
+  if (!IsRunning(target) || !std::getline(file, address) || address.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the run in ", target,
+        " was interrupted: its coordinator is gone, without a "
+        "word; parley-server --run ",
+        target, "/", kRunFile, " --dir ", target, " --resume goes on with it"));
   }
   return address;
 }

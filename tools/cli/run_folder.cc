@@ -15,7 +15,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/files/file_io.h"
 #include "common/report/metrics_log.h"
+#include "server/round/round_summary.h"
 #include "server/store/recorded_run.h"
 #include "server/store/run_store.h"
 
@@ -33,13 +35,10 @@ bool IsLocked(const std::string& folder) {
   return locked;
 }
 
-// A coordinator has the lock before it writes its address: without one nobody
-// is asked for a lock, who might just be starting.
+// A coordinator that has written its last word may still be saying goodbye.
 std::string StateOf(const std::string& folder, const RecordedRun& run) {
-  const std::string address = absl::StrCat(folder, "/", kAddressFile);
-  if (access(address.c_str(), F_OK) == 0 && IsLocked(folder)) return "running";
-  if (!run.ended.has_value()) return "interrupted";
-  return absl::AsciiStrToLower(run.ended->state());
+  if (run.ended.has_value()) return absl::AsciiStrToLower(run.ended->state());
+  return IsRunning(folder) ? "running" : "interrupted";
 }
 
 absl::Time ModifiedAt(const std::string& path) {
@@ -73,6 +72,22 @@ absl::Status MakeEmptyFolder(const std::string& folder) {
   if (!error) return absl::OkStatus();
   return absl::ErrnoToStatus(error.value(),
                              absl::StrCat("cannot make ", folder));
+}
+
+absl::StatusOr<v1::RunStatus> ReadFinalStatus(const std::string& folder) {
+  const std::string path = absl::StrCat(folder, "/", kStatusFile);
+  PARLEY_ASSIGN_OR_RETURN(const auto file, FileReader::Open(path));
+  PARLEY_ASSIGN_OR_RETURN(const std::string text, file->Read(0, file->size()));
+  absl::StatusOr<v1::RunStatus> status = ReadStatusJson(text);
+  if (!status.ok()) return file->Invalid(status.status().message());
+  return status;
+}
+
+bool IsRunning(const std::string& folder) {
+  // A coordinator has the lock before it writes its address: without one nobody
+  // is asked for a lock, who might just be starting.
+  const std::string address = absl::StrCat(folder, "/", kAddressFile);
+  return access(address.c_str(), F_OK) == 0 && IsLocked(folder);
 }
 
 absl::StatusOr<RunSummary> ReadRunSummary(const std::string& folder) {

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/base/json.h"
+#include "parley/v1/admin.pb.h"
 
 namespace parley {
 
@@ -44,6 +45,12 @@ struct RunSummary {
 // NotFound: the folder has no journal. InvalidArgument: a file in it is
 // damaged.
 absl::StatusOr<RunSummary> ReadRunSummary(const std::string& folder);
+
+// How a run ended, while nobody has taken it up again. NotFound: it has not.
+absl::StatusOr<v1::RunStatus> ReadFinalStatus(const std::string& folder);
+
+// True while a coordinator runs in the folder.
+bool IsRunning(const std::string& folder);
 
 // The runs below `parent`, by start. Folders that are no runs are passed over;
 // NotFound: there is no such folder.

@@ -4,9 +4,10 @@
 #include <optional>
 #include <string>
 
-#include "absl/strings/ascii.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_format.h"
 #include "common/base/flags.h"
+#include "common/base/status_macros.h"
 #include "tools/cli/admin_target.h"
 #include "tools/cli/command.h"
 #include "tools/cli/progress.h"
@@ -30,6 +31,15 @@ std::string ToJsonLine(const v1::RunStatus& status) {
   return line;
 }
 
+// Until `on_change` returns false; else why not.
+absl::Status Watch(
+    const std::string& target, const Security& security,
+    absl::FunctionRef<bool(const v1::RunStatus& status)> on_change) {
+  PARLEY_ASSIGN_OR_RETURN(const auto client, ConnectTo(target, security));
+  PARLEY_RETURN_IF_ERROR(client->Watch(on_change));
+  return absl::UnavailableError("the coordinator left");
+}
+
 }  // namespace
 
 int WatchCommand(int argc, const char* const* argv) {
@@ -37,7 +47,8 @@ int WatchCommand(int argc, const char* const* argv) {
   bool json = false;
   Flags flags(
       {"parley watch", "RUN_FOLDER|HOST:PORT",
-       "Shows how a run goes, until it ends. Ctrl-C ends the watching only.\n",
+       "Shows how a run goes, until it ends, or how it ended. Ctrl-C ends the "
+       "watching only.\n",
        "Examples:\n"
        "  parley watch runs/fashion_fedavg-1\n"
        "  parley watch coordinator:7474 --tls-ca ca.pem\n"
@@ -48,14 +59,11 @@ int WatchCommand(int argc, const char* const* argv) {
   flags.Add("json", &json, "", "Print one JSON object a change, a line each.");
   AddSecurityFlags(flags, &security);
   if (const std::optional<int> code = flags.ParseMain(argc, argv)) return *code;
-  const auto client = ConnectTo(flags.arguments()[0], security);
-  if (!client.ok()) return Complain(client.status());
-
+  const std::string& target = flags.arguments()[0];
   v1::RunStatus last;
-  absl::Status watched;
   {
     ProgressPrinter printer(stdout);
-    watched = (*client)->Watch([&](const v1::RunStatus& status) {
+    const auto show = [&](const v1::RunStatus& status) {
       last = status;
       if (json) {
         absl::PrintF("%s\n", ToJsonLine(status));
@@ -64,17 +72,22 @@ int WatchCommand(int argc, const char* const* argv) {
         printer.Update(status);
       }
       return !HasEnded(status.state());
-    });
+    };
+    auto ended = FinalStatusOf(target);
+    absl::Status watched;
+    if (ended.ok() && !ended->has_value()) {
+      watched = Watch(target, security, show);
+      // It may have ended before anybody could tell.
+      if (!HasEnded(last.state())) ended = FinalStatusOf(target);
+    }
+    if (!ended.ok()) return Complain(ended.status());
+    if (ended->has_value()) {
+      show(**ended);
+    } else if (!HasEnded(last.state())) {
+      return Complain(watched);
+    }
   }
-  if (!HasEnded(last.state())) {
-    if (watched.ok()) watched = absl::UnavailableError("the coordinator left");
-    return Complain(watched);
-  }
-  if (!json) {
-    absl::PrintF("run %s %s%s%s\n", last.run(),
-                 absl::AsciiStrToLower(v1::RunState_Name(last.state())),
-                 last.detail().empty() ? "" : ": ", last.detail());
-  }
+  if (!json) absl::PrintF("%s\n", FormatEnd(last));
   return ExitCodeOf(last.state());
 }
 

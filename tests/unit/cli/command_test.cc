@@ -1,5 +1,9 @@
 #include "tools/cli/command.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <fstream>
 #include <vector>
 
@@ -98,18 +102,27 @@ TEST(CommandTest, WatchAndStopWithoutACoordinator) {
   for (const char* command : {"watch", "stop"}) {
     const Result gone = Parley({command, temp.path().c_str()});
     EXPECT_EQ(gone.code, kExitFailed);
-    EXPECT_THAT(gone.err, testing::HasSubstr("not running"));
+    EXPECT_THAT(gone.err, testing::HasSubstr("no run in"));
     const Result none = Parley({command, temp.Path("none").c_str()});
     EXPECT_EQ(none.code, kExitFailed);
     EXPECT_THAT(none.err, testing::HasSubstr("neither"));
   }
 }
 
-TEST(AdminTargetTest, AFolderSaysItsAddress) {
+TEST(AdminTargetTest, AFolderSaysItsAddressWhileItsCoordinatorLives) {
   TempFolder temp;
-  temp.Write("address", "127.0.0.1:4711\n");
-  EXPECT_EQ(*AddressOf(temp.path()), "127.0.0.1:4711");
   EXPECT_EQ(*AddressOf("host:1"), "host:1");
+  EXPECT_THAT(AddressOf(temp.path()),
+              StatusIs(absl::StatusCode::kNotFound, "no run"));
+  temp.Write("journal", "");
+  temp.Write("address", "127.0.0.1:4711\n");
+  // Left by one that was killed.
+  EXPECT_THAT(AddressOf(temp.path()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "--resume"));
+  const int fd = open(temp.path().c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(flock(fd, LOCK_EX | LOCK_NB), 0);
+  EXPECT_EQ(*AddressOf(temp.path()), "127.0.0.1:4711");
+  close(fd);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/report/metrics_log.h"
+#include "server/round/round_summary.h"
 #include "server/store/run_store.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/cli/temp_folder.h"
@@ -101,7 +102,24 @@ TEST(RunFolderTest, ARunIsRunningWhileItsFolderIsLocked) {
   const int fd = open(folder.c_str(), O_RDONLY | O_CLOEXEC);
   ASSERT_EQ(flock(fd, LOCK_EX | LOCK_NB), 0);
   EXPECT_EQ(ReadRunSummary(folder)->state, "running");
+  WriteRun(folder, "FAILED");  // and says goodbye
+  EXPECT_EQ(ReadRunSummary(folder)->state, "failed");
   close(fd);
+}
+
+TEST(RunFolderTest, ReadsHowARunEnded) {
+  TempFolder temp;
+  EXPECT_THAT(ReadFinalStatus(temp.path()),
+              StatusIs(absl::StatusCode::kNotFound, "status.json"));
+  v1::RunStatus status;
+  status.set_run("demo");
+  status.set_state(v1::STOPPED);
+  temp.Write("status.json", StatusJson(status));
+  ASSERT_OK_AND_ASSIGN(const v1::RunStatus read, ReadFinalStatus(temp.path()));
+  EXPECT_EQ(read.state(), v1::STOPPED);
+  temp.Write("status.json", "nonsense");
+  EXPECT_THAT(ReadFinalStatus(temp.path()),
+              StatusIs(absl::StatusCode::kInvalidArgument, "status.json"));
 }
 
 TEST(RunFolderTest, ListsRunsOnly) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/status_matchers.h"
+
 namespace parley {
 namespace {
 
@@ -76,6 +78,25 @@ TEST(RoundSummary, StatusSaysNothingWhereThereIsNothing) {
             R"("loss":0.5,"accuracy":null,"seconds":0,"bytes_up":0,)"
             R"("bytes_down":0})"
             "\n");
+}
+
+TEST(RoundSummary, AStatusIsReadAsItWasWritten) {
+  v1::RunStatus status;
+  status.set_run("x");
+  status.set_state(v1::FAILED);
+  status.set_detail("the \"disk\" is full");
+  status.set_round(3);
+  status.set_rounds(10);
+  status.set_accuracy(0.1);
+  status.set_seconds(1.25);
+  status.set_bytes_up(7);
+  status.set_bytes_down(uint64_t{1} << 40);
+  ASSERT_OK_AND_ASSIGN(const v1::RunStatus read,
+                       ReadStatusJson(StatusJson(status)));
+  EXPECT_EQ(read.ShortDebugString(), status.ShortDebugString());
+  EXPECT_FALSE(ReadStatusJson("").ok());
+  EXPECT_FALSE(ReadStatusJson("{}").ok());
+  EXPECT_FALSE(ReadStatusJson(R"({"state":"asleep"})").ok());
 }
 
 }  // namespace
