@@ -10,6 +10,22 @@
 
 namespace parley {
 
+// The windows of a convolution with stride 1: kernel×kernel pixels of an image
+// with `width` pixels a line and so many channels a pixel, at the first
+// rows×cols places that a window can start from.
+struct PatchShape {
+  int64_t width, channels, kernel, rows, cols;
+};
+// So many elements past the ends of its arrays may `patches` touch.
+constexpr int64_t kPatchSlack = 16;
+
+// Squares of pool×pool pixels without overlap, rows×cols of them, which cover
+// an image wholly. Each becomes a pixel of another, whose lines are `line`
+// elements apart.
+struct PoolShape {
+  int64_t rows, cols, channels, pool, line;
+};
+
 // Arrays are row-major and without gaps; T is float or double. Outputs must not
 // overlap inputs unless said. Single-threaded.
 template <typename T>
@@ -40,6 +56,23 @@ struct Kernels {
   // loss[i] = log(1 + exp(−m[i])), slope[i] = −1/(1 + exp(m[i])) its
   // derivative.
   void (*logistic)(int64_t n, const T* m, T* loss, T* slope);
+
+  // Convolutions are products with the windows: rows·cols rows of
+  // kernel·kernel·channels. add_patches adds them back where they came from.
+  void (*patches)(const PatchShape& shape, const T* image, T* patches);
+  void (*add_patches)(const PatchShape& shape, const T* patches, T* image);
+  // out = relu(the largest of each square + bias), channel by channel; `where`
+  // (rows×cols×channels) numbers the largest in its square, the first of
+  // equals.
+  void (*max_pool)(const PoolShape& shape, const T* in, const T* bias, T* out,
+                   T* where);
+  // From the gradient by `out` that by `in`, and bias_gradient += that by bias.
+  void (*max_pool_backward)(const PoolShape& shape, const T* out,
+                            const T* where, const T* gradient, T* bias_gradient,
+                            T* in_gradient);
+  // How `out` moves where `in` and the bias move so.
+  void (*max_pool_along)(const PoolShape& shape, const T* out, const T* where,
+                         const T* in_along, const T* bias_along, T* along);
 
   // Aggregation, in double whatever T is. sum may be any accumulator.
   void (*fold)(int64_t n, double weight, const T* x,
