@@ -21,6 +21,8 @@ constexpr Entry<T> kModels[] = {
     {"logistic", MakeLogistic<T>},
     {"softmax", MakeSoftmax<T>},
     {"mlp", MakeMlp<T>},
+    {"cnn", MakeCnn<T>},
+    {"embedding_mlp", MakeEmbeddingMlp<T>},
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/base/random.h"
@@ -79,19 +80,48 @@ class Model {
 
   virtual EvalSums Evaluate(absl::Span<const T> w, const Batch<T>& batch,
                             Workspace<T>& workspace) const = 0;
+
+  // InvalidArgument, with the row, where the features of a row are none that
+  // the model can take. To be asked once of the rows that a client or a user
+  // brings: the methods above take them as checked.
+  virtual absl::Status CheckInputs(const Batch<T>&) const {
+    return absl::OkStatus();
+  }
+};
+
+// A convolution with stride 1 and its max-pooling.
+struct ConvolutionOptions {
+  int64_t channels = 0;  // that it makes
+  int64_t kernel = 3;    // side of the window
+  int64_t padding = 0;   // zeros on each side of its input; < kernel
+  int64_t pool = 2;      // side of the squares; 1: none
 };
 
 // What a model is made from; which fields count depends on `kind`.
 struct ModelOptions {
-  std::string kind;  // "linear_regression", "logistic", "softmax", "mlp"
+  // "linear_regression", "logistic", "softmax", "mlp", "cnn", "embedding_mlp".
+  std::string kind;
   int64_t features = 0;
-  int64_t classes = 0;  // softmax, mlp with cross-entropy
-  bool bias = true;     // all but mlp, whose layers always have one
+  int64_t classes = 0;  // all but the first two, and an mlp with squared loss
+  bool bias = true;     // of the first three; layers always have one
   // Empty is the first. logistic: "logistic", "exponential"; mlp:
   // "cross_entropy", "squared" (½(z − t)² of one output).
   std::string loss = {};
-  std::vector<int64_t> hidden = {};  // mlp
-  std::string activation = {};       // mlp: "relu", "tanh"; empty is the first
+  std::vector<int64_t> hidden = {};  // mlp, cnn, embedding_mlp
+  // mlp, embedding_mlp: "relu", "tanh"; empty is the first.
+  std::string activation = {};
+
+  // cnn: what it does to an image of so many channels (planes) of
+  // height×width; features is their product.
+  std::vector<ConvolutionOptions> convolutions = {};
+  int64_t image_channels = 0;
+  int64_t image_height = 0;
+  int64_t image_width = 0;
+
+  // embedding_mlp: every feature is a whole number from 0 to vocabulary − 1,
+  // which becomes a vector of so many numbers.
+  int64_t vocabulary = 0;
+  int64_t dimension = 0;
 };
 
 // The names in the table of models, for error messages and tests.

@@ -21,6 +21,10 @@ template <typename T>
 ModelOr<T> MakeSoftmax(const ModelOptions& options);
 template <typename T>
 ModelOr<T> MakeMlp(const ModelOptions& options);
+template <typename T>
+ModelOr<T> MakeCnn(const ModelOptions& options);
+template <typename T>
+ModelOr<T> MakeEmbeddingMlp(const ModelOptions& options);
 
 }  // namespace parley
 

@@ -15,10 +15,12 @@ namespace {
 
 // Rows that go through the layers at once: bounds the memory.
 constexpr int64_t kBlockRows = 256;
+constexpr int64_t kMaxWidth = 65536;
 
-// What is kept per layer: its outputs, the loss's derivative by what goes into
-// its activation (delta), and the derivative of both along v.
-enum Kind : size_t { kOutput, kDelta, kOutputAlong, kDeltaAlong, kKinds };
+// What is kept of that which enters a layer: it itself, the loss's derivative
+// by it, or by what goes into the activation that gave it (delta), and the
+// derivative of both along v. What leaves the last layer enters one more.
+enum Kind : size_t { kInput, kDelta, kInputAlong, kDeltaAlong, kKinds };
 
 struct Layer {
   int64_t in, out;
@@ -29,13 +31,17 @@ struct Layer {
 template <typename T>
 class Network final : public Model<T> {
  public:
-  Network(ParameterSpec spec, NetworkOptions options, std::vector<Layer> layers)
+  Network(ParameterSpec spec, NetworkOptions options, std::vector<Layer> layers,
+          std::unique_ptr<const InputLayers<T>> input_layers)
       : spec_(std::move(spec)),
         options_(std::move(options)),
-        layers_(std::move(layers)) {}
+        layers_(std::move(layers)),
+        input_layers_(std::move(input_layers)) {}
 
   const ParameterSpec& spec() const override { return spec_; }
-  int64_t features() const override { return layers_.front().in; }
+  int64_t features() const override {
+    return input_layers_ ? input_layers_->shape().features : layers_.front().in;
+  }
   TargetKind target_kind() const override {
     return options_.loss == OutputLoss::kSquared ? TargetKind::kReal
                                                  : TargetKind::kClass;
@@ -50,22 +56,47 @@ class Network final : public Model<T> {
                             Workspace<T>& workspace) const override;
   EvalSums Evaluate(absl::Span<const T> w, const Batch<T>& batch,
                     Workspace<T>& workspace) const override;
+  absl::Status CheckInputs(const Batch<T>& batch) const override {
+    return input_layers_ ? input_layers_->CheckInputs(batch) : absl::OkStatus();
+  }
 
  private:
+  size_t first_slot() const {
+    return input_layers_ ? input_layers_->shape().slots : 0;
+  }
+  // Of what enters `layer`.
   T* Buffer(Workspace<T>& workspace, Kind kind, size_t layer,
             int64_t rows) const {
-    return workspace.Get(1 + layer * kKinds + kind, rows * layers_[layer].out);
+    const int64_t width =
+        layer < layers_.size() ? layers_[layer].in : layers_.back().out;
+    return workspace.Get(first_slot() + 1 + layer * kKinds + kind,
+                         rows * width);
   }
-  static T* LogNormalizers(Workspace<T>& workspace, int64_t rows) {
-    return workspace.Get(0, rows);
+  T* LogNormalizers(Workspace<T>& workspace, int64_t rows) const {
+    return workspace.Get(first_slot(), rows);
   }
 
+  // Calls f(rows, inputs): some rows of the batch, and what of them enters the
+  // first layer.
   template <typename F>
-  void ForBlocks(const Batch<T>& batch, F f) const {
+  void ForBlocks(absl::Span<const T> w, const Batch<T>& batch,
+                 Workspace<T>& workspace, F f) const {
     PARLEY_CHECK(batch.features == features());
-    for (int64_t begin = 0; begin < batch.rows; begin += kBlockRows) {
-      f(RowRange(batch, begin, std::min(begin + kBlockRows, batch.rows)));
+    const int64_t most =
+        input_layers_ ? input_layers_->shape().block_rows : kBlockRows;
+    for (int64_t begin = 0; begin < batch.rows; begin += most) {
+      const Batch<T> rows =
+          RowRange(batch, begin, std::min(begin + most, batch.rows));
+      f(rows, input_layers_
+                  ? Inputs(rows, input_layers_->Forward(w, rows, workspace))
+                  : rows);
     }
+  }
+  Batch<T> Inputs(const Batch<T>& rows, const T* x) const {
+    return {.rows = rows.rows,
+            .features = layers_.front().in,
+            .dense = x,
+            .target = rows.target};
   }
 
   void Activate(int64_t n, T* x) const {
@@ -80,9 +111,11 @@ class Network final : public Model<T> {
   // Returns the outputs of the last layer; those of the others are kept.
   T* Forward(absl::Span<const T> w, const Batch<T>& block,
              Workspace<T>& workspace) const;
-  // The same for the outputs' derivatives along v, after Forward.
+  // The same for the outputs' derivatives along v, after Forward. `block_along`
+  // is that of the inputs; null where they do not depend on parameters.
   T* ForwardAlong(absl::Span<const T> w, absl::Span<const T> v,
-                  const Batch<T>& block, Workspace<T>& workspace) const;
+                  const Batch<T>& block, const T* block_along,
+                  Workspace<T>& workspace) const;
   // Returns the sum of the losses and turns the outputs z of the last layer
   // into softmax(z) − onehot(target), or z − target: the loss's derivative.
   double LossAndDelta(const Batch<T>& block, T* z,
@@ -98,12 +131,14 @@ class Network final : public Model<T> {
   const ParameterSpec spec_;
   const NetworkOptions options_;
   const std::vector<Layer> layers_;
+  const std::unique_ptr<const InputLayers<T>> input_layers_;  // may be null
 };
 
 template <typename T>
 void Network<T>::Initialize(Rng& rng, absl::Span<T> w) const {
   std::fill(w.begin(), w.end(), T{0});
   if (options_.zero_start) return;
+  if (input_layers_) input_layers_->Initialize(rng, w);
   for (size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
     const bool he =
@@ -123,7 +158,7 @@ T* Network<T>::Forward(absl::Span<const T> w, const Batch<T>& block,
   for (size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
     const T* input = output;
-    output = Buffer(workspace, kOutput, l, block.rows);
+    output = Buffer(workspace, kInput, l + 1, block.rows);
     if (l == 0) {
       MultiplyBatch(block, layer.out, &w[layer.weight], output);
     } else {
@@ -177,7 +212,7 @@ void Network<T>::AddGradient(size_t l, const Batch<T>& block, const T* delta,
     AddTransposed(block, layer.out, delta, &gradient[layer.weight]);
   } else {
     k_.gemm(true, false, layer.out, layer.in, block.rows, T{1}, delta,
-            Buffer(workspace, kOutput, l - 1, block.rows), T{1},
+            Buffer(workspace, kInput, l, block.rows), T{1},
             &gradient[layer.weight]);
   }
   if (layer.bias >= 0) {
@@ -192,19 +227,24 @@ double Network<T>::LossAndGradient(absl::Span<const T> w, const Batch<T>& batch,
   std::fill(gradient.begin(), gradient.end(), T{0});
   const double rows = static_cast<double>(batch.rows);
   double sum = 0;
-  ForBlocks(batch, [&](const Batch<T>& block) {
+  ForBlocks(w, batch, workspace, [&](const auto& some, const auto& block) {
     T* delta = Forward(w, block, workspace);
     sum += LossAndDelta(block, delta, workspace);
     k_.scale(block.rows * layers_.back().out, static_cast<T>(1 / rows), delta);
     for (size_t l = layers_.size(); l-- > 0;) {
       AddGradient(l, block, delta, gradient, workspace);
-      if (l == 0) break;
-      T* below = Buffer(workspace, kDelta, l - 1, block.rows);
+      if (l == 0 && !input_layers_) break;
+      T* below = Buffer(workspace, kDelta, l, block.rows);
       k_.gemm(false, false, block.rows, layers_[l].in, layers_[l].out, T{1},
               delta, &w[layers_[l].weight], T{0}, below);
-      ActivateBackward(block.rows * layers_[l].in,
-                       Buffer(workspace, kOutput, l - 1, block.rows), below);
+      if (l > 0) {
+        ActivateBackward(block.rows * layers_[l].in,
+                         Buffer(workspace, kInput, l, block.rows), below);
+      }
       delta = below;
+    }
+    if (input_layers_) {
+      input_layers_->Backward(w, some, delta, gradient, workspace);
     }
   });
   return sum / rows;
@@ -212,19 +252,21 @@ double Network<T>::LossAndGradient(absl::Span<const T> w, const Batch<T>& batch,
 
 template <typename T>
 T* Network<T>::ForwardAlong(absl::Span<const T> w, absl::Span<const T> v,
-                            const Batch<T>& block,
+                            const Batch<T>& block, const T* block_along,
                             Workspace<T>& workspace) const {
   T* along = nullptr;
   for (size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
-    const T* input_along = along;
-    along = Buffer(workspace, kOutputAlong, l, block.rows);
+    const T* input_along = l == 0 ? block_along : along;
+    along = Buffer(workspace, kInputAlong, l + 1, block.rows);
     if (l == 0) {
       MultiplyBatch(block, layer.out, &v[layer.weight], along);
     } else {
       k_.gemm(false, true, block.rows, layer.out, layer.in, T{1},
-              Buffer(workspace, kOutput, l - 1, block.rows), &v[layer.weight],
-              T{0}, along);
+              Buffer(workspace, kInput, l, block.rows), &v[layer.weight], T{0},
+              along);
+    }
+    if (input_along != nullptr) {
       k_.gemm(false, true, block.rows, layer.out, layer.in, T{1}, input_along,
               &w[layer.weight], T{1}, along);
     }
@@ -233,7 +275,7 @@ T* Network<T>::ForwardAlong(absl::Span<const T> w, absl::Span<const T> v,
     }
     if (l + 1 < layers_.size()) {
       ActivateBackward(block.rows * layer.out,
-                       Buffer(workspace, kOutput, l, block.rows), along);
+                       Buffer(workspace, kInput, l + 1, block.rows), along);
     }
   }
   return along;
@@ -249,9 +291,12 @@ void Network<T>::HessianVectorProduct(absl::Span<const T> w,
   std::fill(out.begin(), out.end(), T{0});
   const T share = static_cast<T>(1 / static_cast<double>(batch.rows));
   const int64_t outputs = layers_.back().out;
-  ForBlocks(batch, [&](const Batch<T>& block) {
+  ForBlocks(w, batch, workspace, [&](const auto& some, const auto& block) {
+    const T* block_along =
+        input_layers_ ? input_layers_->ForwardAlong(w, v, some, workspace)
+                      : nullptr;
     T* delta = Forward(w, block, workspace);
-    T* delta_along = ForwardAlong(w, v, block, workspace);
+    T* delta_along = ForwardAlong(w, v, block, block_along, workspace);
     LossAndDelta(block, delta, workspace);
     if (options_.loss == OutputLoss::kCrossEntropy) {
       // (diag(p) − p·pᵀ)·along, where p = delta + onehot(target).
@@ -271,20 +316,24 @@ void Network<T>::HessianVectorProduct(absl::Span<const T> w,
     for (size_t l = layers_.size(); l-- > 0;) {
       const Layer& layer = layers_[l];
       AddGradient(l, block, delta_along, out, workspace);
-      if (l == 0) break;
+      if (l == 0 && !input_layers_) break;
       const int64_t n = block.rows * layer.in;
-      const T* input = Buffer(workspace, kOutput, l - 1, block.rows);
-      const T* input_along = Buffer(workspace, kOutputAlong, l - 1, block.rows);
+      const T* input_along =
+          l == 0 ? block_along : Buffer(workspace, kInputAlong, l, block.rows);
       k_.gemm(true, false, layer.out, layer.in, block.rows, T{1}, delta,
               input_along, T{1}, &out[layer.weight]);
-      T* below = Buffer(workspace, kDelta, l - 1, block.rows);
-      T* below_along = Buffer(workspace, kDeltaAlong, l - 1, block.rows);
+      T* below = Buffer(workspace, kDelta, l, block.rows);
+      T* below_along = Buffer(workspace, kDeltaAlong, l, block.rows);
       k_.gemm(false, false, block.rows, layer.in, layer.out, T{1}, delta,
               &w[layer.weight], T{0}, below);
       k_.gemm(false, false, block.rows, layer.in, layer.out, T{1}, delta_along,
               &w[layer.weight], T{0}, below_along);
       k_.gemm(false, false, block.rows, layer.in, layer.out, T{1}, delta,
               &v[layer.weight], T{1}, below_along);
+      delta = below;
+      delta_along = below_along;
+      if (l == 0) break;
+      const T* input = Buffer(workspace, kInput, l, block.rows);
       ActivateBackward(n, input, below_along);
       if (options_.activation == Activation::kTanh) {
         // The derivative of 1 − a² along v is −2a times that of a.
@@ -293,8 +342,10 @@ void Network<T>::HessianVectorProduct(absl::Span<const T> w,
         }
       }
       ActivateBackward(n, input, below);
-      delta = below;
-      delta_along = below_along;
+    }
+    if (input_layers_) {
+      input_layers_->BackwardAlong(w, v, some, delta, delta_along, out,
+                                   workspace);
     }
   });
 }
@@ -317,7 +368,7 @@ EvalSums Network<T>::Evaluate(absl::Span<const T> w, const Batch<T>& batch,
                               Workspace<T>& workspace) const {
   EvalSums sums;
   sums.examples = static_cast<double>(batch.rows);
-  ForBlocks(batch, [&](const Batch<T>& block) {
+  ForBlocks(w, batch, workspace, [&](const auto&, const auto& block) {
     T* z = Forward(w, block, workspace);
     sums.correct += Correct(block, z);
     sums.loss += LossAndDelta(block, z, workspace);
@@ -327,9 +378,35 @@ EvalSums Network<T>::Evaluate(absl::Span<const T> w, const Batch<T>& batch,
 
 }  // namespace
 
+absl::Status AddLayers(const std::vector<int64_t>& hidden, int64_t outputs,
+                       const std::string& activation, NetworkOptions* options) {
+  if (activation == "tanh") {
+    options->activation = Activation::kTanh;
+  } else if (!activation.empty() && activation != "relu") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "unknown activation '", activation, "'; known are relu, tanh"));
+  }
+  for (int64_t width : hidden) {
+    if (width < 1 || width > kMaxWidth) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "a hidden layer has 1 to ", kMaxWidth, " units, not ", width));
+    }
+    options->widths.push_back(width);
+  }
+  options->widths.push_back(outputs);
+  for (size_t l = 0; l + 1 < options->widths.size(); ++l) {
+    options->prefixes.push_back(absl::StrCat("layer", l, "."));
+  }
+  return absl::OkStatus();
+}
+
 template <typename T>
-absl::StatusOr<std::unique_ptr<Model<T>>> MakeNetwork(NetworkOptions options) {
+absl::StatusOr<std::unique_ptr<Model<T>>> MakeNetwork(
+    NetworkOptions options,
+    std::unique_ptr<const InputLayers<T>> input_layers) {
   std::vector<TensorSpec> tensors;
+  if (input_layers) tensors = input_layers->shape().tensors;
+  const size_t first = tensors.size();
   for (size_t l = 0; l + 1 < options.widths.size(); ++l) {
     const int64_t in = options.widths[l], out = options.widths[l + 1];
     tensors.push_back({.name = absl::StrCat(options.prefixes[l], "weight"),
@@ -344,19 +421,20 @@ absl::StatusOr<std::unique_ptr<Model<T>>> MakeNetwork(NetworkOptions options) {
       ParameterSpec::Create(DTypeOf<T>(), std::move(tensors)));
   std::vector<Layer> layers;
   for (size_t l = 0; l + 1 < options.widths.size(); ++l) {
-    const size_t tensor = options.bias ? 2 * l : l;
+    const size_t tensor = first + (options.bias ? 2 * l : l);
     layers.push_back({.in = options.widths[l],
                       .out = options.widths[l + 1],
                       .weight = spec.offset(tensor),
                       .bias = options.bias ? spec.offset(tensor + 1) : -1});
   }
   return std::make_unique<Network<T>>(std::move(spec), std::move(options),
-                                      std::move(layers));
+                                      std::move(layers),
+                                      std::move(input_layers));
 }
 
 template absl::StatusOr<std::unique_ptr<Model<float>>> MakeNetwork(
-    NetworkOptions);
+    NetworkOptions, std::unique_ptr<const InputLayers<float>>);
 template absl::StatusOr<std::unique_ptr<Model<double>>> MakeNetwork(
-    NetworkOptions);
+    NetworkOptions, std::unique_ptr<const InputLayers<double>>);
 
 }  // namespace parley

@@ -1,5 +1,6 @@
 // Fully connected layers with an activation between them, under a cross-entropy
-// or squared loss: what softmax regression and the MLP are made of.
+// or squared loss: what softmax regression and the MLP are made of, and what
+// follows the input layers of others.
 #ifndef PARLEY_COMMON_MODEL_MODELS_NETWORK_H_
 #define PARLEY_COMMON_MODEL_MODELS_NETWORK_H_
 
@@ -10,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/model/model.h"
+#include "common/model/models/input_layers.h"
 
 namespace parley {
 
@@ -20,9 +22,9 @@ enum class OutputLoss {
 };
 
 struct NetworkOptions {
-  std::vector<int64_t> widths;  // features, hidden layers, outputs
+  std::vector<int64_t> widths;  // inputs, hidden layers, outputs
   // "weight" and "bias" of layer l are named prefixes[l] + that.
-  std::vector<std::string> prefixes;
+  std::vector<std::string> prefixes = {};
   bool bias = true;
   // Else weights start uniformly, He's way before ReLU and Glorot's elsewhere.
   bool zero_start = false;
@@ -30,9 +32,18 @@ struct NetworkOptions {
   OutputLoss loss = OutputLoss::kCrossEntropy;
 };
 
-// Parameters: per layer "weight" [out, in] and, with a bias, "bias" [out].
+// Parameters: those of the input layers, then per layer "weight" [out, in] and,
+// with a bias, "bias" [out]. Without input layers the inputs are the features.
 template <typename T>
-absl::StatusOr<std::unique_ptr<Model<T>>> MakeNetwork(NetworkOptions options);
+absl::StatusOr<std::unique_ptr<Model<T>>> MakeNetwork(
+    NetworkOptions options,
+    std::unique_ptr<const InputLayers<T>> input_layers = nullptr);
+
+// Appends hidden layers and that of the outputs to options->widths, which holds
+// the inputs, and names them "layer0.", "layer1.", ...; and reads the
+// activation's name. InvalidArgument: a width out of range, an unknown name.
+absl::Status AddLayers(const std::vector<int64_t>& hidden, int64_t outputs,
+                       const std::string& activation, NetworkOptions* options);
 
 }  // namespace parley
 

@@ -7,19 +7,103 @@
 namespace parley {
 namespace {
 
-constexpr int64_t kFeatures = 9;
-constexpr int64_t kRows = 700;  // more than one block of rows
+// More than one block of rows. A cnn has many units a row, and the more there
+// are, the sooner a finite difference crosses one's kink.
+int64_t RowsFor(const ModelOptions& o) { return o.kind == "cnn" ? 70 : 700; }
+
+template <typename T>
+TestData<T> DataFor(const ModelOptions& o, TargetKind kind) {
+  return DrawData<T>(RowsFor(o), o.features, kind, 3, Rng(1, "data"),
+                     o.vocabulary);
+}
+
+// An image of planes, as a row of a data set and PyTorch have it.
+struct Image {
+  int64_t channels, height, width;
+  std::vector<double> values = {};
+
+  // Zero outside.
+  double At(int64_t c, int64_t y, int64_t x) const {
+    if (y < 0 || y >= height || x < 0 || x >= width) return 0;
+    return values[(c * height + y) * width + x];
+  }
+};
+
+// One convolution with ReLU, then pooling, sum by sum; its parameters start at
+// *at.
+Image ConvolveByTheBook(const Image& in, const ConvolutionOptions& o,
+                        const std::vector<double>& w, size_t* at) {
+  const int64_t k = o.kernel;
+  Image made{o.channels, in.height + 2 * o.padding - k + 1,
+             in.width + 2 * o.padding - k + 1};
+  const double* weight = &w[*at];
+  const double* bias = weight + o.channels * in.channels * k * k;
+  *at += o.channels * (in.channels * k * k + 1);
+  for (int64_t f = 0; f < made.channels; ++f) {
+    for (int64_t y = 0; y < made.height; ++y) {
+      for (int64_t x = 0; x < made.width; ++x) {
+        double sum = bias[f];
+        for (int64_t c = 0; c < in.channels; ++c) {
+          for (int64_t i = 0; i < k; ++i) {
+            for (int64_t j = 0; j < k; ++j) {
+              sum += weight[((f * in.channels + c) * k + i) * k + j] *
+                     in.At(c, y - o.padding + i, x - o.padding + j);
+            }
+          }
+        }
+        made.values.push_back(std::max(sum, 0.0));
+      }
+    }
+  }
+  Image out{o.channels, made.height / o.pool, made.width / o.pool};
+  for (int64_t f = 0; f < out.channels; ++f) {
+    for (int64_t y = 0; y < out.height; ++y) {
+      for (int64_t x = 0; x < out.width; ++x) {
+        double most = 0;
+        for (int64_t i = 0; i < o.pool; ++i) {
+          for (int64_t j = 0; j < o.pool; ++j) {
+            most = std::max(most, made.At(f, y * o.pool + i, x * o.pool + j));
+          }
+        }
+        out.values.push_back(most);
+      }
+    }
+  }
+  return out;
+}
+
+// What enters the fully connected layers.
+std::vector<double> InputsByTheBook(const ModelOptions& o,
+                                    const std::vector<double>& w,
+                                    const double* x, size_t* at) {
+  if (o.kind == "embedding_mlp") {
+    std::vector<double> inputs;
+    for (int64_t j = 0; j < o.features; ++j) {
+      const double* symbol = &w[static_cast<int64_t>(x[j]) * o.dimension];
+      inputs.insert(inputs.end(), symbol, symbol + o.dimension);
+    }
+    *at = o.vocabulary * o.dimension;
+    return inputs;
+  }
+  Image image{o.image_channels, o.image_height, o.image_width,
+              std::vector<double>(x, x + o.features)};
+  for (const ConvolutionOptions& convolution : o.convolutions) {
+    image = ConvolveByTheBook(image, convolution, w, at);
+  }
+  return image.values;
+}
 
 // The loss of one row by the book, in double, from the parameters in the order
 // that the spec gives them.
 double LossByTheBook(const ModelOptions& o, const std::vector<double>& w,
                      const double* x, double target) {
-  std::vector<int64_t> widths = {o.features};
-  widths.insert(widths.end(), o.hidden.begin(), o.hidden.end());
-  const bool classes = o.kind == "softmax" || o.loss == "cross_entropy";
-  widths.push_back(classes ? o.classes : 1);
-  std::vector<double> a(x, x + o.features);
   size_t at = 0;
+  std::vector<double> a = InputsByTheBook(o, w, x, &at);
+  std::vector<int64_t> widths = {static_cast<int64_t>(a.size())};
+  widths.insert(widths.end(), o.hidden.begin(), o.hidden.end());
+  const bool classes = o.kind == "softmax" || o.kind == "cnn" ||
+                       o.kind == "embedding_mlp" || o.loss == "cross_entropy";
+  widths.push_back(classes ? o.classes : 1);
   for (size_t l = 0; l + 1 < widths.size(); ++l) {
     std::vector<double> z(widths[l + 1], 0.0);
     for (double& v : z) {
@@ -50,8 +134,8 @@ class DerivativesTest : public testing::TestWithParam<ModelOptions> {
  protected:
   DerivativesTest()
       : model_(MustMake<double>(GetParam())),
-        data_(DrawData<double>(kRows, kFeatures, model_->target_kind(), 3,
-                               Rng(1, "data"))),
+        data_(DataFor<double>(GetParam(), model_->target_kind())),
+        rows_(data_.rows),
         n_(model_->spec().elements()),
         w_(DrawVector<double>(n_, 0.5, Rng(2, "w"))),
         v_(DrawVector<double>(n_, 1, Rng(3, "v"))) {}
@@ -74,14 +158,13 @@ class DerivativesTest : public testing::TestWithParam<ModelOptions> {
 
   const std::unique_ptr<Model<double>> model_;
   const TestData<double> data_;
-  const int64_t n_;
+  const int64_t rows_, n_;
   const std::vector<double> w_, v_;
   Workspace<double> workspace_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Models, DerivativesTest,
-                         testing::ValuesIn(AllModels(kFeatures)),
-                         [](const auto& info) {
+                         testing::ValuesIn(AllModels(9)), [](const auto& info) {
                            std::string name = Describe(info.param);
                            for (char& c : name) {
                              if (!std::isalnum(static_cast<unsigned char>(c)))
@@ -92,13 +175,13 @@ INSTANTIATE_TEST_SUITE_P(Models, DerivativesTest,
 
 TEST_P(DerivativesTest, LossIsTheMeanByTheBook) {
   double want = 0;
-  for (int64_t r = 0; r < kRows; ++r) {
-    want += LossByTheBook(GetParam(), w_, &data_.dense[r * kFeatures],
+  for (int64_t r = 0; r < rows_; ++r) {
+    want += LossByTheBook(GetParam(), w_, &data_.dense[r * data_.features],
                           data_.target[r]);
   }
-  EXPECT_NEAR(Loss(w_), want / kRows, 1e-12 * want);
+  EXPECT_NEAR(Loss(w_), want / static_cast<double>(rows_), 1e-12 * want);
   const EvalSums sums = model_->Evaluate(w_, data_.Dense(), workspace_);
-  EXPECT_EQ(sums.examples, kRows);
+  EXPECT_EQ(sums.examples, rows_);
   EXPECT_NEAR(sums.loss, want, 1e-12 * want);
 }
 
@@ -173,8 +256,7 @@ TEST_P(DerivativesTest, DenseAndSparseAgree) {
 
 TEST_P(DerivativesTest, FloatAgreesWithDouble) {
   const auto model = MustMake<float>(GetParam());
-  const TestData<float> data = DrawData<float>(
-      kRows, kFeatures, model->target_kind(), 3, Rng(1, "data"));
+  const TestData<float> data = DataFor<float>(GetParam(), model->target_kind());
   const std::vector<float> w(w_.begin(), w_.end()), v(v_.begin(), v_.end());
   const Outcome<double> want = OutcomeOf(*model_, w_, v_, data_.Dense());
   ExpectNear(OutcomeOf(*model, w, v, data.Dense()), want, 1e-4);
@@ -197,10 +279,10 @@ TEST_P(DerivativesTest, WorkspaceLeavesNoTrace) {
 TEST_P(DerivativesTest, EvaluationsAddUp) {
   const EvalSums whole = model_->Evaluate(w_, data_.Dense(), workspace_);
   Batch<double> head = data_.Dense(), tail = data_.Dense();
-  head.rows = 123;
-  tail.rows -= 123;
-  tail.dense += 123 * kFeatures;
-  tail.target += 123;
+  head.rows = rows_ / 5;
+  tail.rows -= head.rows;
+  tail.dense += head.rows * data_.features;
+  tail.target += head.rows;
   EvalSums sums = model_->Evaluate(w_, head, workspace_);
   sums.Add(model_->Evaluate(w_, tail, workspace_));
   EXPECT_EQ(sums.examples, whole.examples);

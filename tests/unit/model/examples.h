@@ -39,10 +39,11 @@ struct TestData {
   }
 };
 
-// Drawn in double, so that both precisions see the same rows.
+// Drawn in double, so that both precisions see the same rows. With a vocabulary
+// the features are whole numbers below it.
 template <typename T>
 TestData<T> DrawData(int64_t rows, int64_t features, TargetKind kind,
-                     int64_t classes, Rng rng) {
+                     int64_t classes, Rng rng, int64_t vocabulary = 0) {
   TestData<T> data{.rows = rows, .features = features};
   // The first entries belong to no row: a view may start anywhere.
   data.value = {T{1000}, T{1000}};
@@ -50,7 +51,10 @@ TestData<T> DrawData(int64_t rows, int64_t features, TargetKind kind,
   data.row_begin = {2};
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t c = 0; c < features; ++c) {
-      const T x = static_cast<T>(rng.Uniform() < 0.5 ? 0 : rng.Normal());
+      const double number = vocabulary > 0
+                                ? static_cast<double>(rng.Below(vocabulary))
+                                : rng.Normal();
+      const T x = static_cast<T>(rng.Uniform() < 0.5 ? 0 : number);
       data.dense.push_back(x);
       if (x == 0) continue;
       data.column.push_back(static_cast<int32_t>(c));
@@ -102,11 +106,60 @@ class TestSource final : public BatchSource<T> {
   std::vector<T> dense_, target_;
 };
 
+inline ModelOptions Cnn(int64_t channels, int64_t height, int64_t width,
+                        std::vector<ConvolutionOptions> convolutions,
+                        std::vector<int64_t> hidden) {
+  return {.kind = "cnn",
+          .features = channels * height * width,
+          .classes = 3,
+          .hidden = std::move(hidden),
+          .convolutions = std::move(convolutions),
+          .image_channels = channels,
+          .image_height = height,
+          .image_width = width};
+}
+
+// One and several channels, taller and wider images, pools that leave a rest,
+// zeros around, windows as large as the image, a number of channels that fills
+// no register, and one that fills one and more.
+inline std::vector<ModelOptions> AllCnns() {
+  return {
+      Cnn(1, 6, 6, {{.channels = 4}}, {}),
+      Cnn(1, 5, 8, {{.channels = 3, .kernel = 2, .pool = 3}}, {4}),
+      Cnn(2, 7, 4,
+          {{.channels = 3, .padding = 2}, {.channels = 5, .kernel = 2}}, {}),
+      Cnn(3, 9, 6,
+          {{.channels = 3, .padding = 1, .pool = 2},
+           {.channels = 2, .kernel = 2, .padding = 1, .pool = 1},
+           {.channels = 4, .kernel = 1, .pool = 2}},
+          {5}),
+      Cnn(1, 3, 4, {{.channels = 19, .kernel = 3, .pool = 1}}, {}),
+  };
+}
+
 // Every kind of the table, with every option that changes the arithmetic.
 inline std::vector<ModelOptions> AllModels(int64_t features) {
   std::vector<ModelOptions> all;
   for (const std::string& kind : ModelKinds()) {
+    if (kind == "cnn") {
+      for (ModelOptions& cnn : AllCnns()) all.push_back(std::move(cnn));
+      continue;
+    }
     const ModelOptions base{.kind = kind, .features = features, .classes = 3};
+    if (kind == "embedding_mlp") {
+      for (const char* activation : {"relu", "tanh"}) {
+        for (const std::vector<int64_t>& hidden :
+             {std::vector<int64_t>{}, {6, 5}}) {
+          ModelOptions options = base;
+          options.activation = activation;
+          options.hidden = hidden;
+          options.vocabulary = 7;
+          options.dimension = 3;
+          all.push_back(options);
+        }
+      }
+      continue;
+    }
     for (bool bias : {true, false}) {
       ModelOptions options = base;
       options.bias = bias;
@@ -136,7 +189,8 @@ inline std::vector<ModelOptions> AllModels(int64_t features) {
 
 inline std::string Describe(const ModelOptions& o) {
   return o.kind + " " + o.loss + " " + o.activation + " of " +
-         std::to_string(o.hidden.size()) + (o.bias ? " bias" : " no bias");
+         std::to_string(o.hidden.size()) + (o.bias ? " bias" : " no bias") +
+         (o.kind == "cnn" ? " over " + std::to_string(o.features) : "");
 }
 
 template <typename T>

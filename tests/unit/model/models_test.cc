@@ -13,8 +13,10 @@ using testing::ElementsAre;
 
 TEST(MakeModelTest, UnknownNamesListTheKnownOnes) {
   const auto code = absl::StatusCode::kInvalidArgument;
-  EXPECT_THAT(MakeModel<float>({.kind = "cnn", .features = 3}),
-              StatusIs(code, "linear_regression, logistic, softmax, mlp"));
+  EXPECT_THAT(MakeModel<float>({.kind = "rnn", .features = 3}),
+              StatusIs(code,
+                       "linear_regression, logistic, softmax, mlp, cnn, "
+                       "embedding_mlp"));
   EXPECT_THAT(MakeModel<float>({.kind = "logistic", .features = 0}),
               StatusIs(code, "at least 1 feature"));
   EXPECT_THAT(
@@ -43,6 +45,107 @@ TEST(MakeModelTest, UnknownNamesListTheKnownOnes) {
       StatusIs(code, "2^40"));
 }
 
+TEST(MakeModelTest, CnnsSayWhatDoesNotFit) {
+  const auto code = absl::StatusCode::kInvalidArgument;
+  const ModelOptions good = Cnn(1, 6, 5, {{.channels = 4}}, {3});
+  EXPECT_OK(MakeModel<float>(good));
+  const auto refuse = [&](const ConvolutionOptions& convolution,
+                          const std::string& why) {
+    ModelOptions cnn = good;
+    cnn.convolutions.push_back(convolution);
+    EXPECT_THAT(MakeModel<float>(cnn), StatusIs(code, why));
+  };
+  refuse({.channels = 0}, "conv[1] of the cnn: channels is 0: must be >= 1");
+  refuse({.channels = 2, .kernel = 0}, "kernel is 0: must be >= 1 and <= 64");
+  refuse({.channels = 2, .kernel = 65}, "kernel is 65");
+  refuse({.channels = 2, .padding = 3}, "padding is 3: must be >= 0 and <= 2");
+  refuse({.channels = 2, .pool = 0}, "pool is 0");
+  refuse({.channels = 2},
+         "conv[1] of the cnn has no room: of 2×1 with padding 0 a kernel of 3 "
+         "and pools of 2 leave nothing");
+  refuse({.channels = 2, .kernel = 1, .pool = 2}, "has no room");
+  ModelOptions cnn = good;
+  cnn.features = 31;
+  EXPECT_THAT(
+      MakeModel<float>(cnn),
+      StatusIs(code, "1 channels of 6×5 are not the 31 features of a row"));
+  cnn = good;
+  cnn.convolutions.clear();
+  EXPECT_THAT(MakeModel<float>(cnn), StatusIs(code, "at least one"));
+  cnn = good;
+  cnn.classes = 1;
+  EXPECT_THAT(MakeModel<float>(cnn), StatusIs(code, "at least 2 classes"));
+  cnn = good;
+  cnn.hidden = {0};
+  EXPECT_THAT(MakeModel<float>(cnn), StatusIs(code, "1 to 65536 units, not 0"));
+  // Each number in its range, and together more than any memory holds.
+  const ConvolutionOptions wide{.channels = 65536, .kernel = 64, .pool = 1};
+  EXPECT_THAT(MakeModel<float>(Cnn(1, 30000, 30000, {wide, wide}, {})),
+              StatusIs(code, "conv[0] of the cnn is too large"));
+}
+
+ModelOptions SmallEmbedding() {
+  return {.kind = "embedding_mlp",
+          .features = 3,
+          .classes = 5,
+          .hidden = {4},
+          .vocabulary = 5,
+          .dimension = 2};
+}
+
+TEST(MakeModelTest, EmbeddingsSayWhatDoesNotFit) {
+  const auto code = absl::StatusCode::kInvalidArgument;
+  EXPECT_OK(MakeModel<float>(SmallEmbedding()));
+  ModelOptions options = SmallEmbedding();
+  options.vocabulary = 0;
+  EXPECT_THAT(MakeModel<float>(options),
+              StatusIs(code, "1 to 1048576 symbols, not 0"));
+  options = SmallEmbedding();
+  options.dimension = 65537;
+  EXPECT_THAT(MakeModel<float>(options), StatusIs(code, "1 to 65536, not 65"));
+  options = SmallEmbedding();
+  options.classes = 0;
+  EXPECT_THAT(MakeModel<float>(options), StatusIs(code, "at least 2 classes"));
+  options = SmallEmbedding();
+  options.activation = "gelu";
+  EXPECT_THAT(MakeModel<float>(options),
+              StatusIs(code, "known are relu, tanh"));
+}
+
+TEST(CheckInputsTest, EmbeddingsTakeIndicesOfTheirVocabularyAlone) {
+  const auto model = MustMake<float>(SmallEmbedding());
+  const auto check = [&](float x) {
+    const std::vector<float> rows = {0, 1, 4, 2, x, 3};
+    return model->CheckInputs({.rows = 2, .features = 3, .dense = rows.data()});
+  };
+  EXPECT_OK(check(0));
+  EXPECT_OK(check(4));
+  for (float bad : {5.0f, -1.0f, 0.5f, 1e30f, -INFINITY, NAN}) {
+    EXPECT_THAT(check(bad), StatusIs(absl::StatusCode::kInvalidArgument,
+                                     "row 2: feature 2 is "))
+        << bad;
+  }
+  EXPECT_THAT(check(5),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "is 5: embedding_mlp takes symbols, whole "
+                       "numbers from 0 to 4, as its vocabulary is 5"));
+  const std::vector<int64_t> row_begin = {0, 2};
+  const std::vector<int32_t> column = {0, 2};
+  const std::vector<float> value = {1, 7};
+  EXPECT_THAT(
+      model->CheckInputs({.rows = 1,
+                          .features = 3,
+                          .row_begin = row_begin.data(),
+                          .column = column.data(),
+                          .value = value.data()}),
+      StatusIs(absl::StatusCode::kInvalidArgument, "row 1: feature 3 is 7"));
+  // Others take any number.
+  const auto mlp =
+      MustMake<float>({.kind = "mlp", .features = 1, .classes = 2});
+  const float any = -0.5f;
+  EXPECT_OK(mlp->CheckInputs({.rows = 1, .features = 1, .dense = &any}));
+}
+
 TEST(ModelSpecTest, ParametersAreNamedAndShaped) {
   EXPECT_EQ(
       MustMake<float>({.kind = "logistic", .features = 5})->spec().ToString(),
@@ -62,6 +165,17 @@ TEST(ModelSpecTest, ParametersAreNamedAndShaped) {
                 .ToString(),
             "float32;layer0.weight[4,5]mean;layer0.bias[4]mean;"
             "layer1.weight[3,4]mean;layer1.bias[3]mean;");
+  EXPECT_EQ(
+      MustMake<float>(Cnn(2, 12, 11, {{.channels = 4}, {.channels = 5}}, {6}))
+          ->spec()
+          .ToString(),
+      "float32;conv0.weight[4,2,3,3]mean;conv0.bias[4]mean;"
+      "conv1.weight[5,4,3,3]mean;conv1.bias[5]mean;"
+      "layer0.weight[6,5]mean;layer0.bias[6]mean;"
+      "layer1.weight[3,6]mean;layer1.bias[3]mean;");
+  EXPECT_EQ(MustMake<float>(SmallEmbedding())->spec().ToString(),
+            "float32;embedding.weight[5,2]mean;layer0.weight[4,6]mean;"
+            "layer0.bias[4]mean;layer1.weight[5,4]mean;layer1.bias[5]mean;");
 }
 
 TEST(InitializeTest, ConvexModelsStartAtZeroAndMlpsWithinTheirLimits) {
@@ -96,6 +210,40 @@ TEST(InitializeTest, ConvexModelsStartAtZeroAndMlpsWithinTheirLimits) {
       EXPECT_NEAR(square, limits[t] * limits[t] / 3, 0.15 * square);
     }
   }
+}
+
+TEST(InitializeTest, WindowsStartHesWayAndSymbolsAsStandardNormals) {
+  Rng rng(1, "init");
+  const auto cnn =
+      MustMake<double>(Cnn(8, 9, 9, {{.channels = 16, .kernel = 5}}, {}));
+  std::vector<double> w(cnn->spec().elements(), NAN);
+  cnn->Initialize(rng, absl::MakeSpan(w));
+  const int64_t n = 16 * 8 * 25;
+  const double limit = std::sqrt(6.0 / (8 * 25));
+  double largest = 0, square = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    largest = std::max(largest, std::abs(w[i]));
+    square += w[i] * w[i] / n;
+  }
+  EXPECT_LE(largest, limit);
+  EXPECT_GE(largest, 0.99 * limit);
+  EXPECT_NEAR(square, limit * limit / 3, 0.1 * square);
+  for (int64_t i = n; i < n + 16; ++i) EXPECT_EQ(w[i], 0);
+
+  ModelOptions options = SmallEmbedding();
+  options.vocabulary = 1000;
+  const auto embedding = MustMake<double>(options);
+  w.assign(embedding->spec().elements(), NAN);
+  embedding->Initialize(rng, absl::MakeSpan(w));
+  double sum = 0;
+  square = 0;
+  for (int64_t i = 0; i < 2000; ++i) {
+    sum += w[i] / 2000;
+    square += w[i] * w[i] / 2000;
+  }
+  EXPECT_NEAR(sum, 0, 0.1);
+  EXPECT_NEAR(square, 1, 0.15);
+  EXPECT_TRUE(std::isfinite(w.back()));
 }
 
 // One row x = 1 with target +1, so that the parameter is the margin.
@@ -220,13 +368,13 @@ TEST(SparseTest, EmptyRowsAreZeros) {
   for (const ModelOptions& options : AllModels(3)) {
     const auto model = MustMake<double>(options);
     const std::vector<int64_t> row_begin = {0, 0, 0};
-    const std::vector<double> zeros(6), target = {1, 1};
+    const std::vector<double> zeros(2 * options.features), target = {1, 1};
     const Batch<double> sparse{.rows = 2,
-                               .features = 3,
+                               .features = options.features,
                                .row_begin = row_begin.data(),
                                .target = target.data()};
     const Batch<double> dense{.rows = 2,
-                              .features = 3,
+                              .features = options.features,
                               .dense = zeros.data(),
                               .target = target.data()};
     const std::vector<double> w =
