@@ -39,6 +39,12 @@ class RowDealer {
   int64_t next_ = 0;
 };
 
+// gradient += mu·(w − start).
+template <typename T>
+void AddProximal(int64_t n, T mu, const T* w, const T* start, T* gradient) {
+  for (int64_t i = 0; i < n; ++i) gradient[i] += mu * (w[i] - start[i]);
+}
+
 }  // namespace
 
 int64_t PlannedSteps(const LocalSolverOptions& options, int64_t rows) {
@@ -69,6 +75,8 @@ absl::StatusOr<LocalResult> Solve(const Model<T>& model,
   Workspace<T> workspace;
   ParameterVector gradient(DTypeOf<T>(), n);
   ParameterVector velocity(DTypeOf<T>(), options.momentum != 0 ? n : 0);
+  const std::vector<T> start(w.begin(),
+                             options.proximal != 0 ? w.end() : w.begin());
   T* const g = gradient.As<T>().data();
   T* const v = velocity.As<T>().data();
   RowDealer dealer(options.full_batch ? 0 : rows, options.batch_size, rng);
@@ -86,6 +94,10 @@ absl::StatusOr<LocalResult> Solve(const Model<T>& model,
     losses += loss;
     if (options.weight_decay != 0) {
       k.axpy(n, static_cast<T>(options.weight_decay), w.data(), g);
+    }
+    if (options.proximal != 0) {
+      AddProximal(n, static_cast<T>(options.proximal), w.data(), start.data(),
+                  g);
     }
     const T* direction = g;
     if (options.momentum != 0) {

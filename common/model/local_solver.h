@@ -1,5 +1,5 @@
-// The steps that a client takes in a round: GD or mini-batch SGD, with momentum
-// and weight decay.
+// The steps that a client takes in a round: GD or mini-batch SGD, with
+// momentum, weight decay and FedProx's proximal term.
 #ifndef PARLEY_COMMON_MODEL_LOCAL_SOLVER_H_
 #define PARLEY_COMMON_MODEL_LOCAL_SOLVER_H_
 
@@ -32,6 +32,9 @@ struct LocalSolverOptions {
   double epochs = 0;
   double momentum = 0;      // v = μv + g; w −= ηv; v starts at 0 each round
   double weight_decay = 0;  // g += λw
+  // g += μ(w − w₀), w₀ what Solve began with: the gradient of the proximal term
+  // μ/2·‖w − w₀‖² (Li et al. 2020, equation 2). It is in no loss below.
+  double proximal = 0;
 };
 
 struct LocalResult {

@@ -51,10 +51,18 @@ class LocalSolverTest : public testing::Test {
   std::vector<double> w_;
 };
 
-// Solves the normal equations by elimination.
-std::vector<double> LeastSquares(const TestData<double>& data) {
+// Solves the normal equations by elimination: those of the sum of squares, and
+// of a proximal term mu/2·‖w − start‖² a row.
+std::vector<double> LeastSquares(
+    const TestData<double>& data, double mu = 0,
+    const std::vector<double>& start = std::vector<double>(kFeatures + 1)) {
   constexpr int64_t kN = kFeatures + 1;
   double a[kN][kN + 1] = {};
+  const double weight = mu * static_cast<double>(data.rows);
+  for (int64_t i = 0; i < kN; ++i) {
+    a[i][i] = weight;
+    a[i][kN] = weight * start[i];
+  }
   for (int64_t r = 0; r < data.rows; ++r) {
     double x[kN + 1];
     std::copy_n(&data.dense[r * kFeatures], kFeatures, x);
@@ -123,6 +131,79 @@ TEST_F(LocalSolverTest, StepsAreThoseOfTheFormula) {
   for (size_t i = 0; i < w.size(); ++i) EXPECT_NEAR(w_[i], w[i], 1e-13);
   EXPECT_NEAR(result.first_loss, first, 1e-13);
   EXPECT_NEAR(result.mean_loss, losses / 12, 1e-13);
+}
+
+// FedProx on a quadratic: H·w + μ(w − w₀) = b where the local objective is
+// least.
+TEST_F(LocalSolverTest, TheProximalTermHoldsToTheStart) {
+  const std::vector<double> start = {3, -2, 1, 0.5, -4};
+  double before = 0;
+  for (double mu : {0.0, 0.3, 5.0, 1e3}) {
+    w_ = start;
+    ASSERT_OK_AND_ASSIGN(
+        const LocalResult result,
+        Run({.full_batch = true, .steps = 4000, .proximal = mu}, 1 / (2 + mu)));
+    const std::vector<double> want = LeastSquares(data_, mu, start);
+    double distance = 0;
+    for (size_t i = 0; i < want.size(); ++i) {
+      EXPECT_NEAR(w_[i], want[i], 1e-10) << mu;
+      distance += std::pow(w_[i] - start[i], 2);
+    }
+    if (mu > 0) {
+      EXPECT_LT(distance, before / 2);
+    }
+    before = distance;
+    // The loss is that of the rows alone: w₀ is no less far from it.
+    double first = 0;
+    for (int64_t r = 0; r < data_.rows; ++r) {
+      double residual = start[kFeatures] - data_.target[r];
+      for (int64_t i = 0; i < kFeatures; ++i) {
+        residual += start[i] * data_.dense[r * kFeatures + i];
+      }
+      first += 0.5 * residual * residual / 23;
+    }
+    EXPECT_NEAR(result.first_loss, first, 1e-12 * first);
+  }
+}
+
+TEST_F(LocalSolverTest, TheFirstStepKnowsNoProximalTerm) {
+  w_ = {0.1, -0.2, 0.3, -0.4, 0.5};
+  const std::vector<double> start = w_;
+  ASSERT_OK(Run({.batch_size = 5, .steps = 1}, 0.3));
+  const std::vector<double> without = std::exchange(w_, start);
+  ASSERT_OK(Run({.batch_size = 5, .steps = 1, .proximal = 7}, 0.3));
+  EXPECT_EQ(w_, without);  // w is w₀
+  w_ = start;
+  ASSERT_OK(Run({.batch_size = 5, .steps = 2, .proximal = 7}, 0.3));
+  const std::vector<double> two = std::exchange(w_, start);
+  ASSERT_OK(Run({.batch_size = 5, .steps = 2}, 0.3));
+  EXPECT_NE(w_, two);
+}
+
+// With momentum, decay and mini-batches, against the formula.
+TEST_F(LocalSolverTest, TheProximalTermIsPartOfTheGradient) {
+  w_ = {0.1, -0.2, 0.3, -0.4, 0.5};
+  const std::vector<double> start = w_;
+  std::vector<double> w = w_, velocity(w.size()), g(w.size());
+  const LocalSolverOptions options{.batch_size = 5,
+                                   .steps = 12,
+                                   .momentum = 0.9,
+                                   .weight_decay = 0.03,
+                                   .proximal = 0.7};
+  ASSERT_OK(Run(options, 0.05));
+  Workspace<double> workspace;
+  TestSource<double> again(data_);
+  const auto asked = source_.asked;
+  for (const std::vector<int64_t>& rows : asked) {
+    model_->LossAndGradient(w, again.Gather(rows), absl::MakeSpan(g),
+                            workspace);
+    for (size_t i = 0; i < w.size(); ++i) {
+      velocity[i] =
+          0.9 * velocity[i] + (g[i] + 0.03 * w[i] + 0.7 * (w[i] - start[i]));
+      w[i] -= 0.05 * velocity[i];
+    }
+  }
+  for (size_t i = 0; i < w.size(); ++i) EXPECT_NEAR(w_[i], w[i], 1e-13);
 }
 
 TEST_F(LocalSolverTest, AnEpochTakesEveryRowOnce) {
