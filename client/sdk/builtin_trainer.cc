@@ -101,10 +101,16 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeBuiltinTrainer(
     return absl::InvalidArgumentError("this client has no rows to train on");
   }
   for (const Dataset<T>* data : {&options.train, &options.held_out}) {
-    if (data->rows() > 0 && data->features() != options.model->features()) {
+    if (data->rows() == 0) continue;
+    if (data->features() != options.model->features()) {
       return absl::InvalidArgumentError(absl::StrCat(
           "this client's data has ", data->features(),
           " features, the run's model ", options.model->features()));
+    }
+    if (const absl::Status fits = options.model->CheckInputs(data->All());
+        !fits.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("this client's data does not fit: ", fits.message()));
     }
   }
   return std::make_unique<BuiltinTrainer<T>>(std::move(options));

@@ -31,10 +31,8 @@ absl::StatusOr<std::unique_ptr<Trainer>> Make(const v1::RunConfig& config,
 template <typename T>
 absl::StatusOr<BuiltinTrainerOptions<T>> BuiltinOptionsOf(
     const v1::RunConfig& config) {
-  const DataFacts facts = {.features = config.model().features(),
-                           .classes = config.model().classes()};
   PARLEY_ASSIGN_OR_RETURN(const ModelOptions model,
-                          ModelOptionsOf(config, facts));
+                          ModelOptionsOf(config, StatedFacts(config.model())));
   BuiltinTrainerOptions<T> options;
   PARLEY_ASSIGN_OR_RETURN(options.model, MakeModel<T>(model));
   options.solver = SolverOptionsOf(config.local());

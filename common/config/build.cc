@@ -47,6 +47,7 @@ struct Planned {
 
 absl::StatusOr<Planned> PlanTrain(const v1::RunConfig& config) {
   PARLEY_ASSIGN_OR_RETURN(DataPlan plan, DataPlanOf(config));
+  PARLEY_RETURN_IF_ERROR(CheckImages(config, plan.source));
   PARLEY_ASSIGN_OR_RETURN(PlannedData data,
                           PlanData(plan, TargetKindOf(config.model())));
   PARLEY_RETURN_IF_ERROR(
@@ -122,6 +123,10 @@ absl::StatusOr<DataSource> SourceOfSpec(const std::string& spec,
                    "idx:IMAGES,LABELS"));
 }
 
+const char* ActivationName(v1::Mlp::Activation activation) {
+  return activation == v1::Mlp::TANH ? "tanh" : "relu";
+}
+
 }  // namespace
 
 DType DTypeOf(const v1::RunConfig& config) {
@@ -154,8 +159,7 @@ absl::StatusOr<ModelOptions> ModelOptionsOf(const v1::RunConfig& config,
       options.kind = "mlp";
       options.hidden = {model.mlp().hidden().begin(),
                         model.mlp().hidden().end()};
-      options.activation =
-          model.mlp().activation() == v1::Mlp::TANH ? "tanh" : "relu";
+      options.activation = ActivationName(model.mlp().activation());
       if (model.mlp().loss() == v1::Mlp::SQUARED) {
         options.loss = "squared";
       } else {
@@ -163,6 +167,37 @@ absl::StatusOr<ModelOptions> ModelOptionsOf(const v1::RunConfig& config,
         options.classes = facts.classes;
       }
       break;
+    case v1::Model::kCnn:
+      if (facts.image.height == 0) {
+        return absl::InvalidArgumentError(
+            "the shape of the cnn's images is unknown: set model.cnn.channels, "
+            "height and width, or a data.train that tells");
+      }
+      options.kind = "cnn";
+      options.classes = facts.classes;
+      options.hidden = {model.cnn().hidden().begin(),
+                        model.cnn().hidden().end()};
+      options.image_channels = facts.image.channels;
+      options.image_height = facts.image.height;
+      options.image_width = facts.image.width;
+      for (const v1::Convolution& convolution : model.cnn().conv()) {
+        options.convolutions.push_back({.channels = convolution.channels(),
+                                        .kernel = convolution.kernel(),
+                                        .padding = convolution.padding(),
+                                        .pool = convolution.pool()});
+      }
+      break;
+    case v1::Model::kEmbeddingMlp: {
+      const v1::EmbeddingMlp& embedding = model.embedding_mlp();
+      options.kind = "embedding_mlp";
+      options.classes = facts.classes;
+      options.hidden = {embedding.hidden().begin(), embedding.hidden().end()};
+      options.activation = ActivationName(embedding.activation());
+      options.vocabulary =
+          embedding.has_vocabulary() ? embedding.vocabulary() : facts.classes;
+      options.dimension = embedding.dimension();
+      break;
+    }
     case v1::Model::kCustom:
     case v1::Model::KIND_NOT_SET:
       return absl::InvalidArgumentError(
@@ -185,6 +220,7 @@ LocalSolverOptions SolverOptionsOf(const v1::LocalAlgorithm& local) {
   LocalSolverOptions options;
   options.momentum = local.momentum();
   options.weight_decay = local.weight_decay();
+  options.proximal = local.proximal();
   if (local.has_gd()) {
     options.full_batch = true;
     options.steps = local.gd().steps();
@@ -259,6 +295,7 @@ absl::StatusOr<Dataset<T>> LoadTest(const v1::RunConfig& config) {
     return absl::FailedPreconditionError("the run file has no data.test");
   }
   DataSource test = SourceOf(config, config.data().test(), "test");
+  PARLEY_RETURN_IF_ERROR(CheckImages(config, test));
   if (config.data().has_train()) {
     PARLEY_ASSIGN_OR_RETURN(
         const SourceTargets train,
@@ -283,6 +320,7 @@ absl::StatusOr<PartData<T>> LoadOwn(const std::string& spec,
         "the clients' own can be checked against it");
   }
   PARLEY_ASSIGN_OR_RETURN(DataSource source, SourceOfSpec(spec, config));
+  PARLEY_RETURN_IF_ERROR(CheckImages(config, source));
   PARLEY_ASSIGN_OR_RETURN(const SourceTargets targets, LoadTargets(source));
   PARLEY_ASSIGN_OR_RETURN(const TargetMap map,
                           MapOfOwn(config, targets.values));

@@ -3,6 +3,8 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 
 // Sets an optional field of *message unless it has a value.
 #define DEFAULT(message, field, value) \
@@ -37,6 +39,20 @@ void FillModel(v1::DType precision, v1::Model* model) {
     case v1::Model::kMlp:
       DEFAULT_ENUM(model->mutable_mlp(), activation, v1::Mlp::RELU);
       DEFAULT_ENUM(model->mutable_mlp(), loss, v1::Mlp::CROSS_ENTROPY);
+      break;
+    case v1::Model::kCnn:
+      for (v1::Convolution& conv : *model->mutable_cnn()->mutable_conv()) {
+        DEFAULT(&conv, kernel, 3);
+        DEFAULT(&conv, padding, 0);
+        DEFAULT(&conv, pool, 2);
+      }
+      if (const int64_t features = FeaturesOf(model->cnn()); features > 0) {
+        DEFAULT(model, features, features);
+      }
+      break;
+    case v1::Model::kEmbeddingMlp:
+      DEFAULT(model->mutable_embedding_mlp(), dimension, 8);
+      DEFAULT_ENUM(model->mutable_embedding_mlp(), activation, v1::Mlp::RELU);
       break;
     case v1::Model::kCustom:
       if (model->custom().has_spec()) {
@@ -213,6 +229,16 @@ void FillDefaults(v1::RunConfig* config) {
   FillAggregation(config->mutable_aggregation());
   FillRounds(config);
   FillLimits(data->partition().parts(), config->mutable_limits());
+}
+
+int64_t FeaturesOf(const v1::Cnn& cnn) {
+  int64_t features = 1;
+  for (const int64_t extent : {cnn.channels(), cnn.height(), cnn.width()}) {
+    if (extent < 1) return 0;
+    features *= extent;
+    if (features > std::numeric_limits<int32_t>::max()) return 0;
+  }
+  return features;
 }
 
 bool Matches(const v1::MergeOf& merge, const std::string& tensor) {

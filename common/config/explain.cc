@@ -156,7 +156,8 @@ absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
                             SourceBytes(config, config.data().test(), "test"));
     costs.coordinator_memory = Plus(costs.coordinator_memory, test);
   }
-  const int64_t vectors = config.local().momentum() > 0 ? 4 : 3;
+  const int64_t vectors = 3 + (config.local().momentum() > 0 ? 1 : 0) +
+                          (config.local().proximal() > 0 ? 1 : 0);
   costs.client_memory = Times(count.all, vectors * size);
   if (config.data().has_train()) {
     PARLEY_ASSIGN_OR_RETURN(

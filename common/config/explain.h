@@ -33,7 +33,8 @@ struct RunCosts {
   // test set of a central evaluation.
   int64_t coordinator_memory = 0;
   // Parameters, gradient, the update kept until the round is over, with
-  // momentum the velocity, and an average part of data.train.
+  // momentum the velocity, with a proximal term what the round began with, and
+  // an average part of data.train.
   int64_t client_memory = 0;
 };
 

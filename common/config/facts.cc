@@ -1,6 +1,7 @@
 #include "common/config/facts.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +14,8 @@ TargetKind TargetKindOf(const v1::Model& model) {
     case v1::Model::kLogistic:
       return TargetKind::kSign;
     case v1::Model::kSoftmax:
+    case v1::Model::kCnn:
+    case v1::Model::kEmbeddingMlp:
       return TargetKind::kClass;
     case v1::Model::kMlp:
       return model.mlp().loss() == v1::Mlp::SQUARED ? TargetKind::kReal
@@ -66,16 +69,27 @@ DataSource SourceOf(const v1::RunConfig& config, const v1::Source& source,
   return result;
 }
 
+DataFacts StatedFacts(const v1::Model& model) {
+  return {.features = model.features(),
+          .classes = model.has_logistic() ? 2 : model.classes(),
+          .image = {.channels = model.cnn().channels(),
+                    .height = model.cnn().height(),
+                    .width = model.cnn().width()}};
+}
+
 absl::StatusOr<DataFacts> ProbeData(const v1::RunConfig& config) {
   const v1::Model& model = config.model();
-  DataFacts facts;
-  facts.features = model.features();
-  facts.classes = model.has_logistic() ? 2 : model.classes();
+  DataFacts facts = StatedFacts(model);
   if (!config.data().has_train()) return facts;
 
-  PARLEY_ASSIGN_OR_RETURN(
-      const SourceTargets targets,
-      LoadTargets(SourceOf(config, config.data().train(), "train")));
+  const DataSource train = SourceOf(config, config.data().train(), "train");
+  PARLEY_RETURN_IF_ERROR(CheckImages(config, train));
+  if (model.has_cnn()) {
+    PARLEY_ASSIGN_OR_RETURN(const std::optional<ImageShape> image,
+                            ImageShapeOf(train));
+    if (image) facts.image = *image;
+  }
+  PARLEY_ASSIGN_OR_RETURN(const SourceTargets targets, LoadTargets(train));
   PARLEY_ASSIGN_OR_RETURN(
       const TargetMap map,
       TargetMap::Create(TargetKindOf(model), targets.values));
@@ -97,6 +111,12 @@ void StateFacts(const DataFacts& facts, v1::RunConfig* config) {
   if (config->model().has_custom()) return;
   if (facts.features > 0) config->mutable_model()->set_features(facts.features);
   if (facts.classes > 0) config->mutable_model()->set_classes(facts.classes);
+  if (config->model().has_cnn() && facts.image.height > 0) {
+    v1::Cnn* cnn = config->mutable_model()->mutable_cnn();
+    cnn->set_channels(static_cast<int32_t>(facts.image.channels));
+    cnn->set_height(static_cast<int32_t>(facts.image.height));
+    cnn->set_width(static_cast<int32_t>(facts.image.width));
+  }
 }
 
 absl::Status CheckFacts(const v1::RunConfig& config, int64_t features,
@@ -113,6 +133,22 @@ absl::Status CheckFacts(const v1::RunConfig& config, int64_t features,
         model.classes()));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckImages(const v1::RunConfig& config,
+                         const DataSource& source) {
+  const ImageShape stated = StatedFacts(config.model()).image;
+  if (stated.height == 0) return absl::OkStatus();
+  PARLEY_ASSIGN_OR_RETURN(const std::optional<ImageShape> image,
+                          ImageShapeOf(source));
+  if (!image || *image == stated) return absl::OkStatus();
+  const auto print = [](const ImageShape& s) {
+    return absl::StrCat(s.channels, " × ", s.height, " × ", s.width,
+                        " (channels, height, width)");
+  };
+  return absl::InvalidArgumentError(
+      absl::StrCat("the data's images are ", print(*image),
+                   ", but the run's model.cnn takes ", print(stated)));
 }
 
 }  // namespace parley

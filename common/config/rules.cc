@@ -103,9 +103,10 @@ class Rules {
   void CheckModel() {
     const v1::Model& model = config_.model();
     if (model.kind_case() == v1::Model::KIND_NOT_SET) {
-      Missing("model",
-              "must have one of linear_regression, logistic, softmax, mlp, "
-              "custom");
+      Missing(
+          "model",
+          "must have one of linear_regression, logistic, softmax, mlp, cnn, "
+          "embedding_mlp, custom");
       return;
     }
     if (model.has_custom()) {
@@ -137,11 +138,49 @@ class Rules {
       Conflict("model.classes", absl::StrCat("is ", model.classes(),
                                              ": must be 2 with logistic"));
     }
+    if (model.has_cnn()) CheckCnn(model);
     if (config_.data().has_train()) return;
     constexpr char kWhy[] = "must be set where there is no data.train";
-    if (!model.has_features()) Missing("model.features", kWhy);
+    if (!model.has_features() && !model.has_cnn()) {
+      Missing("model.features", kWhy);
+    }
     if (!model.has_classes() && HasClasses(model) && !model.has_logistic()) {
       Missing("model.classes", kWhy);
+    }
+  }
+
+  void CheckCnn(const v1::Model& model) {
+    const v1::Cnn& cnn = model.cnn();
+    if (cnn.conv().empty()) {
+      Missing("model.cnn.conv", "must list at least one convolution");
+    }
+    for (int i = 0; i < cnn.conv_size(); ++i) {
+      const std::string path = absl::StrCat("model.cnn.conv[", i, "]");
+      if (cnn.conv(i).padding() >= cnn.conv(i).kernel() &&
+          InRange(path + ".padding") && InRange(path + ".kernel")) {
+        Conflict(path + ".padding",
+                 absl::StrCat("is ", cnn.conv(i).padding(),
+                              ": must be < kernel, which is ",
+                              cnn.conv(i).kernel()));
+      }
+    }
+    const bool some = cnn.has_channels() || cnn.has_height() || cnn.has_width();
+    if (some || !config_.data().has_train()) {
+      const char* const why =
+          some ? "must be set, as another one of channels, height, width is"
+               : "must be set where there is no data.train";
+      if (!cnn.has_channels()) Missing("model.cnn.channels", why);
+      if (!cnn.has_height()) Missing("model.cnn.height", why);
+      if (!cnn.has_width()) Missing("model.cnn.width", why);
+    }
+    const int64_t features = FeaturesOf(cnn);
+    if (features > 0 && features != model.features() &&
+        InRange("model.features")) {
+      Conflict("model.features",
+               absl::StrCat("is ", model.features(),
+                            ": must be channels × height × width of model.cnn, "
+                            "which is ",
+                            features));
     }
   }
 

@@ -81,9 +81,9 @@ class Model {
   virtual EvalSums Evaluate(absl::Span<const T> w, const Batch<T>& batch,
                             Workspace<T>& workspace) const = 0;
 
-  // InvalidArgument, with the row, where the features of a row are none that
-  // the model can take. To be asked once of the rows that a client or a user
-  // brings: the methods above take them as checked.
+  // InvalidArgument where a row has features that the model cannot take. To be
+  // asked once of the rows that a client or a user brings: the methods above
+  // take them as checked.
   virtual absl::Status CheckInputs(const Batch<T>&) const {
     return absl::OkStatus();
   }

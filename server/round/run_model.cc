@@ -75,8 +75,7 @@ absl::StatusOr<RunModel> Make(const v1::RunConfig& config, bool start,
   } else {
     PARLEY_ASSIGN_OR_RETURN(
         const ModelOptions options,
-        ModelOptionsOf(config, {.features = config.model().features(),
-                                .classes = config.model().classes()}));
+        ModelOptionsOf(config, StatedFacts(config.model())));
     PARLEY_ASSIGN_OR_RETURN(model, MakeModel<T>(options));
     made.spec = model->spec();
   }
@@ -91,6 +90,10 @@ absl::StatusOr<RunModel> Make(const v1::RunConfig& config, bool start,
     PARLEY_ASSIGN_OR_RETURN(Dataset<T> test, LoadTest<T>(config));
     if (test.rows() == 0) {
       return absl::InvalidArgumentError("data.test has no rows");
+    }
+    if (const absl::Status fits = model->CheckInputs(test.All()); !fits.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("data.test does not fit: ", fits.message()));
     }
     made.evaluator = MakeCentralEvaluator<T>(model, std::move(test), executor);
   }

@@ -68,9 +68,8 @@ class Embedding final : public InputLayers<T> {
       ForIndices(batch, r, [&](int64_t j, T x) {
         if (IsIndex(x) || !status.ok()) return;
         status = absl::InvalidArgumentError(absl::StrCat(
-            "row ", r + 1, ": feature ", j + 1, " is ", x,
-            ": embedding_mlp takes symbols, whole numbers from 0 "
-            "to ",
+            "feature ", j + 1, " of a row is ", x,
+            ": embedding_mlp takes symbols, whole numbers from 0 to ",
             vocabulary_ - 1, ", as its vocabulary is ", vocabulary_));
       });
       if (!status.ok()) return status;

@@ -1,6 +1,8 @@
 // A step of logistic GD and of MLP SGD through Model and Solve, from a build
 // for any amd64, against the same arithmetic in a bare Eigen loop compiled for
-// this CPU. The two take turns; the label gives the ratio of their medians.
+// this CPU. The two take turns; the label gives the ratio of their medians. A
+// step of CNN SGD stands alone: tests/bench/torch_step.py compares it, and the
+// MLP's, with PyTorch's.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -98,6 +100,7 @@ void Compare(benchmark::State& state, const std::string& what, int64_t steps,
   }
   const double p = Median(parley_times) / static_cast<double>(steps);
   const double b = Median(bare_times) / static_cast<double>(steps);
+  state.counters["step_ms"] = p * 1e3;
   state.SetLabel(absl::StrFormat(
       "%s: %.3f ms a step (%s), bare Eigen %.3f ms: speed ratio %.2f", what,
       p * 1e3, InstructionSet(), b * 1e3, b / p));
@@ -186,6 +189,39 @@ BENCHMARK(MlpSgd)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond)
     ->MinTime(0.5);
+
+// 3×3 convolution to 16 channels, pool, 3×3 to 32, pool, dense to 10.
+void CnnSgd(benchmark::State& state) {
+  constexpr int64_t kBatch = 32, kSteps = 32, kSide = 28;
+  Source source(kSteps * kBatch, kSide * kSide, 10);
+  const auto model =
+      *MakeModel<float>({.kind = "cnn",
+                         .features = kSide * kSide,
+                         .classes = 10,
+                         .convolutions = {{.channels = 16}, {.channels = 32}},
+                         .image_channels = 1,
+                         .image_height = kSide,
+                         .image_width = kSide});
+  Rng rng(1, "batches");
+  std::vector<float> w(model->spec().elements());
+  model->Initialize(rng, absl::MakeSpan(w));
+  std::vector<double> times;
+  for (auto _ : state) {
+    times.push_back(Seconds([&] {
+      PARLEY_CHECK(Solve<float>(*model, {.batch_size = kBatch, .epochs = 1},
+                                0.01, source, rng, absl::MakeSpan(w),
+                                [] { return true; })
+                       .ok());
+    }));
+    state.SetIterationTime(times.back());
+  }
+  const double step_ms = Median(times) / kSteps * 1e3;
+  state.counters["step_ms"] = step_ms;
+  state.SetLabel(
+      absl::StrFormat("CNN 28x28-16-32-10 SGD, batch %d: %.3f ms a step (%s)",
+                      kBatch, step_ms, InstructionSet()));
+}
+BENCHMARK(CnnSgd)->UseManualTime()->Unit(benchmark::kMillisecond)->MinTime(0.5);
 
 }  // namespace
 }  // namespace parley

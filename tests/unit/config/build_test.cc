@@ -5,6 +5,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "common/config/defaults.h"
 #include "common/config/load.h"
 #include "tests/support/status_matchers.h"
 
@@ -64,10 +65,12 @@ TEST(BuildTest, SolverOptions) {
   v1::LocalAlgorithm local;
   local.mutable_gd()->set_steps(7);
   local.set_weight_decay(0.5);
+  local.set_proximal(0.25);
   LocalSolverOptions options = SolverOptionsOf(local);
   EXPECT_TRUE(options.full_batch);
   EXPECT_EQ(options.steps, 7);
   EXPECT_EQ(options.weight_decay, 0.5);
+  EXPECT_EQ(options.proximal, 0.25);
   local.mutable_sgd()->set_epochs(1.5);
   local.mutable_sgd()->set_batch_size(9);
   local.set_momentum(0.25);
@@ -106,6 +109,102 @@ TEST(BuildTest, ModelOptions) {
   config.mutable_model()->mutable_custom();
   EXPECT_THAT(ModelOptionsOf(config, facts),
               StatusIs(absl::StatusCode::kInvalidArgument, "custom"));
+}
+
+TEST(BuildTest, EmbeddingOptions) {
+  const DataFacts facts = {5, 3, 0, 0};
+  v1::RunConfig config;
+  v1::EmbeddingMlp* embedding = config.mutable_model()->mutable_embedding_mlp();
+  embedding->add_hidden(8);
+  FillDefaults(&config);
+  ASSERT_OK_AND_ASSIGN(ModelOptions options, ModelOptionsOf(config, facts));
+  EXPECT_EQ(options.kind, "embedding_mlp");
+  EXPECT_EQ(options.features, 5);
+  EXPECT_EQ(options.classes, 3);
+  EXPECT_EQ(options.vocabulary, 3);
+  EXPECT_EQ(options.dimension, 8);
+  EXPECT_EQ(options.activation, "relu");
+  EXPECT_THAT(options.hidden, ::testing::ElementsAre(8));
+  embedding->set_vocabulary(100);
+  embedding->set_dimension(4);
+  embedding->set_activation(v1::Mlp::TANH);
+  ASSERT_OK_AND_ASSIGN(options, ModelOptionsOf(config, facts));
+  EXPECT_EQ(options.vocabulary, 100);
+  EXPECT_EQ(options.dimension, 4);
+  EXPECT_EQ(options.activation, "tanh");
+}
+
+// Two images of 4 lines of 3 pixels.
+std::string WriteImages(const std::string& name, char height, char width) {
+  return WriteFile(name, std::string("\0\0\x08\x03\0\0\0\x02\0\0\0", 11) +
+                             height + std::string("\0\0\0", 3) + width +
+                             std::string(2 * height * width, 'x'));
+}
+
+TEST(BuildTest, CnnsTakeTheShapeOfTheImages) {
+  const std::string labels =
+      WriteFile("labels.idx", std::string("\0\0\x08\x01\0\0\0\x02\0\x01", 10));
+  const auto idx = [&](const std::string& images) {
+    return absl::StrCat("idx { images: \"", images, "\" labels: \"", labels,
+                        "\" }");
+  };
+  const std::string tall = WriteImages("tall.idx", 4, 3);
+  const std::string wide = WriteImages("wide.idx", 3, 4);
+  const auto load = [&](const std::string& cnn, const std::string& test) {
+    return Load(absl::StrCat("model { cnn { conv { channels: 5 pool: 1 } ", cnn,
+                             "} } data { train { ", idx(tall), " } test { ",
+                             idx(test), " } partition { parts: 1 } }", kRest));
+  };
+  v1::RunConfig config = load("", tall);
+  ASSERT_OK_AND_ASSIGN(const DataFacts facts, ProbeData(config));
+  EXPECT_EQ(facts.image, (ImageShape{1, 4, 3}));
+  ASSERT_OK_AND_ASSIGN(const ModelOptions options,
+                       ModelOptionsOf(config, facts));
+  EXPECT_EQ(options.kind, "cnn");
+  EXPECT_EQ(options.features, 12);
+  EXPECT_EQ(options.image_channels, 1);
+  EXPECT_EQ(options.image_height, 4);
+  EXPECT_EQ(options.image_width, 3);
+  ASSERT_EQ(options.convolutions.size(), 1u);
+  EXPECT_EQ(options.convolutions[0].channels, 5);
+  EXPECT_EQ(options.convolutions[0].kernel, 3);
+  EXPECT_EQ(options.convolutions[0].padding, 0);
+  EXPECT_EQ(options.convolutions[0].pool, 1);
+  EXPECT_OK(MakeModel<float>(options));
+
+  // A client that has no access to data.train reads the shape in the run.
+  StateFacts(facts, &config);
+  EXPECT_EQ(config.model().cnn().channels(), 1);
+  EXPECT_EQ(config.model().cnn().height(), 4);
+  EXPECT_EQ(config.model().cnn().width(), 3);
+  EXPECT_OK(LoadTest<float>(config));
+  EXPECT_OK(LoadOwn<float>(absl::StrCat("idx:", tall, ",", labels), config));
+  const auto refused = StatusIs(absl::StatusCode::kInvalidArgument,
+                                "the data's images are 1 × 3 × 4 (channels, "
+                                "height, width), but the run's "
+                                "model.cnn takes 1 × 4 × 3");
+  EXPECT_THAT(LoadOwn<float>(absl::StrCat("idx:", wide, ",", labels), config),
+              refused);
+  v1::RunConfig other = load("channels: 1 height: 4 width: 3 ", wide);
+  EXPECT_OK(ProbeData(other));
+  EXPECT_THAT(LoadTest<float>(other), refused);
+  EXPECT_THAT(ProbeData(load("channels: 1 height: 3 width: 4 ", wide)),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "images are 1 × 4 × 3 (channels, height, width), but"));
+
+  // Rows that are not known to be images need to be told.
+  const std::string rows = absl::StrCat(
+      "} } data { train { mixture { rows: 9 features: 12 } } }", kRest);
+  config = Load("model { cnn { conv { channels: 5 } " + rows);
+  ASSERT_OK_AND_ASSIGN(const DataFacts plain, ProbeData(config));
+  EXPECT_THAT(ModelOptionsOf(config, plain),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "set model.cnn.channels, height and width"));
+  config = Load(
+      "model { cnn { conv { channels: 5 } channels: 1 height: 4 width: 3 " +
+      rows);
+  ASSERT_OK_AND_ASSIGN(const DataFacts told, ProbeData(config));
+  EXPECT_OK(ModelOptionsOf(config, told));
 }
 
 // Labels 1 and 2, of which a part may have one only; the second row of the test

@@ -70,6 +70,29 @@ TEST(ExplainTest, WithoutTrainTheCohortCounts) {
   EXPECT_EQ(costs.client_memory, 3 * 15 * 8);
 }
 
+TEST(ExplainTest, CountsWhatCnnsAndEmbeddingsAreMadeOf) {
+  constexpr char kRest[] =
+      " precision: FLOAT64 local { gd {} step_size { initial: 0.1 } "
+      "proximal: 0.1 } cohort { min: 1 } stop { rounds: 3 }";
+  ASSERT_OK_AND_ASSIGN(
+      const RunCosts cnn,
+      ComputeCosts(Load(absl::StrCat(
+          "model { cnn { channels: 1 height: 28 width: 28 conv { channels: 16 }"
+          " conv { channels: 32 padding: 1 } hidden: 20 } classes: 10 }",
+          kRest))));
+  // 28 -> 26 -> 13 -> 13 -> 6 pixels.
+  const int64_t parameters =
+      16 * 9 + 16 + 32 * 16 * 9 + 32 + 6 * 6 * 32 * 20 + 20 + 20 * 10 + 10;
+  EXPECT_EQ(cnn.parameters, parameters);
+  EXPECT_EQ(cnn.client_memory, 4 * parameters * 8);  // one for the start
+  ASSERT_OK_AND_ASSIGN(
+      const RunCosts embedding,
+      ComputeCosts(Load(absl::StrCat("model { embedding_mlp { dimension: 4 "
+                                     "hidden: 6 } features: 5 classes: 30 }",
+                                     kRest))));
+  EXPECT_EQ(embedding.parameters, 30 * 4 + (5 * 4) * 6 + 6 + 6 * 30 + 30);
+}
+
 TEST(ExplainTest, LocalTensorsDoNotTravelAndHugeOnesDoNotOverflow) {
   const auto run = [](const std::string& shape) {
     return Load(absl::StrCat(

@@ -137,14 +137,15 @@ TEST(LoadTest, FilledTextReadsBackTheSame) {
 }
 
 TEST(LoadTest, AnEmptyFileLacksAllThatIsRequired) {
-  EXPECT_EQ(ErrorsOf(""),
-            "x.textproto: model is missing: must have one of "
-            "linear_regression, logistic, softmax, mlp, custom\n"
-            "x.textproto: local is missing: must have gd or sgd, and "
-            "step_size\n"
-            "x.textproto: cohort.min is missing: must say how many clients a "
-            "round waits for where there is no data.train\n"
-            "x.textproto: stop.rounds is missing: must be >= 1");
+  EXPECT_EQ(
+      ErrorsOf(""),
+      "x.textproto: model is missing: must have one of "
+      "linear_regression, logistic, softmax, mlp, cnn, embedding_mlp, custom\n"
+      "x.textproto: local is missing: must have gd or sgd, and "
+      "step_size\n"
+      "x.textproto: cohort.min is missing: must say how many clients a "
+      "round waits for where there is no data.train\n"
+      "x.textproto: stop.rounds is missing: must be >= 1");
 }
 
 TEST(LoadTest, NamesTheLineOfAValueOutOfRange) {
@@ -190,9 +191,10 @@ TEST(LoadTest, MissingFieldsHaveTheLineOfTheMessageAroundThem) {
   EXPECT_EQ(ErrorsWith("rounds: 3", ""),
             "x.textproto:7: stop.rounds is missing: must be >= 1 and <= "
             "1000000000");
-  EXPECT_EQ(ErrorsWith("softmax {}", ""),
-            "x.textproto:1: model is missing: must have one of "
-            "linear_regression, logistic, softmax, mlp, custom");
+  EXPECT_EQ(
+      ErrorsWith("softmax {}", ""),
+      "x.textproto:1: model is missing: must have one of "
+      "linear_regression, logistic, softmax, mlp, cnn, embedding_mlp, custom");
   EXPECT_EQ(ErrorsWith("sgd {} ", ""),
             "x.textproto:6: local is missing: must have one of gd, sgd");
   EXPECT_EQ(ErrorsWith("mixture { rows: 100 features: 5 }", "libsvm {}"),
@@ -266,6 +268,55 @@ TEST(LoadTest, FieldsMustGoTogether) {
             "custom model has one");
   EXPECT_EQ(ErrorsAdding("start { file: \"\" }"),
             "x.textproto:8: start.file is missing: must not be empty");
+}
+
+TEST(LoadTest, CnnsSayWhatTheyLack) {
+  EXPECT_EQ(
+      ErrorsWith("softmax {}", "cnn { conv {} }"),
+      "x.textproto:1: model.cnn.conv[0].channels is missing: must be >= 1 "
+      "and <= 65536");
+  EXPECT_EQ(ErrorsWith("softmax {}", "cnn {}"),
+            "x.textproto:1: model.cnn.conv is missing: must list at least one "
+            "convolution");
+  EXPECT_EQ(
+      ErrorsWith("softmax {}",
+                 "cnn { conv { channels: 2 padding: 3 } height: 5 }"),
+      "x.textproto:1: model.cnn.conv[0].padding is 3: must be < kernel, "
+      "which is 3\n"
+      "x.textproto:1: model.cnn.channels is missing: must be set, as "
+      "another one of channels, height, width is\n"
+      "x.textproto:1: model.cnn.width is missing: must be set, as another "
+      "one of channels, height, width is");
+  EXPECT_EQ(ErrorsWith("softmax {}",
+                       "cnn { conv { channels: 2 kernel: 1 } channels: 1 "
+                       "height: 5 width: 3 }"),
+            "x.textproto:3: data.train has 5 features: must be as "
+            "model.features, which is 15");
+  EXPECT_EQ(ErrorsWith("softmax {}",
+                       "features: 5 cnn { conv { channels: 2 } channels: 1 "
+                       "height: 5 width: 3 }"),
+            "x.textproto:1: model.features is 5: must be channels × height × "
+            "width of model.cnn, which is 15");
+  constexpr char kOwn[] = R"(model { cnn { conv { channels: 2 } } classes: 3 }
+local { gd {} step_size { initial: 0.1 } }
+cohort { min: 2 }
+stop { rounds: 3 }
+)";
+  const std::string why =
+      " is missing: must be set where there is no data.train";
+  EXPECT_EQ(ErrorsOf(kOwn),
+            absl::StrCat("x.textproto:1: model.cnn.channels", why,
+                         "\nx.textproto:1: "
+                         "model.cnn.height",
+                         why, "\nx.textproto:1: model.cnn.width", why));
+  ASSERT_OK_AND_ASSIGN(
+      const v1::RunConfig config,
+      LoadRunText(
+          kOwn, "x.textproto",
+          {"model.cnn.channels=3", "model.cnn.height=8", "model.cnn.width=6"}));
+  EXPECT_EQ(config.model().features(), 3 * 8 * 6);
+  EXPECT_EQ(config.model().cnn().conv(0).kernel(), 3);
+  EXPECT_EQ(config.model().cnn().conv(0).pool(), 2);
 }
 
 TEST(LoadTest, ModelsWithoutClassesHaveNoAccuracy) {

@@ -122,7 +122,7 @@ TEST(CheckInputsTest, EmbeddingsTakeIndicesOfTheirVocabularyAlone) {
   EXPECT_OK(check(4));
   for (float bad : {5.0f, -1.0f, 0.5f, 1e30f, -INFINITY, NAN}) {
     EXPECT_THAT(check(bad), StatusIs(absl::StatusCode::kInvalidArgument,
-                                     "row 2: feature 2 is "))
+                                     "feature 2 of a row is "))
         << bad;
   }
   EXPECT_THAT(check(5),
@@ -138,7 +138,7 @@ TEST(CheckInputsTest, EmbeddingsTakeIndicesOfTheirVocabularyAlone) {
                           .row_begin = row_begin.data(),
                           .column = column.data(),
                           .value = value.data()}),
-      StatusIs(absl::StatusCode::kInvalidArgument, "row 1: feature 3 is 7"));
+      StatusIs(absl::StatusCode::kInvalidArgument, "feature 3 of a row is 7"));
   // Others take any number.
   const auto mlp =
       MustMake<float>({.kind = "mlp", .features = 1, .classes = 2});

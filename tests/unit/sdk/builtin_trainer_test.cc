@@ -237,5 +237,30 @@ TYPED_TEST(BuiltinTrainerTest, SaysWhatIsWrong) {
                        "3 features, the run's model 4"));
 }
 
+// Indices that would lead outside the table.
+TYPED_TEST(BuiltinTrainerTest, RefusesRowsThatAreNoSymbols) {
+  using T = TypeParam;
+  BuiltinTrainerOptions<T> options = Options<T>();
+  ModelOptions model;
+  model.kind = "embedding_mlp";
+  model.features = kFeatures;
+  model.classes = model.vocabulary = 4;
+  model.dimension = 2;
+  options.model = *MakeModel<T>(model);
+  Examples<T> symbols;
+  symbols.rows = 1;
+  symbols.features = kFeatures;
+  symbols.dense = {0, 3, 1};
+  symbols.target = {2};
+  options.train = Dataset<T>(symbols);
+  EXPECT_OK(MakeBuiltinTrainer(options));
+  symbols.dense[1] = 4;
+  options.held_out = Dataset<T>(symbols);
+  EXPECT_THAT(MakeBuiltinTrainer(options),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "this client's data does not fit: feature 2 of a row is "
+                       "4: embedding_mlp takes symbols"));
+}
+
 }  // namespace
 }  // namespace parley
