@@ -92,7 +92,8 @@ class ConvolutionLayers final : public InputLayers<T> {
                      Workspace<T>& workspace) const override;
 
  private:
-  // What a pass over the images works with, for one layer.
+  // What a pass over the images works with, for one layer; those of a
+  // derivative along v are null elsewhere.
   struct Buffers {
     T *weights, *weights_along, *gradient, *patches, *patches_along, *made,
         *made_along;
@@ -101,7 +102,7 @@ class ConvolutionLayers final : public InputLayers<T> {
   T* Get(Workspace<T>& workspace, Kind kind, size_t l, int64_t n) const {
     return workspace.Get(kSlots + l * kKinds + kind, n);
   }
-  Buffers Of(size_t l, Workspace<T>& workspace) const;
+  Buffers Of(size_t l, Workspace<T>& workspace, bool along = false) const;
 
   // Of the input of layer l, or of the output of the last one.
   int64_t InputElements(size_t l) const {
@@ -183,18 +184,24 @@ class ConvolutionLayers final : public InputLayers<T> {
 
 template <typename T>
 typename ConvolutionLayers<T>::Buffers ConvolutionLayers<T>::Of(
-    size_t l, Workspace<T>& workspace) const {
+    size_t l, Workspace<T>& workspace, bool along) const {
   const Layer& layer = layers_[l];
   const int64_t weights = layer.out * layer.window();
   const int64_t patches = layer.places() * layer.window() + kPatchSlack;
   const int64_t made = layer.places() * layer.out;
-  return {.weights = Get(workspace, kWeights, l, weights),
-          .weights_along = Get(workspace, kWeightsAlong, l, weights),
-          .gradient = Get(workspace, kGradient, l, weights),
-          .patches = workspace.Get(kPatches, patches),
-          .patches_along = workspace.Get(kPatchesAlong, patches),
-          .made = workspace.Get(kMade, made),
-          .made_along = workspace.Get(kMadeAlong, made)};
+  Buffers b = {.weights = Get(workspace, kWeights, l, weights),
+               .weights_along = nullptr,
+               .gradient = Get(workspace, kGradient, l, weights),
+               .patches = workspace.Get(kPatches, patches),
+               .patches_along = nullptr,
+               .made = workspace.Get(kMade, made),
+               .made_along = nullptr};
+  if (along) {
+    b.weights_along = Get(workspace, kWeightsAlong, l, weights);
+    b.patches_along = workspace.Get(kPatchesAlong, patches);
+    b.made_along = workspace.Get(kMadeAlong, made);
+  }
+  return b;
 }
 
 template <typename T>
@@ -319,7 +326,7 @@ const T* ConvolutionLayers<T>::ForwardAlong(absl::Span<const T>,
   const int64_t n = this->shape().outputs;
   T* const along = workspace.Get(kOutputsAlong, block.rows * n);
   for (size_t l = 0; l < layers_.size(); ++l) {
-    Pack(layers_[l], v, Of(l, workspace).weights_along);
+    Pack(layers_[l], v, Of(l, workspace, true).weights_along);
     if (NextPadding(l) > 0) {
       std::fill_n(Input(workspace, kInputAlong, l + 1, block.rows, 0),
                   block.rows * InputElements(l + 1), T{0});
@@ -328,7 +335,7 @@ const T* ConvolutionLayers<T>::ForwardAlong(absl::Span<const T>,
   for (int64_t r = 0; r < block.rows; ++r) {
     for (size_t l = 0; l < layers_.size(); ++l) {
       const Layer& layer = layers_[l];
-      const Buffers b = Of(l, workspace);
+      const Buffers b = Of(l, workspace, true);
       k_.patches(PatchesOf(layer), Input(workspace, kInput, l, block.rows, r),
                  b.patches);
       Multiply(layer, b.patches, b.weights_along, T{0}, b.made_along);
@@ -370,7 +377,7 @@ void ConvolutionLayers<T>::BackwardAlong(absl::Span<const T>,
     const T* below_along = LastDelta(delta_along, r, kDeltaAlong, workspace);
     for (size_t l = layers_.size(); l-- > 0;) {
       const Layer& layer = layers_[l];
-      const Buffers b = Of(l, workspace);
+      const Buffers b = Of(l, workspace, true);
       const T* output =
           Input(workspace, kInput, l + 1, block.rows, r) + FirstPixel(l);
       const T* where = Where(workspace, l, block.rows, r);
