@@ -7,6 +7,14 @@ set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/parley)
 set(header_folder ${CMAKE_INSTALL_INCLUDEDIR}/parley)
 
 install(TARGETS parley parley-server parley-client RUNTIME)
+foreach(program parley parley-server parley-client)
+  install(FILES tools/cli/parley.bash RENAME ${program}
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+endforeach()
+# Written when they are installed: builds need not wait for them.
+install(CODE "execute_process(COMMAND_ERROR_IS_FATAL ANY COMMAND
+  ${PROJECT_SOURCE_DIR}/cmake/man.sh ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}
+  \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_MANDIR}/man1)")
 
 set(libraries
   parley_proto parley_proto_grpc
