@@ -349,7 +349,8 @@ class CoordinatorSession::Impl {
     timer_ = seams_.clock->RunAt(when, [this, number] {
       sequence_.Post([this, number] {
         if (number == timer_number_) timer_ = 0;
-        Handle(session_event::TimerFired{});
+        Handle(
+            session_event::TimerFired{job_ ? job_->Fraction() : std::nullopt});
       });
     });
   }

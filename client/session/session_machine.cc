@@ -112,6 +112,11 @@ void SessionMachine::On(const session_event::TrainerMade& event) {
   WorkIfReady();
 }
 
+void SessionMachine::On(const session_event::TimerFired& event) {
+  // Step looks at the time anyway.
+  if (job_) job_->fraction = event.fraction;
+}
+
 void SessionMachine::On(const session_event::StopRequested& event) {
   if (link_ == Link::kUp) return Leave(event.reason, absl::OkStatus());
   Exit(link_ == Link::kLeaving ? exit_status_ : absl::OkStatus());
@@ -278,11 +283,18 @@ void SessionMachine::DoWhatIsDue() {
     next_look_ = now_ + StallTime() / 4;
     effects_.push_back(session_effect::LookAtTransfer{});
   }
-  if (now_ >= next_heartbeat_) {
-    v1::ClientMessage message;
+  if (now_ >= next_heartbeat_) SendHeartbeat();
+}
+
+void SessionMachine::SendHeartbeat() {
+  v1::ClientMessage message;
+  if (job_ && job_->stage == Stage::kWorking && job_->fraction) {
+    *message.mutable_progress()->mutable_task() = job_->task;
+    message.mutable_progress()->set_fraction(*job_->fraction);
+  } else {
     message.mutable_heartbeat();
-    Send(std::move(message));
   }
+  Send(std::move(message));
 }
 
 void SessionMachine::ReportWaiting() {
@@ -319,7 +331,11 @@ std::string SessionMachine::WaitsFor() const {
     case Stage::kDownloading:
       return absl::StrCat("downloads for the ", job);
     case Stage::kWorking:
-      return absl::StrCat("works on the ", job);
+      return absl::StrCat(
+          "works on the ", job,
+          job_->fraction
+              ? absl::StrFormat(" (%.0f %% done)", 100 * *job_->fraction)
+              : "");
     case Stage::kAnswered:
       return absl::StrCat("waits for the coordinator to ask for the ", job);
     case Stage::kUploading:

@@ -76,7 +76,8 @@ class SessionMachine {
     absl::Time retry_at = absl::InfiniteFuture();
     v1::UpdateReady result = {};
     std::string reason = {};
-    bool open = false;  // the driver holds numbers of it
+    bool open = false;                    // the driver holds numbers of it
+    std::optional<double> fraction = {};  // of its work, as last heard
   };
 
   // Events.
@@ -87,7 +88,7 @@ class SessionMachine {
   void On(const session_event::TransferEnded& event);
   void On(const session_event::TransferMoved& event);
   void On(session_event::Worked& event);
-  void On(const session_event::TimerFired&) {}  // Step looks at the time anyway
+  void On(const session_event::TimerFired& event);
   void On(const session_event::StopRequested& event);
 
   // Messages.
@@ -118,6 +119,7 @@ class SessionMachine {
   std::string JobText() const;  // "training of round 3"
 
   void DoWhatIsDue();
+  void SendHeartbeat();
   void ReportWaiting();
   std::string WaitsFor() const;
   void SetWakeAt();

@@ -1,5 +1,6 @@
 #include "client/session/task_job.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -116,15 +117,24 @@ absl::StatusOr<v1::UpdateReady> TaskJob::Work(Workbench& bench) {
   absl::StatusOr<v1::UpdateReady> result =
       task_.kind() == v1::TRAIN ? Train(bench) : Evaluate(bench);
   base_ = ParameterVector();
+  fraction_ = -1;
   return result;
 }
 
-TrainTask TaskJob::ForTrainer() const {
+std::optional<double> TaskJob::Fraction() const {
+  const double fraction = fraction_.load(std::memory_order_relaxed);
+  // A trainer of one's own may overshoot.
+  if (!(fraction >= 0)) return std::nullopt;
+  return std::min(fraction, 1.0);
+}
+
+TrainTask TaskJob::ForTrainer() {
   TrainTask task;
   task.round = task_.task().round();
   task.client = task_.task().client();
   task.values.insert(task_.values().begin(), task_.values().end());
   task.cancelled = &cancelled_;
+  task.fraction = &fraction_;
   return task;
 }
 

@@ -54,14 +54,19 @@ class TaskJob {
 
   void Cancel() { cancelled_ = true; }
 
+  // How much of the work is done, 0..1, while the trainer is at it and says so.
+  // From any thread.
+  std::optional<double> Fraction() const;
+
  private:
   absl::StatusOr<v1::UpdateReady> Train(Workbench& bench);
   absl::StatusOr<v1::UpdateReady> Evaluate(Workbench& bench);
-  TrainTask ForTrainer() const;
+  TrainTask ForTrainer();
 
   const uint64_t number_;
   const v1::Task task_;
   std::atomic<bool> cancelled_ = false;
+  std::atomic<double> fraction_ = -1;  // below 0: not known
 
   ParameterVector base_;  // the travelling tensors; freed by Work
   std::optional<ParameterSink> sink_;

@@ -17,6 +17,7 @@ class Recorder:
         self.done = []
         self.refusal = ""
         self.chunks = 0
+        self.done_of_work = None
         self.errors = []
 
     def __getattr__(self, name):
@@ -25,6 +26,9 @@ class Recorder:
     def adopt(self, registered):
         self.done.append(("adopt",))
         return self.refusal
+
+    def fraction(self):
+        return self.done_of_work
 
     def moved(self):
         return self.chunks
@@ -118,6 +122,21 @@ def test_heartbeats_come_only_when_nothing_else_is_said(world):
     world.pass_time(8.9)
     assert world.driver.sent() == []
     world.pass_time(9.1)
+    assert world.driver.sent() == ["heartbeat"]
+
+
+def test_heartbeats_tell_how_far_the_work_is(world):
+    name = world.task()
+    world.driver.done_of_work = 0.25
+    world.driver.take()
+    world.pass_time(5)
+    assert world.driver.sent() == ["heartbeat"]  # still downloads
+    world.transfer_ends()
+    world.pass_time(10)
+    ((_, message),) = world.driver.take("send")
+    assert message.progress == p.TaskProgress(task=name, fraction=0.25)
+    world.driver.done_of_work = None
+    world.pass_time(15)
     assert world.driver.sent() == ["heartbeat"]
 
 

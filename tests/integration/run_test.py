@@ -147,6 +147,30 @@ class RunTest(unittest.TestCase):
         self.assertIn("enough", parley("watch", "run", cwd=self.cwd, code=3))
         process.communicate(timeout=60)
 
+    def test_a_long_task_says_how_far_it_is(self):
+        process = subprocess.Popen(
+            [BIN / "parley", "run", QUICK, "--dir", "run", "--set", "local.sgd.steps=1000000000",
+             "--set", "limits.lease_seconds=0.3"], cwd=self.cwd,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: process.poll() is None and process.kill())
+        wait_until(lambda: os.path.exists(f"{self.cwd}/run/address"), "the coordinator")
+        watch = subprocess.Popen([BIN / "parley", "watch", "run", "--json"], cwd=self.cwd,
+                                 stdout=subprocess.PIPE, text=True)
+        self.addCleanup(watch.stdout.close)
+        told = {}  # what each client said first and last
+        for line in watch.stdout:
+            for client in json.loads(line)["client"]:
+                if client.get("progress"):
+                    first, _ = told.get(client["name"], (client["progress"], None))
+                    told[client["name"]] = first, client["progress"]
+            if told and all(last > first for first, last in told.values()):
+                break
+        self.assertTrue(all(0 < first < last < 1 for first, last in told.values()), told)
+        self.assertTrue(told)
+        parley("stop", "run", cwd=self.cwd)
+        process.wait(timeout=30)
+        watch.wait(timeout=30)
+
     def test_stop_from_another_terminal(self):
         process = self.start(*LONG)
         parley("stop", "run", cwd=self.cwd)

@@ -32,6 +32,16 @@ std::string Quality(const v1::RunStatus& status) {
       status.has_accuracy() ? std::optional(status.accuracy()) : std::nullopt);
 }
 
+// ", slowest 12 %", of those that say how far they are; else nothing.
+std::string Slowest(const v1::RunStatus& status) {
+  double least = 2;
+  for (const v1::ClientStatus& client : status.client()) {
+    if (client.has_progress()) least = std::min(least, client.progress());
+  }
+  if (least > 1) return "";
+  return absl::StrCat(", slowest ", static_cast<int>(100 * least), " %");
+}
+
 // UTF-8 characters begin with any byte but these.
 bool Continues(char c) {
   return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
@@ -74,7 +84,8 @@ std::string Compose(const v1::RunStatus& status, int cells, bool with_phase) {
     parts.push_back(status.detail());
   } else if (status.asked() > 0) {
     parts.push_back(absl::StrCat(with_phase ? status.phase() + " " : "",
-                                 status.done(), "/", status.asked()));
+                                 status.done(), "/", status.asked(),
+                                 with_phase ? Slowest(status) : ""));
   }
   parts.push_back(absl::StrCat("↑", FormatSize(status.bytes_up()), " ↓",
                                FormatSize(status.bytes_down())));

@@ -23,8 +23,8 @@ std::string FormatQuality(std::optional<double> loss,
                           std::optional<double> accuracy);
 
 // At most `width` characters:
-// round 7/40 [###.....]  loss 0.5123  acc 81.2 %  train 3/10  ↑1.2 MB ↓1.2 MB
-//   ETA 0:42
+// round 7/40 [###.....]  loss 0.5123  acc 81.2 %  train 3/10, slowest 45 %
+//   ↑1.2 MB ↓1.2 MB  ETA 0:42
 std::string FormatLiveLine(const v1::RunStatus& status, int width);
 
 // The line about the rounds committed so far.

@@ -67,6 +67,15 @@ TEST(ProgressTest, LiveLine) {
             "train 3/10  ↑12.3 MB ↓999 B  ETA 3:45");
 }
 
+TEST(ProgressTest, LiveLineTellsHowFarTheSlowestIs) {
+  v1::RunStatus status = Running();
+  status.add_client();
+  status.add_client()->set_progress(0.75);
+  status.add_client()->set_progress(0.129);
+  EXPECT_THAT(FormatLiveLine(status, 200),
+              testing::HasSubstr("  train 3/10, slowest 12 %  "));
+}
+
 TEST(ProgressTest, LiveLineWithoutWhatIsNotKnown) {
   v1::RunStatus status;
   status.set_state(v1::WAITING);

@@ -355,6 +355,32 @@ TEST_F(CoordinatorSessionTest, HeartbeatsWhileItLoadsAndTrains) {
   EXPECT_TRUE(last_sent().has_heartbeat());
 }
 
+TEST_F(CoordinatorSessionTest, TellsHowFarTheTrainerIsWhileItWorks) {
+  train_ = [this](const TrainTask& task, ParameterVector&) {
+    *task.fraction = 0.4;
+    Advance(absl::Seconds(1));
+    EXPECT_EQ(last_sent().progress().fraction(), 0.4);
+    EXPECT_EQ(last_sent().progress().task().round(), 1);
+    *task.fraction = 1 + 1e-9;  // summed up from small parts
+    Advance(absl::Seconds(1));
+    EXPECT_EQ(last_sent().progress().fraction(), 1);
+    for (const double unknown : {std::nan(""), -1.0}) {
+      *task.fraction = unknown;
+      Advance(absl::Seconds(1));
+      EXPECT_TRUE(last_sent().has_heartbeat()) << unknown;
+    }
+    *task.fraction = 0.9;
+    return TrainResult{10, 3, {}};
+  };
+  Join();
+  Task(1);
+  Serve({1, 2});
+  Work();
+  EXPECT_TRUE(last_sent().has_update_ready());
+  Advance(absl::Seconds(2));
+  EXPECT_TRUE(last_sent().has_heartbeat());
+}
+
 TEST_F(CoordinatorSessionTest, DownloadGoesOnWhereItBroke) {
   constexpr int64_t kElements = 600000;  // three chunks
   SetSpec({{"weights", {kElements}, MergeRule::kMean}});

@@ -30,6 +30,9 @@ std::string Word(const SessionEffect& effect) {
           return "register";
         case v1::ClientMessage::kHeartbeat:
           return "heartbeat";
+        case v1::ClientMessage::kProgress:
+          return absl::StrCat("progress ", m.progress().task().round(), ": ",
+                              m.progress().fraction());
         case v1::ClientMessage::kUpdateReady:
           return absl::StrCat("ready ", m.update_ready().task().round());
         case v1::ClientMessage::kTaskFailed:
@@ -121,7 +124,7 @@ class SessionMachineTest : public ::testing::Test {
   // Lets time pass until the machine wants to be woken, at most `limit`.
   Words Wake(absl::Duration limit = absl::Hours(1)) {
     now_ = std::min(machine().wake_at(), now_ + limit);
-    return Step(session_event::TimerFired{});
+    return Step(session_event::TimerFired{fraction_});
   }
   // All that happens within `d`.
   Words Pass(absl::Duration d) {
@@ -244,6 +247,7 @@ class SessionMachineTest : public ::testing::Test {
   std::string token_;
   v1::ClientMessage sent_;
   Words said_;
+  std::optional<double> fraction_;  // of the work, as the driver reads it
   std::optional<absl::Status> exit_;
 
  private:
@@ -303,6 +307,24 @@ TEST_F(SessionMachineTest, HeartbeatsAtThePaceToldUnlessItSpeaksAnyway) {
   Worked();  // 0.4 s after the last one
   EXPECT_THAT(Pass(absl::Milliseconds(999)), IsEmpty());
   EXPECT_THAT(Pass(absl::Milliseconds(1)), ElementsAre("heartbeat"));
+}
+
+TEST_F(SessionMachineTest, HeartbeatsTellHowFarTheWorkIs) {
+  Join();
+  fraction_ = 0.25;  // not of this job, which is not worked on yet
+  Task(1);
+  EXPECT_THAT(Pass(absl::Seconds(1)), ElementsAre("heartbeat"));
+  Transferred();
+  fraction_.reset();
+  EXPECT_THAT(Pass(absl::Seconds(1)), ElementsAre("heartbeat"));
+  fraction_ = 0.25;
+  EXPECT_THAT(Pass(absl::Seconds(1)), ElementsAre("progress 1: 0.25"));
+  EXPECT_EQ(sent_.term(), 1);
+  EXPECT_EQ(sent_.progress().task().client(), "ann");
+  fraction_ = 0.75;
+  EXPECT_THAT(Pass(absl::Seconds(1)), ElementsAre("progress 1: 0.75"));
+  Worked();
+  EXPECT_THAT(Pass(absl::Seconds(1)), ElementsAre("heartbeat"));
 }
 
 TEST_F(SessionMachineTest, NewTaskCancelsTheOlderOne) {
