@@ -160,6 +160,7 @@ absl::Status Run(const Program& program, Settings settings,
   }
   PARLEY_ASSIGN_OR_RETURN(settings.session.name,
                           ClientName(settings.session.name, state));
+  settings.session.state_folder = state;
   CoordinatorClient transport(settings.dial);
   const std::unique_ptr<Clock> clock = MakeRealClock();
   ThreadPool control(1), work(1);
@@ -209,7 +210,9 @@ int Main(int argc, char** argv, const Program& program) {
   flags.Add("name", &settings.session.name, "NAME",
             "A name that stays, of letters, digits, dots, dashes and\n"
             "underscores. Default: the one kept in --state, else a new one.");
-  flags.Add("state", &state, "DIR", "Where to keep the name.");
+  flags.Add(
+      "state", &state, "DIR",
+      "Where to keep the name, and tensors that never leave this client.");
   flags.Add("label", &labels, "KEY=VALUE",
             "Tells the coordinator something about this client. Repeated.");
   flags.Add("tls-ca", &tls.ca, "FILE",

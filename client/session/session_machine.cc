@@ -18,7 +18,7 @@ using google::protobuf::util::MessageDifferencer;
 // What a trainer is made from.
 bool SameTrainer(const v1::Registered& a, const v1::Registered& b) {
   return a.has_part() == b.has_part() && a.part() == b.part() &&
-         a.spec_hash() == b.spec_hash() &&
+         a.spec_hash() == b.spec_hash() && a.run_id() == b.run_id() &&
          MessageDifferencer::Equals(a.config(), b.config());
 }
 

@@ -140,7 +140,9 @@ TrainTask TaskJob::ForTrainer() {
 
 absl::StatusOr<v1::UpdateReady> TaskJob::Train(Workbench& bench) {
   PARLEY_RETURN_IF_ERROR(CheckEncoding(task_.update_encoding()));
-  ParameterVector trained = Assemble(bench.spec, base_, bench.local);
+  const int64_t round = task_.task().round();
+  ParameterVector trained =
+      Assemble(bench.spec, base_, bench.local.Before(round));
   PARLEY_ASSIGN_OR_RETURN(const TrainResult result,
                           bench.trainer->Train(ForTrainer(), trained));
   if (cancelled_) return absl::CancelledError("wanted no more");
@@ -154,7 +156,11 @@ absl::StatusOr<v1::UpdateReady> TaskJob::Train(Workbench& bench) {
         "training diverged: parameters are infinite or not numbers; a smaller "
         "step size may help");
   }
-  update_elements_ = MakeUpdate(bench.spec, base_, trained, bench.local);
+  ParameterVector local(bench.spec.dtype(), bench.local.latest().elements());
+  update_elements_ = MakeUpdate(bench.spec, base_, trained, local);
+  if (local.elements() > 0) {
+    PARLEY_RETURN_IF_ERROR(bench.local.Keep(round, std::move(local)));
+  }
   update_ = std::move(trained);
   *message.add_payloads() =
       PayloadFor(kModelPayload, bench.spec, task_.update_encoding());
@@ -164,7 +170,8 @@ absl::StatusOr<v1::UpdateReady> TaskJob::Train(Workbench& bench) {
 absl::StatusOr<v1::UpdateReady> TaskJob::Evaluate(Workbench& bench) {
   const bool all_travel = base_.elements() == bench.spec.elements();
   const ParameterVector parameters =
-      all_travel ? std::move(base_) : Assemble(bench.spec, base_, bench.local);
+      all_travel ? std::move(base_)
+                 : Assemble(bench.spec, base_, bench.local.latest());
   PARLEY_ASSIGN_OR_RETURN(const TrainResult result,
                           bench.trainer->Evaluate(ForTrainer(), parameters));
   return ToMessage(result);

@@ -64,6 +64,7 @@ v1::ServerMessage MakeWelcome(const RoundMachineOptions& options) {
   *welcome.mutable_spec() = SpecToProto(options.spec);
   welcome.set_spec_hash(options.spec.Hash());
   welcome.set_software("parley-server");
+  welcome.set_run_id(options.run_id);
   return message;
 }
 

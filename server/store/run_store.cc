@@ -72,6 +72,12 @@ absl::Status RunStore::TakeUp(const JournalContents& contents) {
     PARLEY_ASSIGN_OR_RETURN(run, RecordedRunOf(contents.records));
     term_ = run.opened.term() + 1;
   }
+  if (!run.rounds.empty()) run_id_ = run.opened.run_id();
+  while (run_id_ == 0) {
+    if (getentropy(&run_id_, sizeof(run_id_)) != 0) {
+      return absl::ErrnoToStatus(errno, "no random numbers for the run's id");
+    }
+  }
   if (!run.rounds.empty()) {
     if (!options_.resume) {
       return absl::AlreadyExistsError(

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/state/local_tensors.h"
 #include "common/wire/checksum.h"
 #include "common/wire/encoding.h"
 #include "common/wire/payload_source.h"
@@ -17,6 +18,7 @@
 #include "tests/support/status_matchers.h"
 #include "tests/support/virtual_clock.h"
 #include "tests/unit/session/fake_transport.h"
+#include "tests/unit/store/folder.h"
 
 namespace parley {
 namespace {
@@ -69,6 +71,7 @@ class CoordinatorSessionTest : public ::testing::Test {
     options.labels = {{"site", "north"}};
     options.wants_part = true;
     options.max_model_bytes = max_model_bytes_;
+    options.state_folder = state_folder_;
     options.log = [this](LogLevel, absl::string_view text) {
       log_.append(text.data(), text.size());
       log_ += '\n';
@@ -122,6 +125,7 @@ class CoordinatorSessionTest : public ::testing::Test {
     r.mutable_config()->set_name("run");
     *r.mutable_spec() = SpecToProto(spec_);
     r.set_spec_hash(spec_.Hash());
+    r.set_run_id(42);
     return message;
   }
   v1::TaskId Id(int64_t round) {
@@ -206,6 +210,7 @@ class CoordinatorSessionTest : public ::testing::Test {
   ParameterSpec spec_;
   FakeTrainer::TrainFn train_;
   absl::Status accepts_, factory_status_;
+  std::string state_folder_;
   int64_t max_model_bytes_ = std::numeric_limits<int64_t>::max();
   int trainers_made_ = 0;
   v1::RunConfig config_;
@@ -218,7 +223,9 @@ class CoordinatorSessionTest : public ::testing::Test {
   FakeTransport transport_;
   std::unique_ptr<CoordinatorSession> session_;
 
-  void TearDown() override {
+  void TearDown() override { End(); }
+  // As a process does, wherever it is with its task.
+  void End() {
     if (session_ == nullptr || done_) return;
     session_->Stop("the test is over");
     Settle();
@@ -319,6 +326,68 @@ TEST_F(CoordinatorSessionTest, EachTensorTravelsByItsMergeRule) {
   Serve({0.125, 0, 0, 0});
   Work();
   EXPECT_EQ(last_sent().update_ready().scalars().at("loss"), 0.125);
+}
+
+TEST_F(CoordinatorSessionTest, LocalTensorsOutliveItsProcess) {
+  state_folder_ = TestFolder();
+  SetSpec({{"a", {1}, MergeRule::kMean}, {"own", {1}, MergeRule::kLocal}});
+  std::vector<float> seen;
+  train_ = [&seen](const TrainTask& task, ParameterVector& p) {
+    seen.push_back(p.As<float>()[1]);
+    p.As<float>()[1] = 10 * seen.back() + task.round;
+    return TrainResult{1, 1, {}};
+  };
+  const auto process = [this](std::vector<int64_t> rounds) {
+    done_.reset();
+    Join();
+    for (const int64_t round : rounds) {
+      Task(round);
+      Serve({1});
+      Work();
+      EXPECT_TRUE(last_sent().has_update_ready());
+    }
+    End();
+  };
+  process({1});     // dies with the result
+  process({1, 2});  // is asked again
+  process({4});     // had died after the result was whole
+  EXPECT_THAT(seen, ElementsAre(0, 0, 1, 12));
+  EXPECT_THAT(log_, HasSubstr("/local-ann-000000000000002a, as round 2 left"));
+
+  WriteAll(LocalTensorsPath(state_folder_, "ann", 42), "PRLYLOC2");
+  done_.reset();
+  Join();
+  Settle();
+  transport_.session->listener->OnClosed(absl::OkStatus());
+  Settle();
+  ASSERT_TRUE(done_);
+  EXPECT_THAT(*done_, StatusIs(absl::StatusCode::kFailedPrecondition,
+                               "remove it to start them from zeros"));
+}
+
+TEST_F(CoordinatorSessionTest, LocalTensorsOfAnotherRunAreOthers) {
+  SetSpec({{"a", {1}, MergeRule::kMean}, {"own", {1}, MergeRule::kLocal}});
+  std::vector<float> seen;
+  train_ = [&seen](const TrainTask&, ParameterVector& p) {
+    seen.push_back(p.As<float>()[1]++);
+    return TrainResult{1, 1, {}};
+  };
+  Join();
+  EXPECT_THAT(log_, HasSubstr("give --state to keep them"));
+  for (const uint64_t run_id : {42, 42, 43}) {
+    transport_.session->listener->OnClosed(absl::UnavailableError("broken"));
+    Settle();
+    Advance(absl::Seconds(1));
+    v1::ServerMessage welcome = Registered();
+    welcome.mutable_registered()->set_run_id(run_id);
+    Receive(std::move(welcome));
+    if (run_id == 43) Work();  // makes a trainer for it
+    Task(seen.size() + 1);
+    Serve({1});
+    Work();
+    TaskOver(seen.size());
+  }
+  EXPECT_THAT(seen, ElementsAre(0, 1, 0));
 }
 
 TEST_F(CoordinatorSessionTest, EncodesAsTheTaskSays) {
