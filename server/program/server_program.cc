@@ -28,6 +28,7 @@
 #include "common/config/facts.h"
 #include "common/config/load.h"
 #include "common/files/file_io.h"
+#include "common/rpc/address.h"
 #include "common/rpc/process.h"
 #include "server/round/round_driver.h"
 #include "server/rpc/server.h"
@@ -196,9 +197,11 @@ int ServerMain(int argc, char** argv, std::vector<CustomStrategy> strategies) {
   flags.Add("run", &settings.run_file, "FILE", "The run file. Required.");
   flags.Add("set", &settings.sets, "PATH=VALUE",
             "Overrides a field of the run file. Repeated.");
-  flags.Add("listen", &settings.rpc.address, "HOST:PORT",
-            "Where clients reach it; port 0: any free one.\n"
-            "Default: 127.0.0.1:7070.");
+  flags.Add(
+      "listen", &settings.rpc.address, "HOST:PORT",
+      "Where clients reach it; port 0: any free one. 0.0.0.0:PORT is all\n"
+      "of IPv4, [::]:PORT that and IPv6; unix:PATH is a socket file.\n"
+      "Default: 127.0.0.1:7070.");
   flags.Add("dir", &settings.folder, "DIR",
             "The run's folder. Default: runs/NAME, the run's name.");
   flags.Add("resume", &settings.resume, "",
@@ -223,6 +226,10 @@ int ServerMain(int argc, char** argv, std::vector<CustomStrategy> strategies) {
   if (settings.threads < 1 || settings.threads > 1024) {
     return flags.UsageError(
         absl::InvalidArgumentError("--threads must be 1 to 1024"));
+  }
+  if (absl::Status status = CheckAddress(settings.rpc.address); !status.ok()) {
+    return flags.UsageError(absl::InvalidArgumentError(
+        absl::StrCat("--listen: ", status.message())));
   }
   absl::StatusOr<v1::RunConfig> config =
       LoadRunFile(settings.run_file, settings.sets);
