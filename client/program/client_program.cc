@@ -32,6 +32,7 @@
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signals.h"
+#include "common/rpc/address.h"
 #include "common/rpc/process.h"
 
 namespace parley {
@@ -111,6 +112,12 @@ absl::Status ReadSettings(const Program& program, const std::string& data,
   if (settings->session.servers.empty()) {
     return absl::InvalidArgumentError(
         "--server HOST:PORT is missing: where is the coordinator?");
+  }
+  for (const std::string& server : settings->session.servers) {
+    if (absl::Status status = CheckAddress(server); !status.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--server: ", status.message()));
+    }
   }
   if (!settings->session.name.empty()) {
     PARLEY_RETURN_IF_ERROR(CheckClientName(settings->session.name));
@@ -252,7 +259,12 @@ int Main(int argc, char** argv, const Program& program) {
 // ---------------------------------------------------------- the two programs
 
 absl::Status CheckBuiltinData(absl::string_view data) {
-  if (absl::StartsWith(data, "libsvm:") || absl::StartsWith(data, "idx:")) {
+  absl::string_view rest = data;
+  if (absl::ConsumePrefix(&rest, "libsvm:") && !rest.empty()) {
+    return absl::OkStatus();
+  }
+  const std::vector<absl::string_view> files = absl::StrSplit(rest, ',');
+  if (absl::StartsWith(data, "idx:") && files.size() == 2) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(

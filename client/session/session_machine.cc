@@ -99,7 +99,7 @@ void SessionMachine::On(const session_event::Closed& event) {
   if (link_ == Link::kDialing && IsFinal(event.why)) return Exit(event.why);
   // A coordinator that was up is tried again before the others are.
   LoseLink(event.why.ok() ? "the coordinator closed the connection"
-                          : event.why.ToString(),
+                          : event.why.message(),
            /*try_next=*/link_ == Link::kDialing);
 }
 
@@ -151,6 +151,7 @@ void SessionMachine::OnRegistered(v1::ServerMessage& message) {
   link_ = Link::kUp;
   up_since_ = now_;
   last_error_.clear();
+  told_failures_.clear();
   link_deadline_ = absl::InfiniteFuture();
   next_heartbeat_ = now_ + HeartbeatPause();
   Say(LogLevel::kInfo,
@@ -224,9 +225,12 @@ void SessionMachine::LoseLink(absl::string_view why, bool try_next) {
   link_deadline_ = now_ + delay;
   const std::string lost = options_.servers[server_];
   if (try_next) server_ = (server_ + 1) % options_.servers.size();
+  // The same again is left to ReportWaiting.
+  const std::string text = absl::StrCat("no connection to ", lost, ": ", why);
+  if (!told_failures_.insert(text).second) return;
   Say(LogLevel::kWarning,
-      absl::StrCat("no connection to ", lost, " (", why, "); tries ",
-                   options_.servers[server_], " in ", Text(delay)));
+      absl::StrCat(text, "; tries ", options_.servers[server_], " in ",
+                   Text(delay)));
 }
 
 void SessionMachine::Leave(absl::string_view reason, absl::Status status) {
@@ -303,7 +307,9 @@ void SessionMachine::ReportWaiting() {
     next_report_ = absl::InfiniteFuture();
     return;
   }
-  const auto waits = std::tuple(link_, trainer_state_, last_job_,
+  // To dial and to pause in between is one wait.
+  const Link link = link_ == Link::kPausing ? Link::kDialing : link_;
+  const auto waits = std::tuple(link, trainer_state_, last_job_,
                                 job_ ? static_cast<int>(job_->stage) : -1);
   if (waits != std::exchange(waits_, waits)) {
     waits_since_ = now_;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -145,7 +146,8 @@ class SessionMachine {
   absl::Time offline_since_;  // while neither up nor leaving
   absl::Time up_since_;
   std::string last_error_;
-  absl::Status exit_status_;  // while leaving
+  std::set<std::string> told_failures_;  // while it has no connection
+  absl::Status exit_status_;             // while leaving
 
   v1::Registered registered_;  // the last one
   std::string run_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -176,6 +177,10 @@ absl::StatusOr<v1::RunConfig> LoadRunFile(
   if (!fs::exists(path, ignored)) {
     return absl::NotFoundError(absl::StrCat(path, ": there is no such file"));
   }
+  if (fs::is_directory(path, ignored)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": is a folder, not a run file"));
+  }
   std::ifstream in(path, std::ios::binary);
   std::string text(kMaxBytes + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
@@ -193,6 +198,10 @@ absl::StatusOr<v1::RunConfig> LoadRunText(
   if (text.size() > kMaxBytes) {
     return absl::InvalidArgumentError(absl::StrCat(
         path, ": is longer than ", kMaxBytes, " bytes: it is no run file"));
+  }
+  if (absl::StrContains(text, '\0')) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is no text, so it is no run file"));
   }
   const RunText parsed = RunText::Parse(text);
   Errors errors(path, parsed);

@@ -253,7 +253,7 @@ absl::StatusOr<Partition> MakePartition(const PartitionOptions& options,
   if (!std::holds_alternative<IndexFilePartition>(options.kind) &&
       (options.parts < 1 || options.parts > most)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("parts is ", options.parts, "; with ", rows,
+        absl::StrCat("data.partition.parts is ", options.parts, "; with ", rows,
                      " rows, allowed: 1 to ", most));
   }
   Rng rng(seed, "partition");

@@ -45,8 +45,9 @@ absl::StatusOr<std::unique_ptr<RunStore>> RunStore::Open(Options options) {
   }
   auto store = absl::WrapUnique(new RunStore(std::move(options), fd));
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("another coordinator runs in ", folder));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "another coordinator runs in ", folder,
+        ": name another folder, or end it by parley stop ", folder));
   }
   JournalContents contents;
   PARLEY_ASSIGN_OR_RETURN(store->journal_,

@@ -475,7 +475,7 @@ TEST_F(SessionMachineTest, GivesUpAfterMaxOffline) {
   EXPECT_EQ(now_, lost + absl::Seconds(30));
   EXPECT_THAT(*exit_, StatusIs(absl::StatusCode::kUnavailable,
                                "no coordinator at a:1 for 30.0 s: "
-                               "UNAVAILABLE: broken"));
+                               "broken"));
 }
 
 TEST_F(SessionMachineTest, IgnoresWhatAnOldConnectionSays) {
@@ -740,6 +740,32 @@ TEST_F(SessionMachineTest, SaysWhatItWaitsFor) {
             "waits for the verdict on the training of round 2, for 10.0 s");
   EXPECT_EQ(said_after([&] { Verdict(2, true); }),
             "waits for the end of the training of round 2, for 10.0 s");
+}
+
+TEST_F(SessionMachineTest, TheSameFailureIsSaidOnceAndThenEveryTenSeconds) {
+  options_.servers = {"a:1"};
+  Start();
+  const auto fail_for = [this](absl::Duration d) {
+    said_.clear();
+    for (const absl::Time end = now_ + d; now_ < end;) {
+      if (Wake(end - now_) == Words{"dial a:1", "register"}) Lose();
+    }
+    return said_;
+  };
+  Lose();
+  ASSERT_EQ(said_.size(), 1u);
+  EXPECT_THAT(said_[0], HasSubstr("no connection to a:1: broken; tries a:1"));
+  EXPECT_THAT(
+      fail_for(absl::Seconds(25)),
+      ElementsAre("waits for the coordinator at a:1: broken, for 10.0 s",
+                  "waits for the coordinator at a:1: broken, for "
+                  "20.0 s"));
+  while (Wake() != Words{"dial a:1", "register"}) {
+  }
+  Receive(Registered());
+  said_.clear();
+  Lose();
+  EXPECT_EQ(said_.size(), 1u);  // after a connection it is news again
 }
 
 }  // namespace
