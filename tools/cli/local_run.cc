@@ -86,6 +86,11 @@ absl::Status LocalRun::Run() {
     return absl::InternalError(absl::StrCat(
         "the coordinator ", DescribeExit(server_status), Tail(LogOf(kServer))));
   }
+  if (abandoned_) {
+    return absl::AbortedError(
+        "the run had to be stopped: every client ended before it, for reasons "
+        "above");
+  }
   return absl::OkStatus();
 }
 
@@ -197,6 +202,7 @@ bool LocalRun::Supervise(AdminClient& admin, int* server_status) {
         if (absl::Now() >= tell_at_) TellOfLostClients();
         if (absl::Now() < deadline) break;
         if (stopping) return false;
+        abandoned_ = true;
         stop("no client is left; stopping the run", "no client was left");
         break;
       case Supervisor::Event::kReadable:

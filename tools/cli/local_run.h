@@ -50,7 +50,8 @@ class LocalRun {
 
   // OK once the coordinator has exited by itself, or because it was told to;
   // its folder says how the run ended. Internal: it could not be started, died,
-  // or had to be killed; says why, with the end of its log.
+  // or had to be killed; says why, with the end of its log. Aborted: every
+  // client ended before the run did.
   absl::Status Run();
 
  private:
@@ -71,6 +72,7 @@ class LocalRun {
   std::vector<std::string> names_;       // of the children, the server first
   std::atomic<bool> run_ended_ = false;  // says the coordinator
   bool client_failed_ = false;
+  bool abandoned_ = false;         // by all its clients
   std::vector<std::string> lost_;  // what is to be told of clients,
   absl::Time tell_at_ = absl::InfiniteFuture();  // and when
 };
