@@ -185,6 +185,7 @@ class Machine:
         other_term = (message.run, message.term) != (self._run, self._term)
         known = self._registered
         other_model = not self._adopted or (registered.spec_hash != known.spec_hash
+                                            or registered.run_id != known.run_id
                                             or registered.config != known.config)
         self._run, self._term, self._registered = message.run, message.term, registered
         self._link, self._link_deadline = Link.UP, math.inf

@@ -169,6 +169,15 @@ def test_another_term_or_model_drops_the_task(world):
     assert [d[0] for d in world.driver.take("drop_job", "adopt")] == ["drop_job", "adopt"]
 
 
+def test_another_run_of_the_same_name_is_another(world):
+    world.driver.take()
+    for run_id, adopted in ((0, 0), (5, 1), (5, 0), (6, 1)):
+        world.lose()
+        world.pass_time(world.now + 1)
+        world.join(run_id=run_id)
+        assert len(world.driver.take("adopt")) == adopted, run_id
+
+
 def test_the_next_server_is_tried_and_pauses_grow_with_jitter():
     world = World()
     dials = []
