@@ -151,10 +151,6 @@ std::string FormatRoundLine(const v1::RunStatus& status) {
                       FormatSpan(absl::Seconds(status.seconds())));
 }
 
-bool HasEnded(v1::RunState state) {
-  return state == v1::FINISHED || state == v1::STOPPED || state == v1::FAILED;
-}
-
 ProgressPrinter::ProgressPrinter(std::FILE* out)
     : ProgressPrinter(out, isatty(fileno(out)) == 1, 0) {}
 

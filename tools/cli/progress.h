@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/base/mutex.h"
+#include "common/report/run_status.h"
 #include "parley/v1/admin.pb.h"
 
 namespace parley {
@@ -29,9 +30,6 @@ std::string FormatLiveLine(const v1::RunStatus& status, int width);
 
 // The line about the rounds committed so far.
 std::string FormatRoundLine(const v1::RunStatus& status);
-
-// True where the state is one that a run ends in.
-bool HasEnded(v1::RunState state);
 
 // Thread-safe.
 class ProgressPrinter {
