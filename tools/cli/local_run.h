@@ -31,6 +31,9 @@ class LocalRun {
     std::string folder;             // of the run; exists
     int clients = 0;
     int port = 0;  // of the coordinator; 0: any free one
+    // The run's name: says where it is shown live over HTTP, at a free port of
+    // loopback. Empty: nowhere.
+    std::string live_run;
     // How long a coordinator may take to end when it is told to, and clients
     // once it has ended.
     absl::Duration stop_grace = absl::Seconds(15);
@@ -57,6 +60,7 @@ class LocalRun {
  private:
   // The coordinator's address. Aborted: a signal came first.
   absl::StatusOr<std::string> StartServer();
+  void TellLivePage();
   absl::Status StartClients(const std::string& address);
   // Until the coordinator has exited; false where it had to be given up.
   bool Supervise(AdminClient& admin, int* server_status);

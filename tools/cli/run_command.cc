@@ -161,6 +161,7 @@ int RunCommand(int argc, const char* const* argv) {
   std::string folder;
   std::optional<int64_t> clients;
   int64_t port = 0;
+  bool live = false;
   bool json = false;
   Flags flags(
       {"parley run", "FILE [-- CLIENT [WORD...]]",
@@ -191,6 +192,9 @@ int RunCommand(int argc, const char* const* argv) {
             "examples/custom_strategy.");
   flags.Add("port", &port, "PORT",
             "Of the coordinator, on loopback. Default: any free one.");
+  flags.Add("live", &live, "",
+            "Show the run live in a browser, too: serves its page at a free\n"
+            "port of loopback and says where.");
   flags.Add("json", &json, "",
             "Print the result as one JSON object, and nothing else, on "
             "standard output.");
@@ -205,6 +209,7 @@ int RunCommand(int argc, const char* const* argv) {
       Configure(flags.arguments()[0], clients, &options);
   if (!config.ok()) return Complain(config.status(), kExitUsage);
   options.port = static_cast<int>(port);
+  if (live) options.live_run = config->name();
   if (absl::Status status = FindPrograms(&options); !status.ok()) {
     return Complain(status,
                     absl::IsInvalidArgument(status) ? kExitUsage : kExitFailed);
