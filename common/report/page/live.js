@@ -16,7 +16,7 @@ function doing(status) {
   const parts = [];
   if (status.detail !== "") parts.push(status.detail);
   if (status.phase !== "" && !hasEnded(status)) {
-    parts.push(`round ${status.round}: ${status.phase}` +
+    parts.push(`round ${Number(status.round).toLocaleString("en")}: ${status.phase}` +
                (status.phase === "aggregate" ? "" : ` ${status.done}/${status.asked}`));
   }
   if (status.eta_seconds !== undefined && !hasEnded(status)) {
@@ -121,6 +121,9 @@ function show() {
     else draw(live.data);
     live.drawn = true;
     showStatus();
+  } else if (live.status !== null) {
+    byId("title").textContent = live.status.run;
+    byId("reason").textContent = `${stateName(live.status)}  ·  ${doing(live.status)}`;
   }
   tell();
 }
@@ -146,8 +149,8 @@ function tell() {
 function connect() {
   const source = new EventSource(ONE_RUN ? `${location.pathname}/events` : "/events");
   const on = (name, take) => source.addEventListener(name, (event) => {
+    if (name !== "status") byId("connection").textContent = "";
     take(JSON.parse(event.data));
-    byId("connection").textContent = "";
   });
   on("runs", (runs) => {
     live.runs = runs;
@@ -160,6 +163,10 @@ function connect() {
   on("rounds", (update) => {
     append(live.data.runs[0], update);
     show();
+  });
+  // A file of the run cannot be read.
+  source.addEventListener("trouble", (event) => {
+    byId("connection").textContent = JSON.parse(event.data);
   });
   on("status", (status) => {
     live.status = status;

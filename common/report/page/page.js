@@ -273,7 +273,7 @@ function notesOf(runs) {
     const whose = runs.length > 1 ? `${run.name}: ` : "";
     if (run.round.length === 0) notes.push(`${whose}No round was completed, so there are no curves.`);
     if (run.stride > 1) {
-      notes.push(`${whose}The charts show every ${run.stride}th of ` +
+      notes.push(`${whose}The charts show one in ${run.stride} of ` +
                  `${run.rounds_run.toLocaleString("en")} rounds, and the last.`);
     }
     if (run.more_clients) {
@@ -321,6 +321,7 @@ function draw(data) {
 // Shows what has come to `data` since it was drawn. Charts stay where they are,
 // unless there are others now.
 function refresh(data) {
+  view.redraw = () => draw(data);
   const lines = lineSpecs(data.runs), matrices = matrixSpecs(data.runs[view.run]);
   const shapes = [...lines.map(lineShape), ...matrices.map((spec) => spec.title)];
   if (shapes.join() !== charts.map((chart) => chart.shape).join()) return draw(data);
