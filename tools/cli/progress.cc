@@ -19,6 +19,10 @@ constexpr int kLeastCells = 5;
 // How often the same wait is told about anew.
 constexpr absl::Duration kWaitLines = absl::Seconds(10);
 constexpr int kUsualWidth = 80;
+// Of clients that fail: lines at once, and what is remembered so as not to be
+// said again.
+constexpr int kMostFailureLines = 5;
+constexpr size_t kMostFailures = 1000;
 
 int64_t CommittedRounds(const v1::RunStatus& status) {
   // While it runs, `round` is the one under way.
@@ -166,6 +170,7 @@ ProgressPrinter::~ProgressPrinter() {
 
 void ProgressPrinter::Update(const v1::RunStatus& status) {
   MutexLock lock(mu_);
+  if (!HasEnded(status.state())) TellFailures(status);
   if (terminal_) {
     int width = fixed_width_;
     if (winsize size; width == 0) {
@@ -174,6 +179,7 @@ void ProgressPrinter::Update(const v1::RunStatus& status) {
     }
     // The last column stays free: some terminals wrap when it is written.
     const std::string line = FormatLiveLine(status, width - 1);
+    if (status.state() == v1::RUNNING) TellWaiting(status);
     if (line == live_) return;
     Clear();
     std::fputs(line.c_str(), out_);
@@ -183,20 +189,48 @@ void ProgressPrinter::Update(const v1::RunStatus& status) {
     told_rounds_ = rounds;
     told_waiting_ = absl::InfinitePast();
     absl::FPrintF(out_, "%s\n", FormatRoundLine(status));
-  } else if (status.state() == v1::WAITING && !status.detail().empty() &&
-             absl::Now() >= told_waiting_ + kWaitLines) {
-    told_waiting_ = absl::Now();
-    absl::FPrintF(out_, "%s\n", status.detail());
+  } else if (!HasEnded(status.state())) {
+    TellWaiting(status);
   }
   std::fflush(out_);
 }
 
 void ProgressPrinter::Say(absl::string_view line) {
   MutexLock lock(mu_);
+  SayLocked(line);
+}
+
+void ProgressPrinter::SayLocked(absl::string_view line) {
   Clear();
   absl::FPrintF(out_, "%s\n", line);
   std::fputs(live_.c_str(), out_);
   std::fflush(out_);
+}
+
+void ProgressPrinter::TellFailures(const v1::RunStatus& status) {
+  int told = 0, untold = 0;
+  for (const v1::ClientStatus& client : status.client()) {
+    if (client.reason().empty()) continue;
+    std::string line =
+        absl::StrCat(client.name(), " ", client.state(), ": ", client.reason());
+    if (told_failures_.contains(line)) continue;
+    if (told_failures_.size() >= kMostFailures) told_failures_.clear();
+    if (told++ < kMostFailureLines) {
+      SayLocked(line);
+    } else {
+      ++untold;
+    }
+    told_failures_.insert(std::move(line));
+  }
+  if (untold > 0) SayLocked(absl::StrCat("and ", untold, " more clients"));
+}
+
+void ProgressPrinter::TellWaiting(const v1::RunStatus& status) {
+  if (status.detail().empty() || absl::Now() < told_waiting_ + kWaitLines) {
+    return;
+  }
+  told_waiting_ = absl::Now();
+  SayLocked(status.detail());
 }
 
 void ProgressPrinter::Clear() {

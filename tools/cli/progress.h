@@ -1,10 +1,12 @@
-// How a run's progress looks: one live line on a terminal, else a line a round.
+// How a run's progress looks: one live line on a terminal, else a line a round;
+// and lines on what goes wrong: which clients fail and why, whom it waits for.
 #ifndef PARLEY_TOOLS_CLI_PROGRESS_H_
 #define PARLEY_TOOLS_CLI_PROGRESS_H_
 
 #include <cstdint>
 #include <cstdio>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -45,6 +47,11 @@ class ProgressPrinter {
   void Say(absl::string_view line);
 
  private:
+  void SayLocked(absl::string_view line) REQUIRES(mu_);
+  // Each failure of a client once.
+  void TellFailures(const v1::RunStatus& status) REQUIRES(mu_);
+  // Whom it waits for, every so often.
+  void TellWaiting(const v1::RunStatus& status) REQUIRES(mu_);
   void Clear() REQUIRES(mu_);
 
   std::FILE* const out_;
@@ -54,6 +61,7 @@ class ProgressPrinter {
   std::string live_ GUARDED_BY(mu_);  // the line that stands there
   int64_t told_rounds_ GUARDED_BY(mu_) = 0;
   absl::Time told_waiting_ GUARDED_BY(mu_) = absl::InfinitePast();
+  std::set<std::string> told_failures_ GUARDED_BY(mu_);
 };
 
 }  // namespace parley
