@@ -53,13 +53,14 @@ const has = (column) => column.some((value) => value !== null);
 // A column by name. Clients choose names, and may choose "constructor".
 const own = (columns, name) => Object.hasOwn(columns, name) ? columns[name] : undefined;
 
-// The rows of a run's matrix: values[client][round], null where there is none.
-function cellsOf(run, member) {
+// The rows of a run's matrix: values[client][round], null where there is none, or
+// only `nothing`.
+function cellsOf(run, member, nothing = null) {
   const rows = run.clients.map(() => new Array(run.round.length).fill(null));
   run.cells.forEach((cells, round) => {
     cells[0].forEach((client, i) => {
       const value = cells[member][i];
-      if (value !== null) rows[client][round] = value;
+      if (value !== null && value !== nothing) rows[client][round] = value;
     });
   });
   return rows;

@@ -180,7 +180,7 @@ function spreadSpec(shown, several) {
 function participation(run, order) {
   if (run.clients.length === 0) return [];
   const colors = [null, rgb(css("--counted")), rgb(css("--unheard")), rgb(css("--refused"))];
-  const states = cellsOf(run, 1).map((row) => row.map((state) => state || null));
+  const states = cellsOf(run, 1, 0);
   return [{
     title: "Who counted", values: order.map((i) => states[i]), merge: "most",
     rowNames: order.map((i) => run.clients[i].name), columnNames: run.round.map(String),
@@ -198,21 +198,30 @@ function participation(run, order) {
 }
 
 function qualities(run, order) {
-  const all = run.cells.flatMap((cells) => cells[2]).filter((value) => value !== null);
-  if (all.length === 0) return [];
-  const values = cellsOf(run, 2);
-  const least = all.reduce((a, b) => Math.min(a, b)), most = all.reduce((a, b) => Math.max(a, b));
+  const rounds = [];  // that have any
+  let least = Infinity, most = -Infinity;
+  run.cells.forEach(([, , column], i) => {
+    for (const value of column) {
+      if (value === null) continue;
+      if (rounds.at(-1) !== i) rounds.push(i);
+      if (value < least) least = value;
+      if (value > most) most = value;
+    }
+  });
+  if (rounds.length === 0) return [];
+  const rows = cellsOf(run, 2);
+  const values = rounds.length === run.round.length ? rows
+      : rows.map((row) => rounds.map((i) => row[i]));
   const color = ramp(), format = FORMATS[run.quality === "accuracy" ? "percent" : "number"];
-  const rounds = run.round.map((_, i) => i).filter((i) => run.cells[i][2].some((v) => v !== null));
   return [{
     title: run.quality === "accuracy" ? "Accuracy of each client on its held-out rows"
         : "Loss of each client on its held-out rows",
-    values: order.map((i) => rounds.map((r) => values[i][r])), merge: "mean",
+    values: order.map((i) => values[i]), merge: "mean",
     rowNames: order.map((i) => run.clients[i].name),
     columnNames: rounds.map((i) => String(run.round[i])), xTitle: "round",
     color: (value) => color(most > least ? (value - least) / (most - least) : 1),
     tell: (row, column) => {
-      const value = values[order[row]][rounds[column]];
+      const value = values[order[row]][column];
       return `${run.clients[order[row]].name}, round ${run.round[rounds[column]]}: ` +
           (value === null ? "not evaluated" : format(value));
     },
