@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.request
 
 import numpy as np
 
@@ -196,6 +197,23 @@ class RunTest(unittest.TestCase):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
         self.assertEqual(process.returncode, 3)
+
+    def test_it_is_shown_live_while_it_runs(self):
+        process = self.start("--live", *LONG)
+        file = pathlib.Path(self.cwd, "run/http-address")
+        url = f"http://{file.read_text().strip()}"
+        with urllib.request.urlopen(f"{url}/api/runs/mixture_quick", timeout=60) as answer:
+            self.assertEqual(json.load(answer)["state"], "RUNNING")
+        process.send_signal(signal.SIGINT)
+        self.assertIn(f"live at {url}/run/mixture_quick\n", process.communicate(timeout=30)[0])
+        self.assertFalse(file.exists())
+
+    def test_the_live_view_stays_on_this_machine(self):
+        done = subprocess.run([BIN / "parley-server", "--run", QUICK, "--dir", "run", "--listen",
+                               "127.0.0.1:0", "--http", "0.0.0.0:0"], cwd=self.cwd,
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("refusing to serve HTTP at 0.0.0.0:0", done.stderr)
 
     def test_wrong_use_is_told_in_words(self):
         self.assertIn("cohort.quorum", parley("run", QUICK, "--set", "cohort.quorum=1.5",
