@@ -36,8 +36,10 @@ using httplib::Request;
 using httplib::Response;
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr int kShortConnections = 8;   // beside those of the viewers
-constexpr uint64_t kBlock = 64 << 10;  // of a file that is sent
+constexpr int kShortConnections = 8;  // beside those of the viewers
+// Of a file that is sent. Who reads it more slowly asks again for what is left.
+constexpr uint64_t kBlock = 64 << 10;
+constexpr std::chrono::minutes kFileTime{1};
 
 // A viewer is told at most so often: of a status, of rounds.
 constexpr std::chrono::milliseconds kStatusEvery{250};
@@ -166,9 +168,7 @@ class HttpServer::Impl {
   }
 
  private:
-  // Where the run at `name` is, what it is told, and what it does: a live page
-  // that is open.
-  class Viewer;
+  class Viewer;  // a live page that is open
 
   bool stopping() {
     MutexLock lock(mu_);
@@ -378,9 +378,10 @@ void HttpServer::Impl::SendRounds(const Request& request,
   if (!opened.ok()) return SayWhy(response, opened.status());
   response.set_content_provider(
       lines->end - lines->begin, kType,
-      [begin = lines->begin,
+      [begin = lines->begin, deadline = SteadyClock::now() + kFileTime,
        file = std::shared_ptr<FileReader>(*std::move(opened))](
           size_t offset, size_t length, httplib::DataSink& sink) {
+        if (SteadyClock::now() > deadline) return false;
         const auto block =
             file->Read(begin + offset, std::min<uint64_t>(length, kBlock));
         return block.ok() && sink.write(block->data(), block->size());

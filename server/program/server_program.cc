@@ -243,9 +243,10 @@ int ServerMain(int argc, char** argv, std::vector<CustomStrategy> strategies) {
   flags.Add("ready-fd", &settings.ready_fd, "FD",
             "Writes \"HOST:PORT\" and a newline there once it listens.");
   flags.Add("http", &settings.http, "HOST:PORT",
-            "Shows the run live there: pages with its charts, JSON below "
-            "/api/runs,\n/metrics for Prometheus. Read-only; without TLS, so "
-            "beyond this machine only\nwith --insecure. Port 0: any free one. "
+            "Shows the run live there: pages with its charts, JSON below\n"
+            "/api/runs, /metrics for Prometheus. Read-only, and without TLS: "
+            "beyond\n"
+            "this machine only with --insecure. Port 0: any free one. "
             "Default: nowhere.");
   flags.Add("tls-ca", &tls.ca, "FILE",
             "Certificates that those of clients must descend from (PEM).");
