@@ -7,6 +7,14 @@ import pathlib
 import subprocess
 
 
+# What chromium says of a promise whose page is left.
+GONE = ("navigated", "context was destroyed", "Promise was collected")
+
+
+class Navigated(Exception):
+    """The page that was asked is no more."""
+
+
 class Chromium:
     """Use it in a with statement."""
 
@@ -58,6 +66,9 @@ class Chromium:
         while True:
             answer = self._receive()
             if answer.get("id") == message["id"]:
+                trouble = answer.get("error", {}).get("message", "")
+                if any(words in trouble for words in GONE):
+                    raise Navigated
                 assert "error" not in answer, f"{method}: {answer['error']}"
                 return answer["result"]
             if answer.get("sessionId") in self._pages:
@@ -96,7 +107,16 @@ class Page:
 
     def wait_for(self, condition, seconds=60):
         """Until the page has come to fulfil the condition; looks whenever it changes."""
-        held = self.evaluate(f"""new Promise((done) => {{
+        held = None
+        while held is None:
+            try:
+                held = self._look_for(condition, seconds)
+            except Navigated:
+                pass  # look at the page that comes
+        assert held, f"not within {seconds} s: {condition}\n{self.evaluate('document.body.innerText')}"
+
+    def _look_for(self, condition, seconds):
+        return self.evaluate(f"""new Promise((done) => {{
           const holds = () => {{
             try {{ return Boolean({condition}); }} catch (error) {{ return false; }}
           }};
@@ -110,7 +130,6 @@ class Page:
           setTimeout(() => done(holds()), {1000 * seconds});
           look();
         }})""")
-        assert held, f"not within {seconds} s: {condition}\n{self.evaluate('document.body.innerText')}"
 
     def screenshot(self, path):
         shot = self.call("Page.captureScreenshot", format="png")

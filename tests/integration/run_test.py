@@ -203,7 +203,7 @@ class RunTest(unittest.TestCase):
         file = pathlib.Path(self.cwd, "run/http-address")
         url = f"http://{file.read_text().strip()}"
         with urllib.request.urlopen(f"{url}/api/runs/mixture_quick", timeout=60) as answer:
-            self.assertEqual(json.load(answer)["state"], "RUNNING")
+            self.assertEqual(json.load(answer)["folder"], "run")
         process.send_signal(signal.SIGINT)
         self.assertIn(f"live at {url}/run/mixture_quick\n", process.communicate(timeout=30)[0])
         self.assertFalse(file.exists())
