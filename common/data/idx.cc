@@ -20,7 +20,8 @@ constexpr uint64_t kMaxBytes = uint64_t{1} << 40;
 // An IDX file of unsigned bytes, read up to the end of its header.
 struct IdxFile {
   std::unique_ptr<InputFile> file;
-  int64_t rows = 0;       // the first dimension
+  std::vector<int64_t> extents;
+  int64_t rows = 0;       // the first extent
   int64_t row_bytes = 1;  // the product of the others
 };
 
@@ -69,6 +70,7 @@ absl::StatusOr<IdxFile> OpenIdx(const std::string& path, int dimensions,
           path, absl::StrCat("its header promises over ", kMaxBytes, " bytes"));
     }
     total *= extent;
+    idx.extents.push_back(static_cast<int64_t>(extent));
     if (d == 0) {
       idx.rows = static_cast<int64_t>(extent);
     } else {
@@ -148,6 +150,14 @@ absl::StatusOr<SourceTargets> LoadIdxTargets(const IdxOptions& options) {
   targets.features = images.row_bytes;
   targets.values.assign(labels.begin(), labels.end());
   return targets;
+}
+
+absl::StatusOr<std::optional<ImageShape>> IdxImageShape(
+    const IdxOptions& options) {
+  PARLEY_ASSIGN_OR_RETURN(const IdxFile images,
+                          OpenIdx(options.images, 2, false));
+  if (images.extents.size() != 3) return std::nullopt;
+  return ImageShape{1, images.extents[1], images.extents[2]};
 }
 
 template absl::StatusOr<Examples<float>> LoadIdx(const IdxOptions&, RowFilter);

@@ -3,10 +3,12 @@
 #ifndef PARLEY_COMMON_DATA_IDX_H_
 #define PARLEY_COMMON_DATA_IDX_H_
 
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "common/data/dataset.h"
+#include "common/data/image_shape.h"
 #include "common/data/row_filter.h"
 #include "common/data/targets.h"
 
@@ -27,6 +29,11 @@ absl::StatusOr<Examples<T>> LoadIdx(const IdxOptions& options,
 
 // Reads the labels, and of the images the header only.
 absl::StatusOr<SourceTargets> LoadIdxTargets(const IdxOptions& options);
+
+// 1×rows×columns where the images have 3 dimensions; with others it is not told
+// what they mean. Reads the header only.
+absl::StatusOr<std::optional<ImageShape>> IdxImageShape(
+    const IdxOptions& options);
 
 }  // namespace parley
 

@@ -23,6 +23,13 @@ absl::StatusOr<SourceTargets> LoadTargets(const DataSource& source) {
       source.kind);
 }
 
+absl::StatusOr<std::optional<ImageShape>> ImageShapeOf(
+    const DataSource& source) {
+  const auto* idx = std::get_if<IdxOptions>(&source.kind);
+  if (idx == nullptr) return std::nullopt;
+  return IdxImageShape(*idx);
+}
+
 template <typename T>
 absl::StatusOr<Examples<T>> LoadRows(const DataSource& source,
                                      RowFilter filter) {

@@ -5,6 +5,7 @@
 #define PARLEY_COMMON_DATA_SOURCE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -12,6 +13,7 @@
 #include "common/data/dataset.h"
 #include "common/data/generators.h"
 #include "common/data/idx.h"
+#include "common/data/image_shape.h"
 #include "common/data/libsvm.h"
 #include "common/data/row_filter.h"
 #include "common/data/targets.h"
@@ -27,8 +29,13 @@ struct DataSource {
   std::string split = "train";
 };
 
-// Statuses of both: as the loader of that kind.
+// Statuses here and of LoadRows: as the loader of that kind.
 absl::StatusOr<SourceTargets> LoadTargets(const DataSource& source);
+// What its rows show, from headers alone; none where they are no images, or
+// images of a shape that the source does not tell. Statuses: as the loader.
+absl::StatusOr<std::optional<ImageShape>> ImageShapeOf(
+    const DataSource& source);
+
 // Targets are as the source has them.
 template <typename T>
 absl::StatusOr<Examples<T>> LoadRows(const DataSource& source,

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/data/source.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/data/temp_files.h"
 
@@ -65,6 +66,27 @@ TEST_F(IdxTest, TakesAnyNumberOfDimensionsFromTwo) {
     EXPECT_EQ(e.features, 4);
     EXPECT_EQ(e.dense[11], 1);
   }
+}
+
+TEST_F(IdxTest, TellsTheShapeOfItsImages) {
+  DataSource source;
+  source.kind =
+      IdxOptions{files_.Write("images", IdxHeader({2, 3, 2}) + pixels_),
+                 files_.Path("none: the labels are not read")};
+  ASSERT_OK_AND_ASSIGN(auto shape, ImageShapeOf(source));
+  EXPECT_EQ(shape, (ImageShape{.channels = 1, .height = 3, .width = 2}));
+  for (const auto& other :
+       {std::vector<uint32_t>{3, 4}, std::vector<uint32_t>{1, 3, 2, 2}}) {
+    files_.Write("images", IdxHeader(other) + pixels_);
+    ASSERT_OK_AND_ASSIGN(shape, ImageShapeOf(source));
+    EXPECT_EQ(shape, std::nullopt);
+  }
+  files_.Write("images", "P5 2 2");
+  EXPECT_THAT(ImageShapeOf(source),
+              StatusIs(absl::StatusCode::kInvalidArgument, "no IDX file"));
+  source.kind = MixtureOptions{.rows = 2, .features = 6};
+  ASSERT_OK_AND_ASSIGN(shape, ImageShapeOf(source));
+  EXPECT_EQ(shape, std::nullopt);
 }
 
 TEST_F(IdxTest, KeepsTheRowsAskedFor) {
