@@ -32,6 +32,7 @@
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signals.h"
+#include "common/config/own_data.h"
 #include "common/rpc/address.h"
 #include "common/rpc/process.h"
 
@@ -259,18 +260,10 @@ int Main(int argc, char** argv, const Program& program) {
 // ---------------------------------------------------------- the two programs
 
 absl::Status CheckBuiltinData(absl::string_view data) {
-  absl::string_view rest = data;
-  if (absl::ConsumePrefix(&rest, "libsvm:") && !rest.empty()) {
-    return absl::OkStatus();
-  }
-  const std::vector<absl::string_view> files = absl::StrSplit(rest, ',');
-  if (absl::StartsWith(data, "idx:") && files.size() == 2) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("--data: \"", data,
-                   "\" is none of part:auto, part:NUMBER, libsvm:PATH, "
-                   "idx:IMAGES,LABELS"));
+  const absl::Status status = CheckOwnData(data);
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--data: ", status.message(), ", or part:auto, part:NUMBER"));
 }
 
 // A custom program's own data: any text, and none is fine.
@@ -283,10 +276,11 @@ int BuiltinClientMain(int argc, char** argv) {
       argc, argv,
       {.name = kBuiltinName,
        .default_data = "part:auto",
-       .data_help =
+       .data_help = absl::StrCat(
            "What to train on: part:auto, a part of the run's data as the\n"
-           "coordinator says (the default); part:3, this very part;\n"
-           "libsvm:PATH or idx:IMAGES,LABELS, this client's own.",
+           "coordinator says (the default); part:3, this very part; or\n"
+           "this client's own:\n",
+           absl::StrReplaceAll(OwnDataForms(), {{", ", "\n"}})),
        .check_data = CheckBuiltinData,
        .factory = [](const Settings& settings) -> TrainerFactory {
          return [own_data = settings.own_data](const v1::RunConfig& config,

@@ -6,6 +6,7 @@
 #include "common/base/status_macros.h"
 #include "common/config/build.h"
 #include "common/config/facts.h"
+#include "common/config/own_data.h"
 #include "common/config/validate.h"
 
 namespace parley {

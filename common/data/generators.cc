@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <type_traits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
@@ -199,6 +200,9 @@ absl::StatusOr<SourceTargets> GenerateTargets(const O& options, uint64_t seed,
   const Rows rows(options, seed, split);
   SourceTargets targets;
   targets.features = options.features;
+  if constexpr (std::is_same_v<O, MixtureOptions>) {
+    targets.classes = options.classes;  // a draw may lack one
+  }
   targets.values.resize(options.rows);
   for (int64_t i = 0; i < options.rows; ++i) {
     targets.values[i] = rows.Row(i, absl::Span<double>());

@@ -46,10 +46,13 @@ absl::StatusOr<PlannedData> PlanData(const DataPlan& plan, TargetKind kind) {
   }
   PARLEY_ASSIGN_OR_RETURN(SourceTargets targets, LoadTargets(plan.source));
   PARLEY_ASSIGN_OR_RETURN(TargetMap classes,
-                          TargetMap::Create(kind, targets.values));
-  PARLEY_ASSIGN_OR_RETURN(
-      Partition partition,
-      MakePartition(plan.partition, targets.values, plan.seed));
+                          TargetMap::CreateFor(kind, targets));
+  PartitionOptions options = plan.partition;
+  if (auto* told = std::get_if<GroupPartition>(&options.kind)) {
+    told->groups = std::move(targets.groups);
+  }
+  PARLEY_ASSIGN_OR_RETURN(Partition partition,
+                          MakePartition(options, targets.values, plan.seed));
   return PlannedData{targets.features, std::move(targets.values),
                      std::move(classes), std::move(partition)};
 }
