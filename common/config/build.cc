@@ -186,9 +186,10 @@ absl::StatusOr<PartData<T>> LoadPart(const v1::RunConfig& config,
 }
 
 template <typename T>
-absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig& config) {
+absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig& config,
+                                            Executor* executor) {
   PARLEY_ASSIGN_OR_RETURN(const Planned planned, PlanTrain(config));
-  return LoadAllParts<T>(planned.plan, planned.data);
+  return LoadAllParts<T>(planned.plan, planned.data, executor);
 }
 
 template <typename T>
@@ -211,10 +212,11 @@ absl::StatusOr<Dataset<T>> LoadTest(const v1::RunConfig& config) {
   return LoadTestSet<T>(std::move(test), targets, map);
 }
 
-#define PARLEY_INSTANTIATE(T)                                                 \
-  template absl::StatusOr<PartData<T>> LoadPart(const v1::RunConfig&,         \
-                                                int64_t);                     \
-  template absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig&); \
+#define PARLEY_INSTANTIATE(T)                                                \
+  template absl::StatusOr<PartData<T>> LoadPart(const v1::RunConfig&,        \
+                                                int64_t);                    \
+  template absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig&, \
+                                                       Executor*);           \
   template absl::StatusOr<Dataset<T>> LoadTest(const v1::RunConfig&);
 PARLEY_INSTANTIATE(float)
 PARLEY_INSTANTIATE(double)

@@ -47,7 +47,8 @@ absl::StatusOr<LabelHistogram> CountLabelsOf(const v1::RunConfig& config);
 template <typename T>
 absl::StatusOr<PartData<T>> LoadPart(const v1::RunConfig& config, int64_t part);
 template <typename T>
-absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig& config);
+absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig& config,
+                                            Executor* executor = nullptr);
 
 // data.test, with the columns and classes of data.train or of config.model.
 // FailedPrecondition: there is no data.test.

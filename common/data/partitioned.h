@@ -70,9 +70,11 @@ template <typename T>
 absl::StatusOr<PartData<T>> LoadPart(const DataPlan& plan,
                                      const PlannedData& planned, int64_t part);
 
+// What can be done by several threads is done on those of the executor.
 template <typename T>
 absl::StatusOr<Partitioned<T>> LoadAllParts(const DataPlan& plan,
-                                            const PlannedData& planned);
+                                            const PlannedData& planned,
+                                            Executor* executor = nullptr);
 
 }  // namespace parley
 

@@ -39,8 +39,8 @@ absl::StatusOr<std::optional<ImageShape>> ImageShapeOf(
 }
 
 template <typename T>
-absl::StatusOr<Examples<T>> LoadRows(const DataSource& source,
-                                     RowFilter filter) {
+absl::StatusOr<Examples<T>> LoadRows(const DataSource& source, RowFilter filter,
+                                     Executor* executor) {
   return std::visit(
       [&](const auto& options) -> absl::StatusOr<Examples<T>> {
         using O = std::decay_t<decltype(options)>;
@@ -55,7 +55,8 @@ absl::StatusOr<Examples<T>> LoadRows(const DataSource& source,
         } else if constexpr (std::is_same_v<O, TextOptions>) {
           return LoadText<T>(options, filter);
         } else {
-          return Generate<T>(options, source.seed, source.split, filter);
+          return Generate<T>(options, source.seed, source.split, filter,
+                             executor);
         }
       },
       source.kind);
@@ -92,9 +93,10 @@ absl::StatusOr<Dataset<T>> LoadTestSet(DataSource source,
   return Dataset<T>(std::move(examples));
 }
 
-template absl::StatusOr<Examples<float>> LoadRows(const DataSource&, RowFilter);
-template absl::StatusOr<Examples<double>> LoadRows(const DataSource&,
-                                                   RowFilter);
+template absl::StatusOr<Examples<float>> LoadRows(const DataSource&, RowFilter,
+                                                  Executor*);
+template absl::StatusOr<Examples<double>> LoadRows(const DataSource&, RowFilter,
+                                                   Executor*);
 template absl::StatusOr<Dataset<float>> LoadTestSet(DataSource,
                                                     const SourceTargets&,
                                                     const TargetMap&);

@@ -39,10 +39,11 @@ absl::StatusOr<SourceTargets> LoadTargets(const DataSource& source);
 absl::StatusOr<std::optional<ImageShape>> ImageShapeOf(
     const DataSource& source);
 
-// Targets are as the source has them.
+// Targets are as the source has them. The executor is for generators.
 template <typename T>
 absl::StatusOr<Examples<T>> LoadRows(const DataSource& source,
-                                     RowFilter filter = RowFilter());
+                                     RowFilter filter = RowFilter(),
+                                     Executor* executor = nullptr);
 
 // The source, told what it cannot know by itself where it goes with a training
 // set: how many features there are (a LIBSVM file may show fewer), and which (a

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/executor.h"
 #include "common/base/random.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/data/temp_files.h"
@@ -78,6 +79,28 @@ TEST_F(PartitionedTest, OnePartAloneIsTheSliceOfAll) {
     }
     EXPECT_EQ(rows, 300);
     EXPECT_NEAR(held, plan.held_out * 300, 6);
+  }
+}
+
+TEST_F(PartitionedTest, ThreadsDrawTheSameRows) {
+  const std::vector<decltype(DataSource::kind)> kinds = {
+      SeparableOptions{.rows = 1000, .features = 7},
+      MixtureOptions{.rows = 1000, .features = 7, .classes = 3},
+      RegressionOptions{.rows = 1000, .features = 7}};
+  ThreadPool pool(3);
+  for (const auto& kind : kinds) {
+    DataPlan plan;
+    plan.source.kind = kind;
+    plan.held_out = 0.3;
+    ASSERT_OK_AND_ASSIGN(const PlannedData planned,
+                         PlanData(plan, TargetKind::kReal));
+    ASSERT_OK_AND_ASSIGN(const auto one, LoadAllParts<float>(plan, planned));
+    ASSERT_OK_AND_ASSIGN(const auto three,
+                         LoadAllParts<float>(plan, planned, &pool));
+    for (int64_t part = 0; part < 10; ++part) {
+      ExpectSame(three.train(part), one.train(part));
+      ExpectSame(three.held_out(part), one.held_out(part));
+    }
   }
 }
 
