@@ -28,8 +28,8 @@ TargetKind TargetKindOf(const v1::Model& model);
 DataSource SourceOf(const v1::RunConfig& config, const v1::Source& source,
                     const char* split);
 
-// Reads the labels of data.train and, of IDX images, the header alone; LIBSVM
-// costs a pass. Without data.train the facts are model.features and
+// Reads the labels of data.train and, of IDX images, the header alone; other
+// files cost a pass. Without data.train the facts are model.features and
 // model.classes. `config` has its defaults filled in.
 // InvalidArgument: the data and the configuration contradict each other; others
 // as LoadTargets.
