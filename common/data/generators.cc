@@ -15,8 +15,7 @@ namespace parley {
 namespace {
 
 constexpr int64_t kMaxRows = int64_t{1} << 31;
-constexpr int64_t kGrain =
-    64;  // rows that one thread draws at a time, at least
+constexpr int64_t kGrain = 64;  // of rows that one thread draws
 
 double Dot(absl::Span<const double> x, absl::Span<const double> y) {
   double sum = 0;
