@@ -7,6 +7,14 @@ set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/parley)
 set(header_folder ${CMAKE_INSTALL_INCLUDEDIR}/parley)
 
 install(TARGETS parley parley-server parley-client RUNTIME)
+foreach(program parley parley-server parley-client)
+  install(FILES tools/cli/parley.bash RENAME ${program}
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+endforeach()
+# Written when they are installed: builds need not wait for them.
+install(CODE "execute_process(COMMAND_ERROR_IS_FATAL ANY COMMAND
+  ${PROJECT_SOURCE_DIR}/cmake/man.sh ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}
+  \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_MANDIR}/man1)")
 
 set(libraries
   parley_proto parley_proto_grpc
@@ -16,7 +24,7 @@ set(libraries
   parley_client_program
   parley_server_strategies parley_server_selection parley_server_registry
   parley_server_store parley_server_machine parley_server_round
-  parley_server_rpc parley_server_program)
+  parley_server_rpc parley_server_http parley_server_program)
 # Two names are for users, the others are what those stand on.
 set_target_properties(parley_client_program PROPERTIES EXPORT_NAME client)
 set_target_properties(parley_server_program PROPERTIES EXPORT_NAME server)

@@ -32,6 +32,8 @@
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signals.h"
+#include "common/config/own_data.h"
+#include "common/rpc/address.h"
 #include "common/rpc/process.h"
 
 namespace parley {
@@ -112,6 +114,12 @@ absl::Status ReadSettings(const Program& program, const std::string& data,
     return absl::InvalidArgumentError(
         "--server HOST:PORT is missing: where is the coordinator?");
   }
+  for (const std::string& server : settings->session.servers) {
+    if (absl::Status status = CheckAddress(server); !status.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--server: ", status.message()));
+    }
+  }
   if (!settings->session.name.empty()) {
     PARLEY_RETURN_IF_ERROR(CheckClientName(settings->session.name));
   }
@@ -160,6 +168,7 @@ absl::Status Run(const Program& program, Settings settings,
   }
   PARLEY_ASSIGN_OR_RETURN(settings.session.name,
                           ClientName(settings.session.name, state));
+  settings.session.state_folder = state;
   CoordinatorClient transport(settings.dial);
   const std::unique_ptr<Clock> clock = MakeRealClock();
   ThreadPool control(1), work(1);
@@ -209,7 +218,9 @@ int Main(int argc, char** argv, const Program& program) {
   flags.Add("name", &settings.session.name, "NAME",
             "A name that stays, of letters, digits, dots, dashes and\n"
             "underscores. Default: the one kept in --state, else a new one.");
-  flags.Add("state", &state, "DIR", "Where to keep the name.");
+  flags.Add(
+      "state", &state, "DIR",
+      "Where to keep the name, and tensors that never leave this client.");
   flags.Add("label", &labels, "KEY=VALUE",
             "Tells the coordinator something about this client. Repeated.");
   flags.Add("tls-ca", &tls.ca, "FILE",
@@ -249,13 +260,10 @@ int Main(int argc, char** argv, const Program& program) {
 // ---------------------------------------------------------- the two programs
 
 absl::Status CheckBuiltinData(absl::string_view data) {
-  if (absl::StartsWith(data, "libsvm:") || absl::StartsWith(data, "idx:")) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("--data: \"", data,
-                   "\" is none of part:auto, part:NUMBER, libsvm:PATH, "
-                   "idx:IMAGES,LABELS"));
+  const absl::Status status = CheckOwnData(data);
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--data: ", status.message(), ", or part:auto, part:NUMBER"));
 }
 
 // A custom program's own data: any text, and none is fine.
@@ -268,10 +276,11 @@ int BuiltinClientMain(int argc, char** argv) {
       argc, argv,
       {.name = kBuiltinName,
        .default_data = "part:auto",
-       .data_help =
+       .data_help = absl::StrCat(
            "What to train on: part:auto, a part of the run's data as the\n"
-           "coordinator says (the default); part:3, this very part;\n"
-           "libsvm:PATH or idx:IMAGES,LABELS, this client's own.",
+           "coordinator says (the default); part:3, this very part; or\n"
+           "this client's own:\n",
+           absl::StrReplaceAll(OwnDataForms(), {{", ", "\n"}})),
        .check_data = CheckBuiltinData,
        .factory = [](const Settings& settings) -> TrainerFactory {
          return [own_data = settings.own_data](const v1::RunConfig& config,

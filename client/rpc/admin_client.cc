@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "common/rpc/status.h"
@@ -13,7 +14,14 @@ absl::StatusOr<std::unique_ptr<AdminClient>> AdminClient::Create(
     absl::Duration timeout) {
   PARLEY_ASSIGN_OR_RETURN(auto channel, Dial(address, options));
   return std::unique_ptr<AdminClient>(
-      new AdminClient(v1::Admin::NewStub(channel), timeout));
+      new AdminClient(address, v1::Admin::NewStub(channel), timeout));
+}
+
+absl::Status AdminClient::Ended(const grpc::Status& status) const {
+  const absl::Status ended = FromGrpc(status);
+  if (!absl::IsUnavailable(ended)) return ended;
+  return absl::UnavailableError(absl::StrCat("no coordinator answers at ",
+                                             address_, ": ", ended.message()));
 }
 
 absl::StatusOr<v1::RunStatus> AdminClient::GetStatus() {
@@ -21,7 +29,7 @@ absl::StatusOr<v1::RunStatus> AdminClient::GetStatus() {
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout_));
   v1::RunStatus status;
   PARLEY_RETURN_IF_ERROR(
-      FromGrpc(stub_->GetStatus(&context, v1::StatusRequest(), &status)));
+      Ended(stub_->GetStatus(&context, v1::StatusRequest(), &status)));
   return status;
 }
 
@@ -36,7 +44,7 @@ absl::Status AdminClient::Watch(
     reader->Finish();
     return absl::OkStatus();
   }
-  return FromGrpc(reader->Finish());
+  return Ended(reader->Finish());
 }
 
 absl::Status AdminClient::Stop(const std::string& reason) {
@@ -45,7 +53,7 @@ absl::Status AdminClient::Stop(const std::string& reason) {
   v1::StopRequest request;
   request.set_reason(reason);
   v1::StopReply reply;
-  return FromGrpc(stub_->Stop(&context, request, &reply));
+  return Ended(stub_->Stop(&context, request, &reply));
 }
 
 }  // namespace parley

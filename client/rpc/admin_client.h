@@ -33,9 +33,14 @@ class AdminClient {
   absl::Status Stop(const std::string& reason);
 
  private:
-  AdminClient(std::unique_ptr<v1::Admin::Stub> stub, absl::Duration timeout)
-      : stub_(std::move(stub)), timeout_(timeout) {}
+  AdminClient(std::string address, std::unique_ptr<v1::Admin::Stub> stub,
+              absl::Duration timeout)
+      : address_(std::move(address)),
+        stub_(std::move(stub)),
+        timeout_(timeout) {}
+  absl::Status Ended(const grpc::Status& status) const;
 
+  const std::string address_;  // for people
   const std::unique_ptr<v1::Admin::Stub> stub_;
   const absl::Duration timeout_;
 };

@@ -14,6 +14,15 @@ namespace {
 constexpr char kStepSize[] = "step_size";
 constexpr int64_t kEvaluationRows = 1024;  // at once: bounds the scratch memory
 
+// Says how far the task is; false where it is wanted no more.
+bool GoesOn(const TrainTask& task, int64_t done, int64_t of) {
+  if (task.fraction != nullptr) {
+    task.fraction->store(static_cast<double>(done) / static_cast<double>(of),
+                         std::memory_order_relaxed);
+  }
+  return task.cancelled == nullptr || !*task.cancelled;
+}
+
 template <typename T>
 class BuiltinTrainer final : public Trainer {
  public:
@@ -42,11 +51,12 @@ class BuiltinTrainer final : public Trainer {
           absl::StrCat("the step size is ", step_size, "; it must be > 0"));
     }
     Rng rng(options_.seed, task.client, task.round, "batches");
+    int64_t taken = 0;
     PARLEY_ASSIGN_OR_RETURN(
         const LocalResult local,
         Solve<T>(*options_.model, options_.solver, step_size, source_, rng,
-                 parameters.As<T>(), [&task] {
-                   return task.cancelled == nullptr || !*task.cancelled;
+                 parameters.As<T>(), [&task, &taken, steps] {
+                   return GoesOn(task, taken++, steps);
                  }));
     if (!std::isfinite(local.mean_loss)) {
       return absl::InternalError(
@@ -71,7 +81,7 @@ class BuiltinTrainer final : public Trainer {
     Workspace<T> workspace;
     EvalSums sums;
     for (int64_t row = 0; row < data.rows(); row += kEvaluationRows) {
-      if (task.cancelled != nullptr && *task.cancelled) {
+      if (!GoesOn(task, row, data.rows())) {
         return absl::CancelledError("wanted no more");
       }
       const int64_t end = std::min(row + kEvaluationRows, data.rows());

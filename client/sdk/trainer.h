@@ -20,6 +20,9 @@ struct TrainTask {
   std::map<std::string, double> values;  // what the strategy sent
   // True once the result is wanted no more; asked now and then, it saves work.
   const std::atomic<bool>* cancelled = nullptr;
+  // How much of the task is done, 0..1: set it now and then, and people are
+  // told with the next heartbeat. Below 0, as at first: not known.
+  std::atomic<double>* fraction = nullptr;
 };
 
 struct TrainResult {

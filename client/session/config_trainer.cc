@@ -6,6 +6,7 @@
 #include "common/base/status_macros.h"
 #include "common/config/build.h"
 #include "common/config/facts.h"
+#include "common/config/own_data.h"
 #include "common/config/validate.h"
 
 namespace parley {
@@ -20,6 +21,11 @@ absl::StatusOr<std::unique_ptr<Trainer>> Make(const v1::RunConfig& config,
   absl::StatusOr<PartData<T>> data = own_data.empty()
                                          ? LoadPart<T>(config, *part)
                                          : LoadOwn<T>(own_data, config);
+  if (!data.ok() && !own_data.empty()) {
+    return absl::Status(
+        data.status().code(),
+        absl::StrCat("--data ", own_data, ": ", data.status().message()));
+  }
   if (!data.ok()) return data.status();
   options.train = std::move(data->train);
   options.held_out = std::move(data->held_out);

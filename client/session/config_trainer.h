@@ -16,8 +16,8 @@
 namespace parley {
 
 // Checks `config`, which came from a coordinator, loads the rows of `part` of
-// its data, or those of `own_data` ("libsvm:PATH", "idx:IMAGES,LABELS") where
-// that is not empty, and makes the trainer for them.
+// its data, or those of `own_data` (own_data.h) where that is not empty, and
+// makes the trainer for them.
 // InvalidArgument: a configuration or data that does not do;
 // FailedPrecondition: a custom model, or no part and no data; otherwise as the
 // loaders.

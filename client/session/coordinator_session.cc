@@ -41,16 +41,34 @@ SessionMachineOptions MachineOptions(const CoordinatorSessionOptions& options) {
   return result;
 }
 
+int64_t LocalElements(const ParameterSpec& spec) {
+  return spec.elements() - TravellingSpec(spec).elements();
+}
+
+// Whether the run's LOCAL tensors are kept in a file. A run that has no id
+// cannot be told from others of its name.
+bool IsKept(const v1::Registered& registered,
+            const CoordinatorSessionOptions& options) {
+  return !options.state_folder.empty() && registered.run_id() != 0;
+}
+
 absl::StatusOr<std::shared_ptr<Workbench>> MakeBench(
     const v1::Registered& registered, const ParameterSpec& spec,
-    const TrainerFactory& factory) {
+    const CoordinatorSessionOptions& options, const TrainerFactory& factory) {
   auto bench = std::make_shared<Workbench>();
   std::optional<int32_t> part;
   if (registered.has_part()) part = registered.part();
   PARLEY_ASSIGN_OR_RETURN(bench->trainer, factory(registered.config(), part));
   PARLEY_RETURN_IF_ERROR(bench->trainer->Accepts(spec));
-  bench->local = ParameterVector(
-      spec.dtype(), spec.elements() - TravellingSpec(spec).elements());
+  const int64_t local = LocalElements(spec);
+  LocalTensors::Options keep = {.run_id = registered.run_id(),
+                                .spec_hash = spec.Hash()};
+  if (local > 0 && IsKept(registered, options)) {
+    keep.path = LocalTensorsPath(options.state_folder, options.name,
+                                 registered.run_id());
+  }
+  PARLEY_ASSIGN_OR_RETURN(
+      bench->local, LocalTensors::Open(std::move(keep), spec.dtype(), local));
   bench->spec = spec;
   return bench;
 }
@@ -181,11 +199,12 @@ class CoordinatorSession::Impl {
   void Perform(session_effect::Send& e) {
     if (connection_) connection_->session->Send(e.message);
   }
-  void Perform(session_effect::Say& e) {
+  void Perform(session_effect::Say& e) { Say(e.level, e.text); }
+  void Say(LogLevel level, absl::string_view text) {
     if (options_.log) {
-      options_.log(e.level, e.text);
+      options_.log(level, text);
     } else {
-      Log(e.level, e.text);
+      Log(level, text);
     }
   }
   void Perform(session_effect::Exit& e) {
@@ -207,13 +226,31 @@ class CoordinatorSession::Impl {
     RunWork(/*training=*/false,
             [this, trainer, spec = spec_,
              registered = std::move(e.registered)]() -> Closure {
-              auto bench = MakeBench(registered, spec, factory_);
+              auto bench = MakeBench(registered, spec, options_, factory_);
               return [this, trainer, bench = std::move(bench)]() mutable {
                 const absl::Status status = bench.status();
-                if (bench.ok()) bench_ = *std::move(bench);
+                if (bench.ok()) {
+                  bench_ = *std::move(bench);
+                  TellOfLocalTensors();
+                }
                 Handle(session_event::TrainerMade{trainer, status});
               };
             });
+  }
+
+  void TellOfLocalTensors() {
+    const int64_t local = LocalElements(spec_);
+    if (local == 0) return;
+    const LocalTensors& tensors = bench_->local;
+    Say(tensors.path().empty() ? LogLevel::kWarning : LogLevel::kInfo,
+        tensors.path().empty()
+            ? absl::StrCat("this client's LOCAL tensors (", local,
+                           " numbers) end with it: give --state to keep them")
+            : absl::StrCat("keeps its LOCAL tensors in ", tensors.path(),
+                           tensors.round() == 0
+                               ? ", from zeros on"
+                               : absl::StrCat(", as round ", tensors.round(),
+                                              " left them")));
   }
 
   void Perform(session_effect::OpenJob& e) {
@@ -349,7 +386,8 @@ class CoordinatorSession::Impl {
     timer_ = seams_.clock->RunAt(when, [this, number] {
       sequence_.Post([this, number] {
         if (number == timer_number_) timer_ = 0;
-        Handle(session_event::TimerFired{});
+        Handle(
+            session_event::TimerFired{job_ ? job_->Fraction() : std::nullopt});
       });
     });
   }

@@ -34,6 +34,8 @@ struct CoordinatorSessionOptions {
   bool wants_part = false;      // of the run's named data set
   std::optional<int32_t> part;  // this very one; only with wants_part
   std::string software;         // for people
+  // Where LOCAL tensors are kept; empty: they live as long as the session.
+  std::string state_folder;
   // Does not join a run whose model takes more bytes, in its dtype.
   int64_t max_model_bytes = std::numeric_limits<int64_t>::max();
 
@@ -64,7 +66,8 @@ using TrainerFactory = std::function<absl::StatusOr<std::unique_ptr<Trainer>>(
     const v1::RunConfig& config, std::optional<int32_t> part)>;
 
 // Create, Start, and wait for `done`; then destroy. Start and Stop are
-// thread-safe. Holds the model at most twice: as it came and as trained.
+// thread-safe. Holds the model at most twice, as it came and as trained, and
+// the LOCAL tensors twice more.
 class CoordinatorSession {
  public:
   // InvalidArgument: no servers, a name or an incarnation that is none.

@@ -4,6 +4,7 @@
 #define PARLEY_CLIENT_SESSION_SESSION_EVENTS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -46,7 +47,10 @@ struct Worked {
   uint64_t job;
   absl::StatusOr<v1::UpdateReady> result;
 };
-struct TimerFired {};
+struct TimerFired {
+  // How much of the job's work is done, 0..1, where the trainer says so.
+  std::optional<double> fraction = {};
+};
 struct StopRequested {
   std::string reason;
 };

@@ -18,7 +18,7 @@ using google::protobuf::util::MessageDifferencer;
 // What a trainer is made from.
 bool SameTrainer(const v1::Registered& a, const v1::Registered& b) {
   return a.has_part() == b.has_part() && a.part() == b.part() &&
-         a.spec_hash() == b.spec_hash() &&
+         a.spec_hash() == b.spec_hash() && a.run_id() == b.run_id() &&
          MessageDifferencer::Equals(a.config(), b.config());
 }
 
@@ -99,7 +99,7 @@ void SessionMachine::On(const session_event::Closed& event) {
   if (link_ == Link::kDialing && IsFinal(event.why)) return Exit(event.why);
   // A coordinator that was up is tried again before the others are.
   LoseLink(event.why.ok() ? "the coordinator closed the connection"
-                          : event.why.ToString(),
+                          : event.why.message(),
            /*try_next=*/link_ == Link::kDialing);
 }
 
@@ -110,6 +110,11 @@ void SessionMachine::On(const session_event::TrainerMade& event) {
   }
   trainer_state_ = TrainerState::kReady;
   WorkIfReady();
+}
+
+void SessionMachine::On(const session_event::TimerFired& event) {
+  // Step looks at the time anyway.
+  if (job_) job_->fraction = event.fraction;
 }
 
 void SessionMachine::On(const session_event::StopRequested& event) {
@@ -146,6 +151,7 @@ void SessionMachine::OnRegistered(v1::ServerMessage& message) {
   link_ = Link::kUp;
   up_since_ = now_;
   last_error_.clear();
+  told_failures_.clear();
   link_deadline_ = absl::InfiniteFuture();
   next_heartbeat_ = now_ + HeartbeatPause();
   Say(LogLevel::kInfo,
@@ -219,9 +225,12 @@ void SessionMachine::LoseLink(absl::string_view why, bool try_next) {
   link_deadline_ = now_ + delay;
   const std::string lost = options_.servers[server_];
   if (try_next) server_ = (server_ + 1) % options_.servers.size();
+  // The same again is left to ReportWaiting.
+  const std::string text = absl::StrCat("no connection to ", lost, ": ", why);
+  if (!told_failures_.insert(text).second) return;
   Say(LogLevel::kWarning,
-      absl::StrCat("no connection to ", lost, " (", why, "); tries ",
-                   options_.servers[server_], " in ", Text(delay)));
+      absl::StrCat(text, "; tries ", options_.servers[server_], " in ",
+                   Text(delay)));
 }
 
 void SessionMachine::Leave(absl::string_view reason, absl::Status status) {
@@ -278,11 +287,18 @@ void SessionMachine::DoWhatIsDue() {
     next_look_ = now_ + StallTime() / 4;
     effects_.push_back(session_effect::LookAtTransfer{});
   }
-  if (now_ >= next_heartbeat_) {
-    v1::ClientMessage message;
+  if (now_ >= next_heartbeat_) SendHeartbeat();
+}
+
+void SessionMachine::SendHeartbeat() {
+  v1::ClientMessage message;
+  if (job_ && job_->stage == Stage::kWorking && job_->fraction) {
+    *message.mutable_progress()->mutable_task() = job_->task;
+    message.mutable_progress()->set_fraction(*job_->fraction);
+  } else {
     message.mutable_heartbeat();
-    Send(std::move(message));
   }
+  Send(std::move(message));
 }
 
 void SessionMachine::ReportWaiting() {
@@ -291,7 +307,9 @@ void SessionMachine::ReportWaiting() {
     next_report_ = absl::InfiniteFuture();
     return;
   }
-  const auto waits = std::tuple(link_, trainer_state_, last_job_,
+  // To dial and to pause in between is one wait.
+  const Link link = link_ == Link::kPausing ? Link::kDialing : link_;
+  const auto waits = std::tuple(link, trainer_state_, last_job_,
                                 job_ ? static_cast<int>(job_->stage) : -1);
   if (waits != std::exchange(waits_, waits)) {
     waits_since_ = now_;
@@ -319,7 +337,11 @@ std::string SessionMachine::WaitsFor() const {
     case Stage::kDownloading:
       return absl::StrCat("downloads for the ", job);
     case Stage::kWorking:
-      return absl::StrCat("works on the ", job);
+      return absl::StrCat(
+          "works on the ", job,
+          job_->fraction
+              ? absl::StrFormat(" (%.0f %% done)", 100 * *job_->fraction)
+              : "");
     case Stage::kAnswered:
       return absl::StrCat("waits for the coordinator to ask for the ", job);
     case Stage::kUploading:

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -76,7 +77,8 @@ class SessionMachine {
     absl::Time retry_at = absl::InfiniteFuture();
     v1::UpdateReady result = {};
     std::string reason = {};
-    bool open = false;  // the driver holds numbers of it
+    bool open = false;                    // the driver holds numbers of it
+    std::optional<double> fraction = {};  // of its work, as last heard
   };
 
   // Events.
@@ -87,7 +89,7 @@ class SessionMachine {
   void On(const session_event::TransferEnded& event);
   void On(const session_event::TransferMoved& event);
   void On(session_event::Worked& event);
-  void On(const session_event::TimerFired&) {}  // Step looks at the time anyway
+  void On(const session_event::TimerFired& event);
   void On(const session_event::StopRequested& event);
 
   // Messages.
@@ -118,6 +120,7 @@ class SessionMachine {
   std::string JobText() const;  // "training of round 3"
 
   void DoWhatIsDue();
+  void SendHeartbeat();
   void ReportWaiting();
   std::string WaitsFor() const;
   void SetWakeAt();
@@ -143,7 +146,8 @@ class SessionMachine {
   absl::Time offline_since_;  // while neither up nor leaving
   absl::Time up_since_;
   std::string last_error_;
-  absl::Status exit_status_;  // while leaving
+  std::set<std::string> told_failures_;  // while it has no connection
+  absl::Status exit_status_;             // while leaving
 
   v1::Registered registered_;  // the last one
   std::string run_;

@@ -1,5 +1,6 @@
 #include "client/session/task_job.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -116,21 +117,32 @@ absl::StatusOr<v1::UpdateReady> TaskJob::Work(Workbench& bench) {
   absl::StatusOr<v1::UpdateReady> result =
       task_.kind() == v1::TRAIN ? Train(bench) : Evaluate(bench);
   base_ = ParameterVector();
+  fraction_ = -1;
   return result;
 }
 
-TrainTask TaskJob::ForTrainer() const {
+std::optional<double> TaskJob::Fraction() const {
+  const double fraction = fraction_.load(std::memory_order_relaxed);
+  // A trainer of one's own may overshoot.
+  if (!(fraction >= 0)) return std::nullopt;
+  return std::min(fraction, 1.0);
+}
+
+TrainTask TaskJob::ForTrainer() {
   TrainTask task;
   task.round = task_.task().round();
   task.client = task_.task().client();
   task.values.insert(task_.values().begin(), task_.values().end());
   task.cancelled = &cancelled_;
+  task.fraction = &fraction_;
   return task;
 }
 
 absl::StatusOr<v1::UpdateReady> TaskJob::Train(Workbench& bench) {
   PARLEY_RETURN_IF_ERROR(CheckEncoding(task_.update_encoding()));
-  ParameterVector trained = Assemble(bench.spec, base_, bench.local);
+  const int64_t round = task_.task().round();
+  ParameterVector trained =
+      Assemble(bench.spec, base_, bench.local.Before(round));
   PARLEY_ASSIGN_OR_RETURN(const TrainResult result,
                           bench.trainer->Train(ForTrainer(), trained));
   if (cancelled_) return absl::CancelledError("wanted no more");
@@ -144,7 +156,11 @@ absl::StatusOr<v1::UpdateReady> TaskJob::Train(Workbench& bench) {
         "training diverged: parameters are infinite or not numbers; a smaller "
         "step size may help");
   }
-  update_elements_ = MakeUpdate(bench.spec, base_, trained, bench.local);
+  ParameterVector local(bench.spec.dtype(), bench.local.latest().elements());
+  update_elements_ = MakeUpdate(bench.spec, base_, trained, local);
+  if (local.elements() > 0) {
+    PARLEY_RETURN_IF_ERROR(bench.local.Keep(round, std::move(local)));
+  }
   update_ = std::move(trained);
   *message.add_payloads() =
       PayloadFor(kModelPayload, bench.spec, task_.update_encoding());
@@ -154,7 +170,8 @@ absl::StatusOr<v1::UpdateReady> TaskJob::Train(Workbench& bench) {
 absl::StatusOr<v1::UpdateReady> TaskJob::Evaluate(Workbench& bench) {
   const bool all_travel = base_.elements() == bench.spec.elements();
   const ParameterVector parameters =
-      all_travel ? std::move(base_) : Assemble(bench.spec, base_, bench.local);
+      all_travel ? std::move(base_)
+                 : Assemble(bench.spec, base_, bench.local.latest());
   PARLEY_ASSIGN_OR_RETURN(const TrainResult result,
                           bench.trainer->Evaluate(ForTrainer(), parameters));
   return ToMessage(result);

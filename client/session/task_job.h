@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/sdk/trainer.h"
+#include "client/state/local_tensors.h"
 #include "common/model/parameters.h"
 #include "common/wire/chunk.h"
 #include "common/wire/parameter_sink.h"
@@ -23,9 +24,7 @@ namespace parley {
 struct Workbench {
   std::unique_ptr<Trainer> trainer;
   ParameterSpec spec;
-  // The LOCAL tensors, one after another, as training left them last; zeros at
-  // first.
-  ParameterVector local;
+  LocalTensors local;  // one after another; zeros at first
 };
 
 // Download (Sink), then Work once, then Upload (Source) as often as needed. One
@@ -45,7 +44,7 @@ class TaskJob {
 
   // Trains or evaluates. The result lacks what is not known here: task,
   // base_version, contributors and seconds. Cancelled; what the trainer said;
-  // Internal: the trainer gave numbers that are none.
+  // Internal: the trainer gave numbers that are none; as LocalTensors::Keep.
   absl::StatusOr<v1::UpdateReady> Work(Workbench& bench);
 
   // The result's payloads, from byte `offset` on; lives at most as long as the
@@ -54,14 +53,19 @@ class TaskJob {
 
   void Cancel() { cancelled_ = true; }
 
+  // How much of the work is done, 0..1, while the trainer is at it and says so.
+  // From any thread.
+  std::optional<double> Fraction() const;
+
  private:
   absl::StatusOr<v1::UpdateReady> Train(Workbench& bench);
   absl::StatusOr<v1::UpdateReady> Evaluate(Workbench& bench);
-  TrainTask ForTrainer() const;
+  TrainTask ForTrainer();
 
   const uint64_t number_;
   const v1::Task task_;
   std::atomic<bool> cancelled_ = false;
+  std::atomic<double> fraction_ = -1;  // below 0: not known
 
   ParameterVector base_;  // the travelling tensors; freed by Work
   std::optional<ParameterSink> sink_;

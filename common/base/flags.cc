@@ -8,24 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/log.h"
+#include "common/base/nearest.h"
 
 namespace parley {
 namespace {
-
-// Levenshtein's edit distance.
-size_t Distance(absl::string_view a, absl::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
-    }
-  }
-  return row.back();
-}
 
 // Each reads `text` into its target and returns null, or what it expects.
 const char* Read(absl::string_view text, bool* out) {
@@ -51,20 +37,6 @@ const char* Read(absl::string_view text, std::vector<std::string>* out) {
 }
 
 }  // namespace
-
-std::string Nearest(absl::string_view word,
-                    absl::Span<const std::string> candidates) {
-  std::string best;
-  size_t best_distance = std::max<size_t>(word.size() / 3, 2) + 1;
-  for (const std::string& candidate : candidates) {
-    const size_t distance = Distance(word, candidate);
-    if (distance < best_distance) {
-      best_distance = distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
 
 void Flags::Add(absl::string_view name, Target target, absl::string_view value,
                 absl::string_view help) {

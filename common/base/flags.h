@@ -82,10 +82,6 @@ class Flags {
   bool version_ = false;
 };
 
-// The candidate most like `word`, for "did you mean"; empty where none is near.
-std::string Nearest(absl::string_view word,
-                    absl::Span<const std::string> candidates);
-
 }  // namespace parley
 
 #endif  // PARLEY_COMMON_BASE_FLAGS_H_

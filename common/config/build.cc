@@ -1,16 +1,11 @@
 #include "common/config/build.h"
 
-#include <algorithm>
-#include <cmath>
-#include <numeric>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
-#include "common/config/ranges.h"
+#include "common/config/own_data.h"
 
 namespace parley {
 namespace {
@@ -31,6 +26,9 @@ PartitionOptions PartitionOptionsOf(const v1::Partition& partition) {
       break;
     case v1::Partition::kIndexFile:
       options.kind = IndexFilePartition{partition.index_file().path()};
+      break;
+    case v1::Partition::kByColumn:
+      options.kind = GroupPartition{};
       break;
     case v1::Partition::kIid:
     case v1::Partition::KIND_NOT_SET:
@@ -61,66 +59,6 @@ absl::StatusOr<Planned> PlanTrain(const v1::RunConfig& config) {
                      config.data().partition().parts()));
   }
   return Planned{std::move(plan), std::move(data)};
-}
-
-// How labels are read where there is no data.train that could tell: they must
-// mean the same to every client that has some of them.
-absl::StatusOr<TargetMap> MapOfOwn(const v1::RunConfig& config,
-                                   const std::vector<double>& targets) {
-  const TargetKind kind = TargetKindOf(config.model());
-  if (kind == TargetKind::kReal) return TargetMap::Create(kind, targets);
-  const auto refuse = [&](size_t row, const std::string& allowed) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "row ", row + 1, ": the label is ", FormatNumber(targets[row]),
-        ": a client's own labels must be ", allowed));
-  };
-  if (kind == TargetKind::kSign) {
-    const bool zero =
-        std::find(targets.begin(), targets.end(), 0.0) != targets.end();
-    const double low = zero ? 0 : -1;
-    for (size_t row = 0; row < targets.size(); ++row) {
-      if (targets[row] != low && targets[row] != 1) {
-        return refuse(row, "-1 and +1, or 0 and 1");
-      }
-    }
-    return TargetMap::Create(kind, {low, 1.0});
-  }
-  const int64_t classes = config.model().classes();
-  for (size_t row = 0; row < targets.size(); ++row) {
-    if (targets[row] != std::floor(targets[row]) || targets[row] < 0 ||
-        targets[row] >= static_cast<double>(classes)) {
-      return refuse(row,
-                    absl::StrCat("whole numbers from 0 to ", classes - 1,
-                                 ", as the run has ", classes, " classes"));
-    }
-  }
-  return TargetMap::Create(kind, {static_cast<double>(classes - 1)});
-}
-
-absl::StatusOr<DataSource> SourceOfSpec(const std::string& spec,
-                                        const v1::RunConfig& config) {
-  const std::pair<std::string, std::string> parts =
-      absl::StrSplit(spec, absl::MaxSplits(':', 1));
-  DataSource source;
-  source.seed = config.seed();
-  if (parts.first == "libsvm" && !parts.second.empty()) {
-    LibsvmOptions options;
-    options.path = parts.second;
-    options.features = config.model().features();
-    options.dense = config.data().train().libsvm().dense();
-    source.kind = std::move(options);
-    return source;
-  }
-  const std::vector<std::string> files = absl::StrSplit(parts.second, ',');
-  if (parts.first == "idx" && files.size() == 2 && !files[0].empty() &&
-      !files[1].empty()) {
-    source.kind = IdxOptions{files[0], files[1]};
-    return source;
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("\"", spec,
-                   "\" names no data: must be libsvm:PATH or "
-                   "idx:IMAGES,LABELS"));
 }
 
 const char* ActivationName(v1::Mlp::Activation activation) {
@@ -284,9 +222,10 @@ absl::StatusOr<PartData<T>> LoadPart(const v1::RunConfig& config,
 }
 
 template <typename T>
-absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig& config) {
+absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig& config,
+                                            Executor* executor) {
   PARLEY_ASSIGN_OR_RETURN(const Planned planned, PlanTrain(config));
-  return LoadAllParts<T>(planned.plan, planned.data);
+  return LoadAllParts<T>(planned.plan, planned.data, executor);
 }
 
 template <typename T>
@@ -302,47 +241,20 @@ absl::StatusOr<Dataset<T>> LoadTest(const v1::RunConfig& config) {
         LoadTargets(SourceOf(config, config.data().train(), "train")));
     PARLEY_ASSIGN_OR_RETURN(
         const TargetMap map,
-        TargetMap::Create(TargetKindOf(config.model()), train.values));
-    return LoadTestSet<T>(std::move(test), train.features, map);
+        TargetMap::CreateFor(TargetKindOf(config.model()), train));
+    return LoadTestSet<T>(std::move(test), train, map);
   }
   PARLEY_ASSIGN_OR_RETURN(const SourceTargets targets, LoadTargets(test));
-  PARLEY_ASSIGN_OR_RETURN(const TargetMap map,
-                          MapOfOwn(config, targets.values));
-  return LoadTestSet<T>(std::move(test), config.model().features(), map);
+  PARLEY_ASSIGN_OR_RETURN(const TargetMap map, MapOfOwn(config, test, targets));
+  return LoadTestSet<T>(std::move(test), targets, map);
 }
 
-template <typename T>
-absl::StatusOr<PartData<T>> LoadOwn(const std::string& spec,
-                                    const v1::RunConfig& config) {
-  if (!config.model().has_features() && !config.model().has_custom()) {
-    return absl::InvalidArgumentError(
-        "model.features is unknown: set it in the run file, so that data of "
-        "the clients' own can be checked against it");
-  }
-  PARLEY_ASSIGN_OR_RETURN(DataSource source, SourceOfSpec(spec, config));
-  PARLEY_RETURN_IF_ERROR(CheckImages(config, source));
-  PARLEY_ASSIGN_OR_RETURN(const SourceTargets targets, LoadTargets(source));
-  PARLEY_ASSIGN_OR_RETURN(const TargetMap map,
-                          MapOfOwn(config, targets.values));
-  const int64_t features = config.model().has_features()
-                               ? config.model().features()
-                               : targets.features;
-  PARLEY_ASSIGN_OR_RETURN(const Dataset<T> all,
-                          LoadTestSet<T>(std::move(source), features, map));
-  std::vector<int64_t> rows(all.rows());
-  std::iota(rows.begin(), rows.end(), 0);
-  const auto [train, held_out] =
-      SplitHeldOut(rows, config.data().held_out(), config.seed(), 0);
-  return PartData<T>{all.Select(train), all.Select(held_out)};
-}
-
-#define PARLEY_INSTANTIATE(T)                                                 \
-  template absl::StatusOr<PartData<T>> LoadPart(const v1::RunConfig&,         \
-                                                int64_t);                     \
-  template absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig&); \
-  template absl::StatusOr<Dataset<T>> LoadTest(const v1::RunConfig&);         \
-  template absl::StatusOr<PartData<T>> LoadOwn(const std::string&,            \
-                                               const v1::RunConfig&);
+#define PARLEY_INSTANTIATE(T)                                                \
+  template absl::StatusOr<PartData<T>> LoadPart(const v1::RunConfig&,        \
+                                                int64_t);                    \
+  template absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig&, \
+                                                       Executor*);           \
+  template absl::StatusOr<Dataset<T>> LoadTest(const v1::RunConfig&);
 PARLEY_INSTANTIATE(float)
 PARLEY_INSTANTIATE(double)
 #undef PARLEY_INSTANTIATE

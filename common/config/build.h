@@ -47,21 +47,13 @@ absl::StatusOr<LabelHistogram> CountLabelsOf(const v1::RunConfig& config);
 template <typename T>
 absl::StatusOr<PartData<T>> LoadPart(const v1::RunConfig& config, int64_t part);
 template <typename T>
-absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig& config);
+absl::StatusOr<Partitioned<T>> LoadAllParts(const v1::RunConfig& config,
+                                            Executor* executor = nullptr);
 
 // data.test, with the columns and classes of data.train or of config.model.
 // FailedPrecondition: there is no data.test.
 template <typename T>
 absl::StatusOr<Dataset<T>> LoadTest(const v1::RunConfig& config);
-
-// A client's own data: "libsvm:PATH" or "idx:IMAGES,LABELS", less the held-out
-// share. Labels must be in the form that means the same to every client:
-// 0..classes−1, or −1/+1, or 0/1; columns must fit config.model.features, which
-// must be set (StateFacts).
-// InvalidArgument: a malformed spec, or data that does not fit.
-template <typename T>
-absl::StatusOr<PartData<T>> LoadOwn(const std::string& spec,
-                                    const v1::RunConfig& config);
 
 }  // namespace parley
 

@@ -69,7 +69,7 @@ void FillModel(v1::DType precision, v1::Model* model) {
   }
 }
 
-void FillSource(v1::Source* source) {
+void FillSource(int32_t context, v1::Source* source) {
   switch (source->kind_case()) {
     case v1::Source::kSeparable:
       DEFAULT(source->mutable_separable(), margin, 0.1);
@@ -84,8 +84,14 @@ void FillSource(v1::Source* source) {
     case v1::Source::kRegression:
       DEFAULT(source->mutable_regression(), noise, 0.1);
       break;
+    case v1::Source::kText:
+      DEFAULT(source->mutable_text(), context, context);
+      DEFAULT(source->mutable_text(), stride, 1);
+      break;
     case v1::Source::kLibsvm:
     case v1::Source::kIdx:
+    case v1::Source::kCsv:
+    case v1::Source::kCifar10:
     case v1::Source::KIND_NOT_SET:
       break;
   }
@@ -107,10 +113,13 @@ void FillPartition(v1::Partition* partition) {
       break;
     case v1::Partition::kIid:
     case v1::Partition::kIndexFile:
+    case v1::Partition::kByColumn:
       break;
   }
-  // LoadRun counts the parts of an index file.
-  if (!partition->has_index_file()) DEFAULT(partition, parts, 10);
+  // LoadRun counts the parts that the data tells.
+  if (!partition->has_index_file() && !partition->has_by_column()) {
+    DEFAULT(partition, parts, 10);
+  }
 }
 
 void FillLocal(v1::LocalAlgorithm* local) {
@@ -221,10 +230,14 @@ void FillDefaults(v1::RunConfig* config) {
   }
   v1::Data* data = config->mutable_data();
   if (data->has_train()) {
-    FillSource(data->mutable_train());
+    FillSource(16, data->mutable_train());
     FillPartition(data->mutable_partition());
   }
-  if (data->has_test()) FillSource(data->mutable_test());
+  if (data->has_test()) {
+    const bool as_train = data->train().has_text();
+    FillSource(as_train ? data->train().text().context() : 16,
+               data->mutable_test());
+  }
   if (config->has_local()) FillLocal(config->mutable_local());
   FillAggregation(config->mutable_aggregation());
   FillRounds(config);

@@ -78,11 +78,10 @@ int64_t EncodedSize(v1::Encoding encoding) {
 
 // The memory of a whole source.
 absl::StatusOr<int64_t> SourceBytes(const v1::RunConfig& config,
-                                    const v1::Source& source,
-                                    const char* split) {
-  const DataSource from = SourceOf(config, source, split);
+                                    const DataSource& from) {
   const bool wide = config.precision() == v1::FLOAT64;
-  if (source.has_libsvm() && !source.libsvm().dense()) {
+  const auto* libsvm = std::get_if<LibsvmOptions>(&from.kind);
+  if (libsvm != nullptr && !libsvm->dense) {
     if (wide) {
       PARLEY_ASSIGN_OR_RETURN(Examples<double> rows, LoadRows<double>(from));
       return Dataset<double>(std::move(rows)).memory_bytes();
@@ -152,8 +151,14 @@ absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
            limits.staging_bytes() + costs.clients * 128 * kKiB +
                2 * limits.transfers() * 4 * kMiB + 64 * kMiB);
   if (config.evaluation().central()) {
-    PARLEY_ASSIGN_OR_RETURN(const int64_t test,
-                            SourceBytes(config, config.data().test(), "test"));
+    DataSource source = SourceOf(config, config.data().test(), "test");
+    if (config.data().has_train()) {
+      PARLEY_ASSIGN_OR_RETURN(
+          const SourceTargets train,
+          LoadTargets(SourceOf(config, config.data().train(), "train")));
+      source = ReadLike(std::move(source), train);
+    }
+    PARLEY_ASSIGN_OR_RETURN(const int64_t test, SourceBytes(config, source));
     costs.coordinator_memory = Plus(costs.coordinator_memory, test);
   }
   const int64_t vectors = 3 + (config.local().momentum() > 0 ? 1 : 0) +
@@ -162,7 +167,7 @@ absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
   if (config.data().has_train()) {
     PARLEY_ASSIGN_OR_RETURN(
         const int64_t train,
-        SourceBytes(config, config.data().train(), "train"));
+        SourceBytes(config, SourceOf(config, config.data().train(), "train")));
     costs.client_memory = Plus(costs.client_memory, train / costs.facts.parts);
   }
   return costs;

@@ -63,6 +63,27 @@ DataSource SourceOf(const v1::RunConfig& config, const v1::Source& source,
                                       source.regression().features(),
                                       source.regression().noise()};
       break;
+    case v1::Source::kCsv: {
+      CsvOptions options;
+      options.path = source.csv().path();
+      options.target = source.csv().target();
+      options.ignore = {source.csv().ignore().begin(),
+                        source.csv().ignore().end()};
+      if (&source == &config.data().train()) {
+        options.group = config.data().partition().by_column().column();
+      }
+      result.kind = std::move(options);
+      break;
+    }
+    case v1::Source::kCifar10:
+      result.kind = Cifar10Options{
+          {source.cifar10().paths().begin(), source.cifar10().paths().end()}};
+      break;
+    case v1::Source::kText:
+      result.kind =
+          TextOptions{source.text().path(), source.text().context(),
+                      source.text().stride(), source.text().alphabet()};
+      break;
     case v1::Source::KIND_NOT_SET:
       break;  // refused by ValidateRun; the loader refuses its empty path
   }
@@ -90,18 +111,12 @@ absl::StatusOr<DataFacts> ProbeData(const v1::RunConfig& config) {
     if (image) facts.image = *image;
   }
   PARLEY_ASSIGN_OR_RETURN(const SourceTargets targets, LoadTargets(train));
-  PARLEY_ASSIGN_OR_RETURN(
-      const TargetMap map,
-      TargetMap::Create(TargetKindOf(model), targets.values));
+  PARLEY_ASSIGN_OR_RETURN(const TargetMap map,
+                          TargetMap::CreateFor(TargetKindOf(model), targets));
   PARLEY_RETURN_IF_ERROR(CheckFacts(config, targets.features, map.classes()));
   facts.features = targets.features;
-  // A mixture's draw may lack a class, a file's last class too; the model still
-  // has an output for it.
+  // The data may lack a class; the model still has an output for it.
   facts.classes = std::max(facts.classes, map.classes());
-  if (config.data().train().has_mixture() && map.classes() > 0) {
-    facts.classes = std::max<int64_t>(
-        facts.classes, config.data().train().mixture().classes());
-  }
   facts.rows = static_cast<int64_t>(targets.values.size());
   facts.parts = config.data().partition().parts();
   return facts;

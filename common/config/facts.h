@@ -33,9 +33,9 @@ DataSource SourceOf(const v1::RunConfig& config, const v1::Source& source,
 // What the model itself states.
 DataFacts StatedFacts(const v1::Model& model);
 
-// Reads the labels of data.train and, of IDX images, the header alone; LIBSVM
-// costs a pass. Without data.train the facts are those that the model states.
-// `config` has its defaults filled in.
+// Reads the labels of data.train and, of IDX images, the header alone; other
+// files cost a pass. Without data.train the facts are those that the model
+// states. `config` has its defaults filled in.
 // InvalidArgument: the data and the configuration contradict each other; others
 // as LoadTargets.
 absl::StatusOr<DataFacts> ProbeData(const v1::RunConfig& config);

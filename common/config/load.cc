@@ -10,11 +10,13 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/config/defaults.h"
+#include "common/config/facts.h"
 #include "common/config/field_path.h"
 #include "common/config/overrides.h"
 #include "common/config/run_text.h"
@@ -53,6 +55,17 @@ void MakeAbsolute(const fs::path& folder, v1::Source* source) {
     MakeAbsolute(folder, source->mutable_idx()->mutable_images());
     MakeAbsolute(folder, source->mutable_idx()->mutable_labels());
   }
+  if (source->has_csv()) {
+    MakeAbsolute(folder, source->mutable_csv()->mutable_path());
+  }
+  if (source->has_cifar10()) {
+    for (std::string& path : *source->mutable_cifar10()->mutable_paths()) {
+      MakeAbsolute(folder, &path);
+    }
+  }
+  if (source->has_text()) {
+    MakeAbsolute(folder, source->mutable_text()->mutable_path());
+  }
 }
 
 void MakeAbsolute(const fs::path& folder, v1::RunConfig* config) {
@@ -74,7 +87,7 @@ void MakeAbsolute(const fs::path& folder, v1::RunConfig* config) {
 }
 
 // The highest part that an index file names, plus one.
-absl::StatusOr<int32_t> CountParts(const std::string& path) {
+absl::StatusOr<int32_t> CountIndexed(const std::string& path) {
   PARLEY_ASSIGN_OR_RETURN(LineReader lines, LineReader::Open(path));
   int32_t parts = 0;
   for (;;) {
@@ -86,6 +99,15 @@ absl::StatusOr<int32_t> CountParts(const std::string& path) {
     }
     parts = std::max(parts, part + 1);
   }
+}
+
+// How many values the column has that tells the parts of a CSV file.
+absl::StatusOr<int32_t> CountValues(const v1::RunConfig& config) {
+  PARLEY_ASSIGN_OR_RETURN(
+      const SourceTargets targets,
+      LoadTargets(SourceOf(config, config.data().train(), "train")));
+  return static_cast<int32_t>(
+      *std::max_element(targets.groups.begin(), targets.groups.end()) + 1);
 }
 
 // Takes the tensors of a custom model from the file that it starts from, where
@@ -168,6 +190,33 @@ class Errors {
   std::vector<std::pair<int, std::string>> lines_;
 };
 
+// Sets the number of parts where it is the data that tells it.
+void TakeParts(v1::RunConfig* config, Errors* errors) {
+  v1::Data* data = config->mutable_data();
+  const v1::Partition& partition = data->partition();
+  if (partition.has_parts()) return;
+  const char* field;
+  absl::StatusOr<int32_t> parts;
+  if (!partition.index_file().path().empty()) {
+    field = "data.partition.index_file.path";
+    parts = CountIndexed(partition.index_file().path());
+  } else if (!partition.by_column().column().empty() &&
+             !data->train().csv().path().empty() &&
+             !data->train().csv().target().empty()) {
+    field = "data.partition.by_column.column";
+    parts = CountValues(*config);
+  } else {
+    return;
+  }
+  if (parts.ok()) {
+    data->mutable_partition()->set_parts(*parts);
+  } else {
+    errors->AddProblem(
+        {Problem::Kind::kValue, field,
+         absl::StrCat("cannot be used: ", parts.status().message())});
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<v1::RunConfig> LoadRunFile(
@@ -175,6 +224,10 @@ absl::StatusOr<v1::RunConfig> LoadRunFile(
   std::error_code ignored;
   if (!fs::exists(path, ignored)) {
     return absl::NotFoundError(absl::StrCat(path, ": there is no such file"));
+  }
+  if (fs::is_directory(path, ignored)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": is a folder, not a run file"));
   }
   std::ifstream in(path, std::ios::binary);
   std::string text(kMaxBytes + 1, '\0');
@@ -194,6 +247,10 @@ absl::StatusOr<v1::RunConfig> LoadRunText(
     return absl::InvalidArgumentError(absl::StrCat(
         path, ": is longer than ", kMaxBytes, " bytes: it is no run file"));
   }
+  if (absl::StrContains(text, '\0')) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is no text, so it is no run file"));
+  }
   const RunText parsed = RunText::Parse(text);
   Errors errors(path, parsed);
   v1::RunConfig config = parsed.config();
@@ -211,17 +268,7 @@ absl::StatusOr<v1::RunConfig> LoadRunText(
   MakeAbsolute(here, &config);
   if (config.name().empty()) config.set_name(DefaultName(path));
 
-  const v1::Partition& partition = config.data().partition();
-  if (!partition.index_file().path().empty() && !partition.has_parts()) {
-    absl::StatusOr<int32_t> parts = CountParts(partition.index_file().path());
-    if (parts.ok()) {
-      config.mutable_data()->mutable_partition()->set_parts(*parts);
-    } else {
-      errors.AddProblem(
-          {Problem::Kind::kValue, "data.partition.index_file.path",
-           absl::StrCat("cannot be used: ", parts.status().message())});
-    }
-  }
+  TakeParts(&config, &errors);
   if (absl::Status status = TakeSpec(&config); !status.ok()) {
     errors.AddProblem({Problem::Kind::kValue, "start.file",
                        absl::StrCat("cannot be used: ", status.message())});

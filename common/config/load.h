@@ -14,8 +14,9 @@ namespace parley {
 // The configuration with every default filled in (defaults.h), checked
 // (validate.h), with relative paths made absolute: those of the file start at
 // its folder, those of overrides ("field.path=value", overrides.h) at the
-// current one. Of other files it reads at most the index file of
-// a partition, and the names and shapes in start.file of a custom model.
+// current one. Of other files it reads at most what tells the number of parts
+// (an index file, or the column of a CSV file), and the names and shapes in
+// start.file of a custom model.
 // InvalidArgument: every error that can be told at once, one a line, by line:
 //   examples/x.textproto:12: cohort.quorum is 1.5: must be > 0 and <= 1
 //   --set stop.rounds=0: stop.rounds is 0: must be >= 1 and <= 1000000000

@@ -64,6 +64,8 @@ constexpr Range kRanges[] = {
     Required(Between("SyntheticRegression.rows", 1, kBillion)),
     Required(Between("SyntheticRegression.features", 1, kColumns)),
     AtLeast0("SyntheticRegression.noise"),
+    Between("Text.context", 1, 65536),
+    Between("Text.stride", 1, kBillion),
     Between("Partition.parts", 1, kMillion),
     Required(Between("Dirichlet.alpha", 1e-6, kBillion)),
     Between("Dirichlet.min_rows", 1, kBillion),

@@ -5,6 +5,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/config/complaints.h"
+#include "common/config/data_rules.h"
 #include "common/config/defaults.h"
 
 namespace parley {
@@ -38,35 +40,15 @@ bool HasClasses(const v1::Model& model) {
          !(model.has_mlp() && model.mlp().loss() == v1::Mlp::SQUARED);
 }
 
-// The columns that a source has by its configuration alone; 0: unknown.
-int64_t StatedFeatures(const v1::Source& source) {
-  switch (source.kind_case()) {
-    case v1::Source::kLibsvm:
-      return source.libsvm().features();
-    case v1::Source::kSeparable:
-      return source.separable().features();
-    case v1::Source::kMixture:
-      return source.mixture().features();
-    case v1::Source::kRegression:
-      return source.regression().features();
-    case v1::Source::kIdx:
-    case v1::Source::KIND_NOT_SET:
-      return 0;
-  }
-  return 0;
-}
-
-class Rules {
+class Rules : private Complaints {
  public:
   Rules(const v1::RunConfig& config, std::vector<Problem>* problems)
-      : config_(config), problems_(*problems) {
-    for (const Problem& problem : *problems) wrong_.insert(problem.path);
-  }
+      : Complaints(problems), config_(config) {}
 
   void CheckAll() {
     CheckName();
     CheckModel();
-    CheckData();
+    CheckDataRules(config_, *this);
     CheckLocal();
     CheckAggregation();
     CheckCohort();
@@ -184,110 +166,6 @@ class Rules {
     }
   }
 
-  void CheckData() {
-    const v1::Data& data = config_.data();
-    if (data.has_train()) CheckSource("data.train", data.train());
-    if (data.has_test()) CheckSource("data.test", data.test());
-    if (!data.has_train()) {
-      if (data.has_partition()) {
-        Conflict("data.partition", "must not be set without data.train");
-      }
-      return;
-    }
-    const v1::Partition& partition = data.partition();
-    const bool by_label = partition.has_dirichlet() || partition.has_shards();
-    if (by_label && data.train().has_regression()) {
-      Conflict(partition.has_dirichlet() ? "data.partition.dirichlet"
-                                         : "data.partition.shards",
-               "must not be set with data.train.regression, which has no "
-               "labels");
-    }
-    if (partition.has_index_file()) {
-      NotEmpty("data.partition.index_file.path", partition.index_file().path());
-    }
-  }
-
-  void CheckSource(const std::string& path, const v1::Source& source) {
-    switch (source.kind_case()) {
-      case v1::Source::kLibsvm:
-        NotEmpty(path + ".libsvm.path", source.libsvm().path());
-        break;
-      case v1::Source::kIdx:
-        NotEmpty(path + ".idx.images", source.idx().images());
-        NotEmpty(path + ".idx.labels", source.idx().labels());
-        break;
-      case v1::Source::kSeparable:
-      case v1::Source::kMixture:
-      case v1::Source::kRegression:
-        break;
-      case v1::Source::KIND_NOT_SET:
-        Missing(path,
-                "must have one of libsvm, idx, separable, mixture, regression");
-        return;
-    }
-    CheckFeatures(path, source);
-    CheckClasses(path, source);
-  }
-
-  // All that states a number of columns must state the same.
-  void CheckFeatures(const std::string& path, const v1::Source& source) {
-    const int64_t features = StatedFeatures(source);
-    const int64_t of_model = config_.model().features();
-    const int64_t of_train = StatedFeatures(config_.data().train());
-    if (features <= 0) return;
-    if (of_model > 0 && features != of_model) {
-      Conflict(path, absl::StrCat("has ", features,
-                                  " features: must be as model.features, "
-                                  "which is ",
-                                  of_model));
-    } else if (of_train > 0 && features != of_train) {
-      Conflict(path, absl::StrCat("has ", features,
-                                  " features: must be as data.train, which "
-                                  "has ",
-                                  of_train));
-    }
-  }
-
-  // The classes that a source has by its configuration alone; 0: unknown.
-  int64_t StatedClasses(const std::string& path, const v1::Source& source) {
-    if (source.has_separable()) return 2;
-    const bool known =
-        source.has_mixture() && InRange(path + ".mixture.classes");
-    return known ? source.mixture().classes() : 0;
-  }
-
-  void CheckClasses(const std::string& path, const v1::Source& source) {
-    const v1::Model& model = config_.model();
-    if (model.has_custom() || model.kind_case() == v1::Model::KIND_NOT_SET ||
-        !HasClasses(model)) {
-      return;
-    }
-    if (source.has_regression()) {
-      Conflict(path + ".regression",
-               "must go with linear_regression or an mlp with loss SQUARED, as "
-               "its targets are real numbers");
-    }
-    const int64_t classes = StatedClasses(path, source);
-    if (classes == 0) return;
-    const int64_t of_train =
-        StatedClasses("data.train", config_.data().train());
-    if (model.has_logistic() && classes != 2) {
-      Conflict(path, absl::StrCat("has ", classes,
-                                  " classes: must have 2 with logistic"));
-    } else if (model.has_classes() && classes > model.classes() &&
-               InRange("model.classes")) {
-      Conflict(path, absl::StrCat("has ", classes,
-                                  " classes: must have at most "
-                                  "model.classes, which is ",
-                                  model.classes()));
-    } else if (of_train > 0 && classes != of_train) {
-      Conflict(path, absl::StrCat("has ", classes,
-                                  " classes: must be as data.train, which "
-                                  "has ",
-                                  of_train));
-    }
-  }
-
   void CheckLocal() {
     if (!config_.has_local()) {
       if (!config_.model().has_custom()) {
@@ -350,8 +228,11 @@ class Rules {
       return;
     }
     const int32_t parts = config_.data().partition().parts();
-    if (config_.data().has_train() && cohort.min() > parts &&
-        InRange("cohort.min") && InRange("data.partition.parts")) {
+    // Where they are to be counted but cannot be, that was reported.
+    const bool known =
+        config_.data().has_train() && config_.data().partition().has_parts();
+    if (known && cohort.min() > parts && InRange("cohort.min") &&
+        InRange("data.partition.parts")) {
       Conflict(
           "cohort.min",
           absl::StrCat("is ", cohort.min(),
@@ -458,29 +339,7 @@ class Rules {
     }
   }
 
-  // False where the field's value is wrong by itself, and was reported: what it
-  // does not go with then is nobody's fault.
-  bool InRange(const std::string& path) const { return !wrong_.contains(path); }
-
-  void NotEmpty(const std::string& path, const std::string& value) {
-    if (value.empty()) Missing(path, "must not be empty");
-  }
-  void Value(std::string path, std::string text) {
-    problems_.push_back(
-        {Problem::Kind::kValue, std::move(path), std::move(text)});
-  }
-  void Missing(std::string path, const std::string& rule) {
-    problems_.push_back(
-        {Problem::Kind::kMissing, std::move(path), "is missing: " + rule});
-  }
-  void Conflict(std::string path, std::string text) {
-    problems_.push_back(
-        {Problem::Kind::kConflict, std::move(path), std::move(text)});
-  }
-
   const v1::RunConfig& config_;
-  std::vector<Problem>& problems_;
-  std::set<std::string> wrong_;  // paths
 };
 
 }  // namespace

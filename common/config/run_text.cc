@@ -78,6 +78,9 @@ std::string Explain(const std::string& text) {
       }
     }
   }
+  if (absl::EndsWith(text, "got: ") || absl::EndsWith(text, "found \"\".")) {
+    return "the file ends where more must follow; is a } missing?";
+  }
   return text;
 }
 

@@ -1,8 +1,10 @@
 #include "common/data/generators.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
+#include <type_traits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
@@ -13,6 +15,7 @@ namespace parley {
 namespace {
 
 constexpr int64_t kMaxRows = int64_t{1} << 31;
+constexpr int64_t kGrain = 64;  // of rows that one thread draws
 
 double Dot(absl::Span<const double> x, absl::Span<const double> y) {
   double sum = 0;
@@ -170,8 +173,8 @@ struct RowsOf<RegressionOptions> {
 
 template <typename T, typename O>
 absl::StatusOr<Examples<T>> Generate(const O& options, uint64_t seed,
-                                     absl::string_view split,
-                                     RowFilter filter) {
+                                     absl::string_view split, RowFilter filter,
+                                     Executor* executor) {
   using Rows = typename RowsOf<O>::Type;
   PARLEY_RETURN_IF_ERROR(Rows::Check(options));
   PARLEY_RETURN_IF_ERROR(filter.Check(options.rows));
@@ -179,15 +182,22 @@ absl::StatusOr<Examples<T>> Generate(const O& options, uint64_t seed,
   examples.rows = filter.count(options.rows);
   examples.features = options.features;
   PARLEY_RETURN_IF_ERROR(CheckDenseSize(examples.rows, examples.features));
-  examples.dense.reserve(examples.rows * examples.features);
-  examples.target.reserve(examples.rows);
-  const Rows rows(options, seed, split);
-  std::vector<double> x(options.features);
-  for (int64_t i = 0; i < options.rows; ++i) {
-    if (!filter.Keeps(i)) continue;
-    examples.target.push_back(static_cast<T>(rows.Row(i, absl::MakeSpan(x))));
-    examples.dense.insert(examples.dense.end(), x.begin(), x.end());
+  std::vector<int64_t> kept;
+  for (int64_t i = 0; i < options.rows && !filter.every(); ++i) {
+    if (filter.Keeps(i)) kept.push_back(i);
   }
+  examples.dense.resize(examples.rows * examples.features);
+  examples.target.resize(examples.rows);
+  const Rows rows(options, seed, split);
+  ParallelFor(executor, examples.rows, kGrain, [&](int64_t begin, int64_t end) {
+    std::vector<double> x(options.features);
+    for (int64_t i = begin; i < end; ++i) {
+      examples.target[i] = static_cast<T>(
+          rows.Row(kept.empty() ? i : kept[i], absl::MakeSpan(x)));
+      std::copy(x.begin(), x.end(),
+                examples.dense.begin() + i * options.features);
+    }
+  });
   return examples;
 }
 
@@ -199,6 +209,9 @@ absl::StatusOr<SourceTargets> GenerateTargets(const O& options, uint64_t seed,
   const Rows rows(options, seed, split);
   SourceTargets targets;
   targets.features = options.features;
+  if constexpr (std::is_same_v<O, MixtureOptions>) {
+    targets.classes = options.classes;  // a draw may lack one
+  }
   targets.values.resize(options.rows);
   for (int64_t i = 0; i < options.rows; ++i) {
     targets.values[i] = rows.Row(i, absl::Span<double>());
@@ -234,9 +247,9 @@ std::vector<double> RegressionWeights(int64_t features, uint64_t seed) {
 
 #define PARLEY_INSTANTIATE(O)                                                \
   template absl::StatusOr<Examples<float>> Generate<float>(                  \
-      const O&, uint64_t, absl::string_view, RowFilter);                     \
+      const O&, uint64_t, absl::string_view, RowFilter, Executor*);          \
   template absl::StatusOr<Examples<double>> Generate<double>(                \
-      const O&, uint64_t, absl::string_view, RowFilter);                     \
+      const O&, uint64_t, absl::string_view, RowFilter, Executor*);          \
   template absl::StatusOr<SourceTargets> GenerateTargets(const O&, uint64_t, \
                                                          absl::string_view);
 PARLEY_INSTANTIATE(SeparableOptions)

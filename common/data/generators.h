@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/base/executor.h"
 #include "common/data/dataset.h"
 #include "common/data/row_filter.h"
 #include "common/data/targets.h"
@@ -44,12 +45,14 @@ struct RegressionOptions {
   double noise = 0.1;  // standard deviation, >= 0
 };
 
-// The rows that the filter keeps. InvalidArgument: an option out of range;
-// ResourceExhausted: too large. O stands for one of the three above.
+// The rows that the filter keeps, drawn on the executor's threads where there
+// is one. InvalidArgument: an option out of range; ResourceExhausted: too
+// large. O stands for one of the three above.
 template <typename T, typename O>
 absl::StatusOr<Examples<T>> Generate(const O& options, uint64_t seed,
                                      absl::string_view split,
-                                     RowFilter filter = RowFilter());
+                                     RowFilter filter = RowFilter(),
+                                     Executor* executor = nullptr);
 
 // The targets alone.
 template <typename O>

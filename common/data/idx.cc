@@ -1,6 +1,5 @@
 #include "common/data/idx.h"
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -10,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
 #include "common/data/input_file.h"
+#include "common/data/scaled_bytes.h"
 
 namespace parley {
 namespace {
@@ -127,8 +127,7 @@ absl::StatusOr<Examples<T>> LoadIdx(const IdxOptions& options,
   // Reserved, not filled: memory is used up as rows arrive.
   examples.dense.reserve(examples.rows * examples.features);
   examples.target.reserve(examples.rows);
-  std::array<T, 256> scaled;
-  for (int i = 0; i < 256; ++i) scaled[i] = static_cast<T>(i / 255.0);
+  const auto scaled = ScaledBytes<T>();
   std::vector<uint8_t> bytes(images.row_bytes);
   for (int64_t row = 0; row < images.rows; ++row) {
     PARLEY_RETURN_IF_ERROR(

@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
 #include "common/data/input_file.h"
+#include "common/data/parse_number.h"
 
 namespace parley {
 namespace {
@@ -29,23 +30,6 @@ absl::string_view TakeWord(absl::string_view& text) {
   const absl::string_view word = text.substr(begin, end - begin);
   text.remove_prefix(end);
   return word;
-}
-
-// What is wrong with `word` as a finite number of type T, or null.
-template <typename T>
-const char* ParseNumber(absl::string_view word, T& out) {
-  const char* begin = word.data();
-  const char* const end = begin + word.size();
-  if (word.size() > 1 && word[0] == '+' && word[1] != '-') ++begin;
-  double value;
-  const auto result = std::from_chars(begin, end, value);
-  if (result.ec == std::errc::result_out_of_range && result.ptr == end) {
-    return "is out of range";
-  }
-  if (result.ec != std::errc() || result.ptr != end) return "is not a number";
-  if (!std::isfinite(value)) return "is not finite";
-  out = static_cast<T>(value);
-  return std::isfinite(out) ? nullptr : "is out of range";
 }
 
 // The rows that the filter keeps, sparse. `targets`, unless null, gets those of

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
 #include "common/data/input_file.h"
@@ -195,6 +196,18 @@ absl::StatusOr<Partition> Make(const PowerLawPartition& options, int64_t parts,
               PowerLawSizes(options.exponent, parts, rows));
 }
 
+absl::Status CheckNoneEmpty(absl::string_view where,
+                            const Partition& partition) {
+  for (size_t i = 0; i < partition.size(); ++i) {
+    if (partition[i].empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          where, ": part ", i, " has no row, though there is a part ",
+          partition.size() - 1));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Partition> Make(const IndexFilePartition& options, int64_t,
                                absl::Span<const double> targets, Rng&) {
   const int64_t rows = static_cast<int64_t>(targets.size());
@@ -232,13 +245,29 @@ absl::StatusOr<Partition> Make(const IndexFilePartition& options, int64_t,
     return absl::InvalidArgumentError(absl::StrCat(
         path, ": has ", row, " lines for the ", rows, " rows of the data"));
   }
-  for (size_t i = 0; i < partition.size(); ++i) {
-    if (partition[i].empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          path, ": part ", i, " has no row, though there is a part ",
-          partition.size() - 1));
-    }
+  PARLEY_RETURN_IF_ERROR(CheckNoneEmpty(path, partition));
+  return partition;
+}
+
+absl::StatusOr<Partition> Make(const GroupPartition& options, int64_t,
+                               absl::Span<const double> targets, Rng&) {
+  const std::vector<int64_t>& groups = options.groups;
+  if (groups.size() != targets.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        groups.size(), " rows are told their part, of ", targets.size()));
   }
+  const int64_t highest = *std::max_element(groups.begin(), groups.end());
+  if (highest >= kMaxParts) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the rows are told ", highest + 1, " parts; at most ",
+                     kMaxParts, " are allowed"));
+  }
+  Partition partition(highest + 1);
+  for (size_t row = 0; row < groups.size(); ++row) {
+    PARLEY_CHECK(groups[row] >= 0);
+    partition[groups[row]].push_back(static_cast<int64_t>(row));
+  }
+  PARLEY_RETURN_IF_ERROR(CheckNoneEmpty("the rows' groups", partition));
   return partition;
 }
 
@@ -250,10 +279,11 @@ absl::StatusOr<Partition> MakePartition(const PartitionOptions& options,
   const int64_t rows = static_cast<int64_t>(targets.size());
   if (rows == 0) return absl::InvalidArgumentError("there are no rows");
   const int64_t most = std::min(rows, kMaxParts);
-  if (!std::holds_alternative<IndexFilePartition>(options.kind) &&
-      (options.parts < 1 || options.parts > most)) {
+  const bool told = std::holds_alternative<IndexFilePartition>(options.kind) ||
+                    std::holds_alternative<GroupPartition>(options.kind);
+  if (!told && (options.parts < 1 || options.parts > most)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("parts is ", options.parts, "; with ", rows,
+        absl::StrCat("data.partition.parts is ", options.parts, "; with ", rows,
                      " rows, allowed: 1 to ", most));
   }
   Rng rng(seed, "partition");

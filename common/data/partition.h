@@ -45,10 +45,16 @@ struct IndexFilePartition {
   std::string path;
 };
 
+// The part of each row is told, from 0; a part without rows is an error.
+struct GroupPartition {
+  std::vector<int64_t> groups;
+};
+
 struct PartitionOptions {
-  int64_t parts = 10;  // 1..1,000,000 and at most the rows; IndexFile: ignored
+  // 1..1,000,000 and at most the rows; ignored by IndexFile and Group.
+  int64_t parts = 10;
   std::variant<IidPartition, DirichletPartition, ShardPartition,
-               PowerLawPartition, IndexFilePartition>
+               PowerLawPartition, IndexFilePartition, GroupPartition>
       kind;
 };
 
@@ -58,7 +64,7 @@ using Partition = std::vector<std::vector<int64_t>>;
 
 // A function of its arguments alone. InvalidArgument: an option out of range,
 // more rows needed than there are, targets that are no labels where labels are
-// needed, or a bad index file.
+// needed, a bad index file, or groups that are not those of the rows.
 absl::StatusOr<Partition> MakePartition(const PartitionOptions& options,
                                         absl::Span<const double> targets,
                                         uint64_t seed);

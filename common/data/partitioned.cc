@@ -12,9 +12,10 @@ namespace {
 // The wanted rows with targets as the model takes them.
 template <typename T>
 absl::StatusOr<Dataset<T>> Load(const DataPlan& plan,
-                                const PlannedData& planned, RowFilter filter) {
+                                const PlannedData& planned, RowFilter filter,
+                                Executor* executor) {
   PARLEY_ASSIGN_OR_RETURN(Examples<T> examples,
-                          LoadRows<T>(plan.source, filter));
+                          LoadRows<T>(plan.source, filter, executor));
   PARLEY_RETURN_IF_ERROR(
       planned.classes.Apply(absl::MakeSpan(examples.target)));
   return Dataset<T>(std::move(examples));
@@ -46,10 +47,13 @@ absl::StatusOr<PlannedData> PlanData(const DataPlan& plan, TargetKind kind) {
   }
   PARLEY_ASSIGN_OR_RETURN(SourceTargets targets, LoadTargets(plan.source));
   PARLEY_ASSIGN_OR_RETURN(TargetMap classes,
-                          TargetMap::Create(kind, targets.values));
-  PARLEY_ASSIGN_OR_RETURN(
-      Partition partition,
-      MakePartition(plan.partition, targets.values, plan.seed));
+                          TargetMap::CreateFor(kind, targets));
+  PartitionOptions options = plan.partition;
+  if (auto* told = std::get_if<GroupPartition>(&options.kind)) {
+    told->groups = std::move(targets.groups);
+  }
+  PARLEY_ASSIGN_OR_RETURN(Partition partition,
+                          MakePartition(options, targets.values, plan.seed));
   return PlannedData{targets.features, std::move(targets.values),
                      std::move(classes), std::move(partition)};
 }
@@ -64,7 +68,7 @@ absl::StatusOr<PartData<T>> LoadPart(const DataPlan& plan,
   }
   const std::vector<int64_t>& rows = planned.partition[part];
   PARLEY_ASSIGN_OR_RETURN(Dataset<T> data,
-                          Load<T>(plan, planned, RowFilter(rows)));
+                          Load<T>(plan, planned, RowFilter(rows), nullptr));
   std::vector<int64_t> all(rows.size());
   std::iota(all.begin(), all.end(), 0);
   const auto [train, held] = SplitHeldOut(all, plan.held_out, plan.seed, part);
@@ -74,9 +78,10 @@ absl::StatusOr<PartData<T>> LoadPart(const DataPlan& plan,
 
 template <typename T>
 absl::StatusOr<Partitioned<T>> LoadAllParts(const DataPlan& plan,
-                                            const PlannedData& planned) {
+                                            const PlannedData& planned,
+                                            Executor* executor) {
   PARLEY_ASSIGN_OR_RETURN(const Dataset<T> all,
-                          Load<T>(plan, planned, RowFilter()));
+                          Load<T>(plan, planned, RowFilter(), executor));
   return Partitioned<T>(all, planned.partition, plan.held_out, plan.seed);
 }
 
@@ -87,8 +92,10 @@ template absl::StatusOr<PartData<float>> LoadPart(const DataPlan&,
 template absl::StatusOr<PartData<double>> LoadPart(const DataPlan&,
                                                    const PlannedData&, int64_t);
 template absl::StatusOr<Partitioned<float>> LoadAllParts(const DataPlan&,
-                                                         const PlannedData&);
+                                                         const PlannedData&,
+                                                         Executor*);
 template absl::StatusOr<Partitioned<double>> LoadAllParts(const DataPlan&,
-                                                          const PlannedData&);
+                                                          const PlannedData&,
+                                                          Executor*);
 
 }  // namespace parley

@@ -40,6 +40,7 @@ class Partitioned {
 // Where a run's training rows come from and how they are dealt out.
 struct DataPlan {
   DataSource source;
+  // The groups of a GroupPartition are the source's.
   PartitionOptions partition;
   double held_out = 0;  // share of a part's rows, 0 <= x < 1
   uint64_t seed = 1;
@@ -69,9 +70,11 @@ template <typename T>
 absl::StatusOr<PartData<T>> LoadPart(const DataPlan& plan,
                                      const PlannedData& planned, int64_t part);
 
+// What can be done by several threads is done on those of the executor.
 template <typename T>
 absl::StatusOr<Partitioned<T>> LoadAllParts(const DataPlan& plan,
-                                            const PlannedData& planned);
+                                            const PlannedData& planned,
+                                            Executor* executor = nullptr);
 
 }  // namespace parley
 

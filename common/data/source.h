@@ -10,6 +10,8 @@
 #include <variant>
 
 #include "absl/status/statusor.h"
+#include "common/data/cifar10.h"
+#include "common/data/csv.h"
 #include "common/data/dataset.h"
 #include "common/data/generators.h"
 #include "common/data/idx.h"
@@ -17,12 +19,13 @@
 #include "common/data/libsvm.h"
 #include "common/data/row_filter.h"
 #include "common/data/targets.h"
+#include "common/data/text.h"
 
 namespace parley {
 
 struct DataSource {
-  std::variant<LibsvmOptions, IdxOptions, SeparableOptions, MixtureOptions,
-               RegressionOptions>
+  std::variant<LibsvmOptions, IdxOptions, CsvOptions, Cifar10Options,
+               TextOptions, SeparableOptions, MixtureOptions, RegressionOptions>
       kind;
   // For generators: the run's seed, and which sample of it ("train", "test").
   uint64_t seed = 1;
@@ -36,16 +39,23 @@ absl::StatusOr<SourceTargets> LoadTargets(const DataSource& source);
 absl::StatusOr<std::optional<ImageShape>> ImageShapeOf(
     const DataSource& source);
 
-// Targets are as the source has them.
+// Targets are as the source has them. The executor is for generators.
 template <typename T>
 absl::StatusOr<Examples<T>> LoadRows(const DataSource& source,
-                                     RowFilter filter = RowFilter());
+                                     RowFilter filter = RowFilter(),
+                                     Executor* executor = nullptr);
 
-// A whole set that goes with a training set: with its number of features (a
-// LIBSVM file may show fewer) and its classes. InvalidArgument where they
-// differ; otherwise as LoadRows.
+// The source, told what it cannot know by itself where it goes with a training
+// set: how many features there are (a LIBSVM file may show fewer), and which (a
+// CSV file may have more); what the texts among its labels stand for; the
+// alphabet.
+DataSource ReadLike(DataSource source, const SourceTargets& train);
+
+// A whole set that goes with a training set. InvalidArgument where features or
+// labels differ; otherwise as LoadRows.
 template <typename T>
-absl::StatusOr<Dataset<T>> LoadTestSet(DataSource source, int64_t features,
+absl::StatusOr<Dataset<T>> LoadTestSet(DataSource source,
+                                       const SourceTargets& train,
                                        const TargetMap& classes);
 
 }  // namespace parley

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <set>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/base/status_macros.h"
 
 namespace parley {
 namespace {
@@ -59,6 +61,21 @@ absl::StatusOr<TargetMap> TargetMap::Create(TargetKind kind,
   }
   map.labels_.assign(labels.begin(), labels.end());
   map.classes_ = static_cast<int64_t>(labels.size());
+  return map;
+}
+
+absl::StatusOr<TargetMap> TargetMap::CreateFor(TargetKind kind,
+                                               const SourceTargets& source) {
+  if (kind == TargetKind::kReal && !source.labels.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the targets are text, such as \"",
+                     absl::CEscape(source.labels[0].substr(0, 40)),
+                     "\", but the model wants numbers"));
+  }
+  PARLEY_ASSIGN_OR_RETURN(TargetMap map, Create(kind, source.values));
+  if (kind == TargetKind::kClass && map.labels_.empty()) {
+    map.classes_ = std::max(map.classes_, source.classes);
+  }
   return map;
 }
 

@@ -4,6 +4,7 @@
 #define PARLEY_COMMON_DATA_TARGETS_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -15,7 +16,16 @@ namespace parley {
 // What all processes of a run have to agree on before they take their parts.
 struct SourceTargets {
   int64_t features = 0;
-  std::vector<double> values;  // one a row, as the source has them
+  std::vector<double> values = {};  // one a row, as the source has them
+  // Where the source itself knows of classes 0, 1, ..., how many; its rows may
+  // show fewer. Else 0.
+  int64_t classes = 0;
+  // Where they are texts or characters: those of the classes, rising.
+  std::vector<std::string> labels = {};
+  std::vector<std::string> columns = {};  // the features' names, or empty
+  // What CsvOptions::group asks for: of each row, the place of its value among
+  // all values, from 0. Else empty.
+  std::vector<int64_t> groups = {};
 };
 
 // Made from all training targets and then applied to each part and to the test
@@ -35,7 +45,13 @@ class TargetMap {
   static absl::StatusOr<TargetMap> Create(TargetKind kind,
                                           absl::Span<const double> targets);
 
-  // kClass: highest class + 1; kSign: 2; kReal: 0.
+  // The same for a source, with all the classes that it knows of.
+  // InvalidArgument also: kReal, but the targets are texts.
+  static absl::StatusOr<TargetMap> CreateFor(TargetKind kind,
+                                             const SourceTargets& source);
+
+  // kClass: highest class + 1, or more where the source knows of more; kSign:
+  // 2; kReal: 0.
   int64_t classes() const { return classes_; }
 
   // In place. InvalidArgument: a target that the map does not know, by row.

@@ -1,4 +1,4 @@
-# Puts the page of report.html together and makes a C++ source of it:
+# Makes a C++ source of the texts of page/ and of Chart.js:
 #   cmake -DPAGE=FOLDER -DCHART_JS=FILE -DCHART_JS_LICENCE=FILE -DOUT=FILE -P embed.cmake
 # Text is kept as it is, so nothing here may pass it on as a list.
 
@@ -8,7 +8,7 @@ cmake_policy(VERSION 3.25)
 function(read_page file forbidden result)
   file(READ "${file}" text)
   string(TOLOWER "${text}" lower)
-  foreach(end IN ITEMS ${forbidden} "</script" "</style" ")parley_page\"")
+  foreach(end IN ITEMS ${forbidden} ")parley_page\"")
     string(FIND "${lower}" "${end}" at)
     if(NOT at EQUAL -1)
       message(FATAL_ERROR "${file} has ${end} in it, which would end what is around it")
@@ -17,40 +17,33 @@ function(read_page file forbidden result)
   set(${result} "${text}" PARENT_SCOPE)
 endfunction()
 
-file(READ "${PAGE}/report.html" html)
-read_page("${PAGE}/report.css" "" css)
-read_page("${CHART_JS}" "" chart)
+file(WRITE "${OUT}" "// Made by embed.cmake.\n#include \"common/report/page.h\"\nnamespace parley {\n")
+function(write_page name)
+  file(APPEND "${OUT}" "const char* const ${name} = R\"parley_page(")
+  foreach(text IN LISTS ARGN)
+    file(APPEND "${OUT}" "${${text}}")
+  endforeach()
+  file(APPEND "${OUT}" ")parley_page\";\n")
+endfunction()
+
+foreach(name report live body)
+  read_page("${PAGE}/${name}.html" "" ${name}_html)
+endforeach()
+foreach(name data charts matrix page report live)
+  read_page("${PAGE}/${name}.js" "</script" ${name}_js)
+endforeach()
+read_page("${PAGE}/report.css" "</style" css)
+read_page("${CHART_JS}" "</script" chart)
 read_page("${CHART_JS_LICENCE}" "*/" licence)
-string(APPEND scripts "/*\nChart.js stands below, from Debian's package libjs-chart.js. Of its origin and licence:\n\n"
-       "${licence}*/\n" "${chart}\n")
-foreach(name data charts matrix page)
-  read_page("${PAGE}/${name}.js" "" text)
-  string(APPEND own "${text}")
-endforeach()
+set(origin "/*\nChart.js stands below, from Debian's package libjs-chart.js. Of its origin and licence:\n\n")
+set(end_origin "*/\n")
 
-string(REPLACE "/* report.css */" "${css}" html "${html}")
-string(FIND "${html}" "<!-- data -->" at)
-string(SUBSTRING "${html}" 0 ${at} head)
-string(SUBSTRING "${html}" ${at} -1 tail)
-string(REPLACE "<!-- data -->\n" "" tail "${tail}")
-# By position: a REPLACE would look into the text that it has put in.
-foreach(part chart own)
-  string(FIND "${tail}" "/* ${part} */" at)
-  string(LENGTH "/* ${part} */" length)
-  math(EXPR after "${at} + ${length}")
-  string(SUBSTRING "${tail}" 0 ${at} before)
-  string(SUBSTRING "${tail}" ${after} -1 rest)
-  if(part STREQUAL "chart")
-    set(tail "${before}${scripts}${rest}")
-  else()
-    set(tail "${before}${own}${rest}")
-  endif()
-endforeach()
-
-file(WRITE "${OUT}" "// Made by embed.cmake.\n"
-  "namespace parley {\n"
-  "extern const char* const kReportPageHead;\n"
-  "extern const char* const kReportPageTail;\n"
-  "const char* const kReportPageHead = R\"parley_page(${head})parley_page\";\n"
-  "const char* const kReportPageTail = R\"parley_page(${tail})parley_page\";\n"
-  "}  // namespace parley\n")
+write_page(kReportHtml report_html)
+write_page(kLiveHtml live_html)
+write_page(kBodyHtml body_html)
+write_page(kPageCss css)
+write_page(kChartJs origin licence end_origin chart)
+write_page(kPageJs data_js charts_js matrix_js page_js)
+write_page(kReportJs report_js)
+write_page(kLiveJs live_js)
+file(APPEND "${OUT}" "}  // namespace parley\n")

@@ -6,12 +6,9 @@
 #include "common/base/json.h"
 #include "common/base/status_macros.h"
 #include "common/files/file_io.h"
+#include "common/report/page.h"
 
 namespace parley {
-
-// Made by embed.cmake: what stands before and after the data.
-extern const char* const kReportPageHead;
-extern const char* const kReportPageTail;
 
 namespace {
 
@@ -57,12 +54,16 @@ std::string ReportJson(absl::Span<const ReportRun> runs) {
 absl::Status WriteHtmlReport(absl::Span<const ReportRun> runs,
                              const std::string& path) {
   PARLEY_ASSIGN_OR_RETURN(const auto file, FileReplacer::Create(path));
-  PARLEY_RETURN_IF_ERROR(file->Write(kReportPageHead));
-  PARLEY_RETURN_IF_ERROR(
-      file->Write("<script type=\"application/json\" id=\"data\">"));
-  PARLEY_RETURN_IF_ERROR(file->Write(ReportJson(runs)));
-  PARLEY_RETURN_IF_ERROR(file->Write("</script>\n"));
-  PARLEY_RETURN_IF_ERROR(file->Write(kReportPageTail));
+  const std::string data =
+      absl::StrCat("<script type=\"application/json\" id=\"data\">",
+                   ReportJson(runs), "</script>");
+  PARLEY_RETURN_IF_ERROR(file->Write(
+      absl::StrReplaceAll(kReportHtml, {{"/* css */", kPageCss},
+                                        {"<!-- body -->", kBodyHtml},
+                                        {"<!-- data -->", data},
+                                        {"/* chart */", kChartJs},
+                                        {"/* page */", kPageJs},
+                                        {"/* report */", kReportJs}})));
   return file->Commit();
 }
 

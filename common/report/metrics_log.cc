@@ -267,16 +267,30 @@ absl::Status MetricsLog::Append(const RoundReport& report) {
 
 absl::Status ForEachRound(const std::string& path,
                           const std::function<void(RoundReport)>& take) {
+  MetricsPosition position;
+  return ForEachNewRound(path, &position, [&](RoundReport report, int64_t) {
+    take(std::move(report));
+  });
+}
+
+absl::Status ForEachNewRound(
+    const std::string& path, MetricsPosition* position,
+    const std::function<void(RoundReport, int64_t begin)>& take) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return FileError("read", path);
+  file.seekg(position->bytes);
   std::string line;
-  for (int64_t number = 1; std::getline(file, line) && !file.eof(); ++number) {
+  while (std::getline(file, line) && !file.eof()) {
     absl::StatusOr<RoundReport> report = FromJsonLine(line);
     if (!report.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          path, ", line ", number, ": ", report.status().message()));
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ", line ", position->lines + 1, ": ",
+                       report.status().message()));
     }
-    take(*std::move(report));
+    const int64_t begin = position->bytes;
+    position->bytes += static_cast<int64_t>(line.size()) + 1;
+    ++position->lines;
+    take(*std::move(report), begin);
   }
   if (file.bad()) return FileError("read", path);
   return absl::OkStatus();

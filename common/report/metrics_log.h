@@ -2,6 +2,7 @@
 #ifndef PARLEY_COMMON_REPORT_METRICS_LOG_H_
 #define PARLEY_COMMON_REPORT_METRICS_LOG_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -50,7 +51,19 @@ class MetricsLog {
 absl::Status ForEachRound(const std::string& path,
                           const std::function<void(RoundReport)>& take);
 
-// The same, all at once.
+// How far a file has been read.
+struct MetricsPosition {
+  int64_t bytes = 0;
+  int64_t lines = 0;
+};
+
+// As ForEachRound, from `position` on, which is moved behind what was read: for
+// a file that grows. `take` is told where the line begins.
+absl::Status ForEachNewRound(
+    const std::string& path, MetricsPosition* position,
+    const std::function<void(RoundReport, int64_t begin)>& take);
+
+// All rounds at once. Errors as ForEachRound.
 absl::StatusOr<std::vector<RoundReport>> ReadMetrics(const std::string& path);
 
 }  // namespace parley

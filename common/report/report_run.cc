@@ -37,17 +37,22 @@ void CountLabelsInto(const v1::RunConfig& config, ReportRun* run) {
 
 }  // namespace
 
-absl::StatusOr<ReportRun> ReadReportRun(const std::string& folder,
-                                        const v1::RunConfig& config) {
+ReportRun DescribeRun(const v1::RunConfig& config) {
   ReportRun run;
   run.name = config.name();
   run.planned_rounds = config.stop().rounds();
   run.run_file = PrintRun(config);
+  CountLabelsInto(config, &run);
+  return run;
+}
+
+absl::StatusOr<ReportRun> ReadReportRun(const std::string& folder,
+                                        const v1::RunConfig& config) {
+  ReportRun run = DescribeRun(config);
   const absl::Status read =
       ForEachRound(absl::StrCat(folder, "/", kMetricsFile),
                    [&](RoundReport round) { run.history.Add(round); });
   if (!read.ok() && !absl::IsNotFound(read)) return read;
-  CountLabelsInto(config, &run);
   return run;
 }
 

@@ -27,8 +27,11 @@ struct ReportRun {
 
 inline constexpr int64_t kMaxLabelCells = 50'000;
 
-// From `folder`/metrics.jsonl, which may be missing, and, where `config` names
-// data.train, from that. Data that cannot be read is told of in labels_why.
+// All but the state and the history. Where `config` names data.train, it is
+// read for the labels; if it cannot be, labels_why says so.
+ReportRun DescribeRun(const v1::RunConfig& config);
+
+// The same with the history from `folder`/metrics.jsonl, which may be missing.
 // Errors as ForEachRound.
 absl::StatusOr<ReportRun> ReadReportRun(const std::string& folder,
                                         const v1::RunConfig& config);

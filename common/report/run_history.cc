@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/types/span.h"
 #include "common/base/json.h"
 
 namespace parley {
@@ -41,11 +42,11 @@ void AppendNumber(double value, std::string* out) {
   }
 }
 
-template <typename T, typename Append>
-void AppendList(const std::vector<T>& items, Append append, std::string* out) {
+template <typename List, typename Append>
+void AppendList(const List& items, Append append, std::string* out) {
   out->push_back('[');
   const char* separator = "";
-  for (const T& item : items) {
+  for (const auto& item : items) {
     out->append(std::exchange(separator, ","));
     append(item);
   }
@@ -237,15 +238,21 @@ void RunHistory::AddCells(const RoundReport& report, Round* round) {
   }
 }
 
-template <typename Get>
-void RunHistory::AppendColumn(const char* name, Get get,
+template <typename Append>
+void RunHistory::AppendRounds(size_t from, Append append,
                               std::string* out) const {
-  absl::StrAppend(out, ",", Json(name).ToString(), ":");
-  AppendList(
-      rounds_, [&](const Round& round) { AppendNumber(get(round), out); }, out);
+  AppendList(absl::MakeConstSpan(rounds_).subspan(from), append, out);
 }
 
-void RunHistory::AppendCells(std::string* out) const {
+template <typename Get>
+void RunHistory::AppendColumn(const char* name, size_t from, Get get,
+                              std::string* out) const {
+  absl::StrAppend(out, ",", Json(name).ToString(), ":");
+  AppendRounds(
+      from, [&](const Round& round) { AppendNumber(get(round), out); }, out);
+}
+
+void RunHistory::AppendCells(size_t from, std::string* out) const {
   const auto row = [&](const Round& round) {
     const char* separator = "[[";
     const auto column = [&](auto append) {
@@ -267,25 +274,31 @@ void RunHistory::AppendCells(std::string* out) const {
     });
     out->append("]]");
   };
-  AppendList(rounds_, row, out);
+  AppendRounds(from, row, out);
 }
 
-std::string RunHistory::ToJsonMembers() const {
-  std::string out = absl::StrCat("\"rounds_run\":", added_,
-                                 ",\"stride\":", stride_, ",\"round\":");
-  AppendList(
-      rounds_, [&](const Round& round) { absl::StrAppend(&out, round.number); },
+std::string RunHistory::ToJsonMembers(Seen since) const {
+  // Those that stand for good; the latest may have been there for now only.
+  const size_t from = since.stride == stride_
+                          ? (since.rounds + stride_ - 1) / stride_
+                          : size_t{0};
+  std::string out =
+      absl::StrCat("\"rounds_run\":", added_, ",\"stride\":", stride_,
+                   ",\"from\":", from, ",\"round\":");
+  AppendRounds(
+      from, [&](const Round& round) { absl::StrAppend(&out, round.number); },
       &out);
   for (size_t i = 0; i < kColumnCount; ++i) {
     AppendColumn(
-        kColumns[i], [i](const Round& round) { return round.values[i]; }, &out);
+        kColumns[i], from, [i](const Round& round) { return round.values[i]; },
+        &out);
   }
   const auto named = [&](const char* key, const Names& names,
                          std::vector<double> Round::*values) {
     std::string columns;
     for (size_t i = 0; i < names.list.size(); ++i) {
       AppendColumn(
-          names.list[i].c_str(),
+          names.list[i].c_str(), from,
           [=](const Round& round) {
             return i < (round.*values).size() ? (round.*values)[i] : kNone;
           },
@@ -313,7 +326,7 @@ std::string RunHistory::ToJsonMembers() const {
       },
       &out);
   out += ",\"cells\":";
-  AppendCells(&out);
+  AppendCells(from, &out);
   out += ",\"refusals\":";
   AppendList(
       reasons_,

@@ -33,9 +33,18 @@ class RunHistory {
 
   void Add(const RoundReport& report);
 
+  // What a reader of ToJsonMembers has been told.
+  struct Seen {
+    int64_t rounds = 0;  // all that were added
+    int64_t stride = 1;
+    bool operator==(const Seen&) const = default;
+  };
+  Seen seen() const { return {added_, stride_}; }
+
   // Members of a JSON object, without its braces. page/data.js says what they
-  // mean.
-  std::string ToJsonMembers() const;
+  // mean. For whoever has seen `since`: only what is new, where that can be.
+  std::string ToJsonMembers(Seen since) const;
+  std::string ToJsonMembers() const { return ToJsonMembers({}); }
 
  private:
   static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
@@ -81,9 +90,13 @@ class RunHistory {
   uint32_t CountRefusal(const Refusal& refusal, int64_t round);
   void AddCells(const RoundReport& report, Round* round);
   void Thin();
+  // Of the rounds from index `from` on.
+  template <typename Append>
+  void AppendRounds(size_t from, Append append, std::string* out) const;
   template <typename Get>
-  void AppendColumn(const char* name, Get get, std::string* out) const;
-  void AppendCells(std::string* out) const;
+  void AppendColumn(const char* name, size_t from, Get get,
+                    std::string* out) const;
+  void AppendCells(size_t from, std::string* out) const;
 
   Limits limits_;
   std::vector<Round> rounds_;

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace parley {
@@ -21,6 +22,25 @@ HostAndPort SplitAddress(absl::string_view address) {
                 // guess
   }
   return {std::string(host), std::string(address.substr(colon + 1))};
+}
+
+absl::Status CheckAddress(absl::string_view address) {
+  if (absl::StartsWith(address, "unix:")) return absl::OkStatus();
+  const std::string port = SplitAddress(address).port;
+  const bool digits = !port.empty() &&
+                      port.find_first_not_of("0123456789") == std::string::npos;
+  int32_t number = 0;
+  if (!digits) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", address,
+                     "\" is no address: it must be HOST:PORT, [IPV6]:PORT or "
+                     "unix:PATH"));
+  }
+  if (!absl::SimpleAtoi(port, &number) || number > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", address, "\" is no address: a port is 0 to 65535"));
+  }
+  return absl::OkStatus();
 }
 
 bool IsLoopback(absl::string_view address) {

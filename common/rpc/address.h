@@ -18,6 +18,10 @@ bool IsLoopback(absl::string_view address);
 // because `allow_insecure` says so. FailedPrecondition says what to do else.
 absl::Status CheckInsecure(absl::string_view address, bool allow_insecure);
 
+// InvalidArgument unless `address` is HOST:PORT, [IPV6]:PORT, with a port of 0
+// to 65535, or unix:PATH.
+absl::Status CheckAddress(absl::string_view address);
+
 struct HostAndPort {
   std::string host;  // without the brackets of IPv6
   std::string port;

@@ -6,11 +6,33 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <string>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "common/base/log.h"
+#include "common/base/mutex.h"
 
 namespace parley {
+namespace {
+
+// gRPC says the same at each try of a client: once in a while will do.
+void LogGrpc(gpr_log_func_args* args) {
+  constexpr absl::Duration kPause = absl::Minutes(1);
+  static auto* const mu = new Mutex;
+  static auto* const last = new std::string;  // guarded by mu
+  static absl::Time said;                     // the same
+  {
+    MutexLock lock(*mu);
+    const absl::Time now = absl::Now();
+    if (*last == args->message && now - said < kPause) return;
+    *last = args->message;
+    said = now;
+  }
+  LogWarning("gRPC: ", args->message);
+}
+
+}  // namespace
 
 void TuneProcess() {
   // Memory of receive buffers stays in the process instead of being mapped,
@@ -32,8 +54,7 @@ void TuneProcess() {
   // able to fill the log.
   google::protobuf::SetLogHandler(nullptr);
   gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
-  gpr_set_log_function(
-      [](gpr_log_func_args* args) { LogWarning("gRPC: ", args->message); });
+  gpr_set_log_function(LogGrpc);
 }
 
 }  // namespace parley

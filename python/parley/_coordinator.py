@@ -35,6 +35,7 @@ class ClientStatus:
     name: str
     state: str  # "idle", "training", "uploading", "lost", ...
     reason: str  # of its last refusal or loss
+    progress: float | None  # of its task, 0..1, where it says so
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ def _status(m: Any) -> RunStatus:
         phase=m.phase, asked=m.asked, done=m.done, loss=known("loss"), accuracy=known("accuracy"),
         bytes_up=m.bytes_up, bytes_down=m.bytes_down, seconds=m.seconds,
         eta_seconds=known("eta_seconds"), connected=m.clients, folder=m.folder,
-        clients=tuple(ClientStatus(c.name, c.state, c.reason) for c in m.client))
+        clients=tuple(ClientStatus(c.name, c.state, c.reason,
+                                   c.progress if c.HasField("progress") else None)
+                      for c in m.client))
 
 
 class Coordinator:

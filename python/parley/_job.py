@@ -36,11 +36,19 @@ class Task:
     values: Mapping[str, float]
     config: Any
     _cancelled: threading.Event = field(repr=False, compare=False)
+    _tell: Callable[[float], None] = field(repr=False, compare=False)
 
     @property
     def cancelled(self) -> bool:
         """True once the result is wanted no more: to stop then saves work."""
         return self._cancelled.is_set()
+
+    def progress(self, fraction: float) -> None:
+        """Says how much of the task is done, 0..1; whoever watches the run
+        sees it after the next heartbeat. Cheap: may be called at each step."""
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"progress is {fraction}; it must be from 0 to 1")
+        self._tell(fraction)
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,7 @@ class Job:
         self.task = task
         self.cancelled = threading.Event()
         self.chunks = 0  # moved by the task's transfers
+        self.fraction: float | None = None  # of the work, while the function says so
         self._bench = bench
         self._sink: Sink | None = None
         self._update = b""
@@ -128,7 +137,8 @@ class Job:
         assert self._sink is not None
         base, self._sink = self._sink.values, None
         ask = Task(self.task.task.round, self.task.task.client, dict(self.task.values),
-                   self._bench.config, self.cancelled)
+                   self._bench.config, self.cancelled,
+                   lambda fraction: setattr(self, "fraction", fraction))
         if self.task.kind == _proto.EVALUATE:
             assert self._bench.evaluate is not None
             told = self._bench.evaluate(self._parameters(base), ask)

@@ -185,6 +185,7 @@ class Machine:
         other_term = (message.run, message.term) != (self._run, self._term)
         known = self._registered
         other_model = not self._adopted or (registered.spec_hash != known.spec_hash
+                                            or registered.run_id != known.run_id
                                             or registered.config != known.config)
         self._run, self._term, self._registered = message.run, message.term, registered
         self._link, self._link_deadline = Link.UP, math.inf
@@ -424,8 +425,16 @@ class Machine:
             if self._job and self._transfer and self._now >= self._next_look:
                 self._look_at_transfer(self._job)
             if self._now >= self._next_heartbeat:
-                self._send(heartbeat=_proto.Heartbeat())
+                self._beat()
         self._report_waiting()
+
+    def _beat(self) -> None:
+        working = self._job is not None and self._job.stage is Stage.WORKING
+        fraction = self.driver.fraction() if working else None
+        if self._job is None or fraction is None:
+            self._send(heartbeat=_proto.Heartbeat())
+        else:
+            self._send(progress=_proto.TaskProgress(task=self._job.task, fraction=fraction))
 
     def _report_waiting(self) -> None:
         if self._link in (Link.LEAVING, Link.OVER):

@@ -241,6 +241,9 @@ class Session:
     def _transfer_ended(self, transfer: int, ended: Ended, why: str) -> None:
         self._machine.on_transfer_ended(transfer, ended, why, time.monotonic())
 
+    def fraction(self) -> float | None:
+        return self._job.fraction if self._job else None
+
     def moved(self) -> int:
         return self._job.chunks if self._job else 0
 

@@ -296,6 +296,26 @@ def test_a_coordinator_that_starts_again_finds_its_clients(serve, clients, tmp_p
     assert counts == sorted(counts) and counts[-1] > before - 2  # LOCAL outlives it all
 
 
+def test_progress_is_seen_by_those_who_watch(serve, clients):
+    server = serve(CUSTOM, "--set", "cohort.min=1", "--set", "limits.lease_seconds=0.3")
+    seen = []
+
+    def train(parameters, task):
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            task.progress(1.5)
+        task.progress(0.25)
+        with parley.connect(server.address) as coordinator:
+            for status in coordinator.watch():
+                if status.clients and status.clients[0].progress is not None:
+                    seen.append(status.clients[0].progress)
+                    break
+        return parley.Update(parameters, 1)
+
+    clients.start(parley.Client(train, name="p1"), server.address)
+    assert clients.join() == {"p1": None}
+    assert seen == [0.25] * 3
+
+
 def test_stop_and_cancelled(serve, clients):
     server = serve(CUSTOM, "--set", "cohort.min=1", *NEVER_LOST)
     began, cancelled = threading.Event(), []

@@ -17,6 +17,7 @@ class Recorder:
         self.done = []
         self.refusal = ""
         self.chunks = 0
+        self.done_of_work = None
         self.errors = []
 
     def __getattr__(self, name):
@@ -25,6 +26,9 @@ class Recorder:
     def adopt(self, registered):
         self.done.append(("adopt",))
         return self.refusal
+
+    def fraction(self):
+        return self.done_of_work
 
     def moved(self):
         return self.chunks
@@ -121,6 +125,21 @@ def test_heartbeats_come_only_when_nothing_else_is_said(world):
     assert world.driver.sent() == ["heartbeat"]
 
 
+def test_heartbeats_tell_how_far_the_work_is(world):
+    name = world.task()
+    world.driver.done_of_work = 0.25
+    world.driver.take()
+    world.pass_time(5)
+    assert world.driver.sent() == ["heartbeat"]  # still downloads
+    world.transfer_ends()
+    world.pass_time(10)
+    ((_, message),) = world.driver.take("send")
+    assert message.progress == p.TaskProgress(task=name, fraction=0.25)
+    world.driver.done_of_work = None
+    world.pass_time(15)
+    assert world.driver.sent() == ["heartbeat"]
+
+
 def test_what_is_announced_is_announced_again_after_a_reconnect_and_goes_on(world):
     name = world.task()
     world.transfer_ends()
@@ -148,6 +167,15 @@ def test_another_term_or_model_drops_the_task(world):
     world.pass_time(2)
     world.join(term=2, spec_hash=5)
     assert [d[0] for d in world.driver.take("drop_job", "adopt")] == ["drop_job", "adopt"]
+
+
+def test_another_run_of_the_same_name_is_another(world):
+    world.driver.take()
+    for run_id, adopted in ((0, 0), (5, 1), (5, 0), (6, 1)):
+        world.lose()
+        world.pass_time(world.now + 1)
+        world.join(run_id=run_id)
+        assert len(world.driver.take("adopt")) == adopted, run_id
 
 
 def test_the_next_server_is_tried_and_pauses_grow_with_jitter():

@@ -28,7 +28,10 @@
 #include "common/config/facts.h"
 #include "common/config/load.h"
 #include "common/files/file_io.h"
+#include "common/rpc/address.h"
 #include "common/rpc/process.h"
+#include "server/http/http_server.h"
+#include "server/http/live_runs.h"
 #include "server/round/round_driver.h"
 #include "server/rpc/server.h"
 
@@ -41,9 +44,10 @@ constexpr char kAbout[] =
     "send, evaluates and keeps the model. Ends when the run is over.\n";
 constexpr char kNotes[] =
     "In its folder it writes run.textproto (the run file with every default\n"
-    "filled in), address (while it runs), journal, metrics.jsonl, "
-    "checkpoint-*,\n"
-    "and at the end model.safetensors, status.json and report.html.\n"
+    "filled in), address and http-address (while it runs), journal,\n"
+    "metrics.jsonl, checkpoint-*, and at the end model.safetensors, "
+    "status.json\n"
+    "and report.html.\n"
     "\n"
     "Examples:\n"
     "  PROGRAM --run examples/fashion_fedavg.textproto\n"
@@ -71,6 +75,7 @@ struct Settings {
   bool resume = false;
   std::vector<CustomStrategy> strategies;
   RpcServer::Options rpc;
+  std::string http;  // HOST:PORT of the live view; empty: none
   int64_t ready_fd = -1;
   int64_t threads = 0;
 };
@@ -88,7 +93,7 @@ absl::Status Replace(const std::string& path, const std::string& text) {
   return file->Commit();
 }
 
-// The file `address` of the run's folder, while it lives.
+// `address` or `http-address` of the run's folder, while it lives.
 class AddressFile {
  public:
   explicit AddressFile(std::string path) : path_(std::move(path)) {}
@@ -103,6 +108,28 @@ class AddressFile {
  private:
   const std::string path_;
 };
+
+// The live view, and what tells it of the run.
+struct LiveView {
+  std::unique_ptr<HttpServer> server;
+  std::unique_ptr<AddressFile> address_file;
+};
+
+absl::StatusOr<LiveView> StartLiveView(const Settings& settings,
+                                       LiveRuns* runs) {
+  LiveView view;
+  if (settings.http.empty()) return view;
+  HttpServer::Options options;
+  options.address = settings.http;
+  options.allow_insecure = settings.rpc.security.allow_insecure;
+  PARLEY_ASSIGN_OR_RETURN(view.server, HttpServer::Start(options, runs));
+  const std::string address = AddressOf(settings.http, view.server->port());
+  view.address_file = std::make_unique<AddressFile>(
+      absl::StrCat(settings.folder, "/", kHttpAddressFile));
+  PARLEY_RETURN_IF_ERROR(view.address_file->Write(address));
+  LogInfo("live at http://", address);
+  return view;
+}
 
 absl::Status TellReady(int fd, const std::string& address) {
   if (fd < 0) return absl::OkStatus();
@@ -137,6 +164,7 @@ absl::StatusOr<v1::RunState> Run(Settings settings, v1::RunConfig config,
   StateFacts(facts, &config);
 
   const std::unique_ptr<Clock> clock = MakeRealClock();
+  LiveRuns live_runs;  // the driver tells it
   ThreadPool control(1);
   ThreadPool work(static_cast<int>(settings.threads));
   std::atomic<bool> over = false;
@@ -164,6 +192,11 @@ absl::StatusOr<v1::RunState> Run(Settings settings, v1::RunConfig config,
   PARLEY_RETURN_IF_ERROR(address_file.Write(address));
   LogInfo("run ", config.name(), " listens on ", address, ", folder ",
           settings.folder);
+  PARLEY_ASSIGN_OR_RETURN(const LiveView live,
+                          StartLiveView(settings, &live_runs));
+  if (live.server != nullptr) {
+    driver->Watch([&](const v1::RunStatus& status) { live_runs.Tell(status); });
+  }
   driver->Start();
   PARLEY_RETURN_IF_ERROR(
       TellReady(static_cast<int>(settings.ready_fd), address));
@@ -172,6 +205,7 @@ absl::StatusOr<v1::RunState> Run(Settings settings, v1::RunConfig config,
   LogInfo("run ", status.run(), " is over: ", v1::RunState_Name(status.state()),
           ", ", status.detail(), "; ", status.round(), " rounds in ",
           status.seconds(), " s");
+  if (live.server != nullptr) live.server->Shutdown();
   server->Shutdown(kGrace);
   return status.state();
 }
@@ -196,9 +230,11 @@ int ServerMain(int argc, char** argv, std::vector<CustomStrategy> strategies) {
   flags.Add("run", &settings.run_file, "FILE", "The run file. Required.");
   flags.Add("set", &settings.sets, "PATH=VALUE",
             "Overrides a field of the run file. Repeated.");
-  flags.Add("listen", &settings.rpc.address, "HOST:PORT",
-            "Where clients reach it; port 0: any free one.\n"
-            "Default: 127.0.0.1:7070.");
+  flags.Add(
+      "listen", &settings.rpc.address, "HOST:PORT",
+      "Where clients reach it; port 0: any free one. 0.0.0.0:PORT is all\n"
+      "of IPv4, [::]:PORT that and IPv6; unix:PATH is a socket file.\n"
+      "Default: 127.0.0.1:7070.");
   flags.Add("dir", &settings.folder, "DIR",
             "The run's folder. Default: runs/NAME, the run's name.");
   flags.Add("resume", &settings.resume, "",
@@ -206,6 +242,12 @@ int ServerMain(int argc, char** argv, std::vector<CustomStrategy> strategies) {
             "begins where there is none.");
   flags.Add("ready-fd", &settings.ready_fd, "FD",
             "Writes \"HOST:PORT\" and a newline there once it listens.");
+  flags.Add("http", &settings.http, "HOST:PORT",
+            "Shows the run live there: pages with its charts, JSON below\n"
+            "/api/runs, /metrics for Prometheus. Read-only, and without TLS: "
+            "beyond\n"
+            "this machine only with --insecure. Port 0: any free one. "
+            "Default: nowhere.");
   flags.Add("tls-ca", &tls.ca, "FILE",
             "Certificates that those of clients must descend from (PEM).");
   flags.Add("tls-cert", &tls.cert, "FILE", "The server's certificate (PEM).");
@@ -223,6 +265,10 @@ int ServerMain(int argc, char** argv, std::vector<CustomStrategy> strategies) {
   if (settings.threads < 1 || settings.threads > 1024) {
     return flags.UsageError(
         absl::InvalidArgumentError("--threads must be 1 to 1024"));
+  }
+  if (absl::Status status = CheckAddress(settings.rpc.address); !status.ok()) {
+    return flags.UsageError(absl::InvalidArgumentError(
+        absl::StrCat("--listen: ", status.message())));
   }
   absl::StatusOr<v1::RunConfig> config =
       LoadRunFile(settings.run_file, settings.sets);

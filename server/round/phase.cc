@@ -61,6 +61,7 @@ bool Phase::Names(const Slot& slot, const v1::TaskId& task) const {
 void Phase::AskOrHold(size_t i) {
   Slot& slot = slots_[i];
   slot.state = State::kHeld;
+  slot.progress.reset();
   const Client* client = context_.registry.Find(slot.client);
   if (client == nullptr || client->session == 0) return;  // OnRegistered asks
   if (client->not_before > context_.out.now) {
@@ -247,6 +248,17 @@ void Phase::Fail(size_t i, absl::string_view reason) {
   WakeStarved();
   FoldPrefix();
   Refill();
+}
+
+void Phase::OnProgress(const Client& client, const v1::TaskProgress& progress) {
+  Slot* slot = SlotOf(client.name);
+  // One that crossed the task's end tells nothing any more.
+  if (slot == nullptr || closed_ || slot->state != State::kAsked ||
+      !Names(*slot, progress.task())) {
+    return;
+  }
+  slot->progress = progress.fraction();
+  ++progress_told_;
 }
 
 // --------------------------------------------------------------------- order

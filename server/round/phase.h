@@ -48,6 +48,8 @@ class Phase {
   void OnGone(const std::string& name, absl::string_view reason);
   void OnUpdateReady(Client& client, const v1::UpdateReady& update);
   void OnTaskFailed(Client& client, const v1::TaskFailed& failure);
+  // The fraction is from 0 to 1.
+  void OnProgress(const Client& client, const v1::TaskProgress& progress);
   // The token is good.
   void OnDownloadRequested(TransferId transfer,
                            const v1::DownloadRequest& request);
@@ -81,6 +83,8 @@ class Phase {
   // Whether it has something to do for the phase.
   bool IsBusy(const Client& client) const;
   void DescribeClients(v1::RunStatus* status) const;
+  // Grows with each word on how far a task is.
+  int64_t progress_told() const { return progress_told_; }
   std::string WaitsFor() const;
 
  private:
@@ -97,8 +101,9 @@ class Phase {
     bool closed = false;  // kFailed: for good; another may have its place
     bool folded = false;
     int32_t attempt = 1;
-    uint64_t incarnation = 0;  // of the client that was asked
-    std::string reason;        // of the failure
+    uint64_t incarnation = 0;        // of the client that was asked
+    std::string reason;              // of the failure
+    std::optional<double> progress;  // of the work, as told; of kAsked
 
     // Of kReady and kWhole.
     v1::UpdateReady header;
@@ -163,6 +168,7 @@ class Phase {
   absl::flat_hash_map<TransferId, size_t> queued_;    // not answered yet
   int32_t open_ = 0;
   int32_t whole_ = 0;
+  int64_t progress_told_ = 0;
   size_t folded_ = 0;  // slots before it are folded or failed for good
 
   std::set<size_t> failed_;     // and not closed

@@ -6,6 +6,14 @@
 #include "server/round/phase.h"
 
 namespace parley {
+namespace {
+
+// "45 %"; 100 only when nothing is left.
+std::string Percent(double fraction) {
+  return absl::StrCat(static_cast<int>(100 * fraction), " %");
+}
+
+}  // namespace
 
 void Phase::AppendOutcomes(v1::RoundCommitted* record) const {
   for (const Slot& slot : slots_) {
@@ -71,6 +79,9 @@ void Phase::DescribeClients(v1::RunStatus* status) const {
     row.set_name(slot.client);
     row.set_state(DescribeSlot(slot));
     row.set_reason(slot.reason);
+    if (slot.state == State::kAsked && slot.progress) {
+      row.set_progress(*slot.progress);
+    }
   }
 }
 
@@ -79,6 +90,7 @@ std::string Phase::WaitsFor() const {
   const int32_t missing = options_.needed - whole_;
   std::vector<std::string> named;
   int32_t others = 0;
+  std::optional<double> slowest;  // of the others
   for (const Slot& slot : slots_) {
     if (slot.state == State::kWhole) continue;
     if (slot.state == State::kFailed && (slot.closed || open_ >= missing)) {
@@ -86,8 +98,15 @@ std::string Phase::WaitsFor() const {
     }
     if (static_cast<int>(named.size()) == kNamed) {
       ++others;
+      if (slot.state == State::kAsked && slot.progress) {
+        slowest = std::min(slowest.value_or(1), *slot.progress);
+      }
     } else {
       named.push_back(absl::StrCat(slot.client, " (", DescribeSlot(slot), ")"));
+      if (slot.state == State::kAsked && slot.progress) {
+        named.back().insert(named.back().size() - 1,
+                            absl::StrCat(", ", Percent(*slot.progress)));
+      }
     }
   }
   std::string text = absl::StrCat(
@@ -95,6 +114,7 @@ std::string Phase::WaitsFor() const {
       options_.needed == 1 ? " answer: " : " answers: ",
       absl::StrJoin(named, ", "));
   if (others > 0) absl::StrAppend(&text, " and ", others, " more");
+  if (slowest) absl::StrAppend(&text, ", the slowest at ", Percent(*slowest));
   if (named.empty()) absl::StrAppend(&text, "more clients have to join");
   return text;
 }

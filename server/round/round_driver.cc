@@ -48,6 +48,7 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
   machine.spec = model.spec;
   if (store != nullptr) {
     machine.term = store->term();
+    machine.run_id = store->run_id();
     machine.committed_rounds = store->committed_rounds();
     machine.elapsed = store->elapsed();
   }
@@ -105,6 +106,7 @@ absl::Status RoundDriver::OpenFiles() {
   v1::RunOpened& opened = *record.mutable_run_opened();
   opened.set_run(options_.config.name());
   opened.set_term(store_->term());
+  opened.set_run_id(store_->run_id());
   opened.set_journal_version(kJournalVersion);
   *opened.mutable_config() = options_.config;
   return store_->Append(record);

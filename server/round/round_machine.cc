@@ -64,6 +64,7 @@ v1::ServerMessage MakeWelcome(const RoundMachineOptions& options) {
   *welcome.mutable_spec() = SpecToProto(options.spec);
   welcome.set_spec_hash(options.spec.Hash());
   welcome.set_software("parley-server");
+  welcome.set_run_id(options.run_id);
   return message;
 }
 
@@ -258,8 +259,20 @@ void RoundMachine::Impl::On(event::MessageReceived& e) {
   Phase* const phase = flow_.phase();
   switch (message.kind_case()) {
     case v1::ClientMessage::kHeartbeat:
-    case v1::ClientMessage::kProgress:
       break;
+    case v1::ClientMessage::kProgress: {
+      const v1::TaskProgress& progress = message.progress();
+      if (!IsOwnTask(*client, progress.task())) {
+        Strike(e.session, session, "the progress of another client's task");
+      } else if (!(progress.fraction() >= 0 && progress.fraction() <= 1)) {
+        Strike(e.session, session,
+               absl::StrCat("a progress of ", progress.fraction(),
+                            ", which is not from 0 to 1"));
+      } else if (phase != nullptr) {
+        phase->OnProgress(*client, progress);
+      }
+      break;
+    }
     case v1::ClientMessage::kUpdateReady: {
       const v1::UpdateReady& update = message.update_ready();
       if (!IsOwnTask(*client, update.task())) {

@@ -22,7 +22,8 @@ struct RoundMachineOptions {
   v1::RunConfig config;  // defaults filled in and validated
   std::string run;       // config.name, or what the driver made of it
   uint64_t term = 1;
-  ParameterSpec spec;  // of the model
+  uint64_t run_id = 0;  // 0: has none; it is kept nowhere
+  ParameterSpec spec;   // of the model
   // Rounds that are committed already, when a run is taken up again.
   int64_t committed_rounds = 0;
   absl::Duration elapsed;  // that they took

@@ -24,6 +24,10 @@ void Teller::TellStatus() {
     waits_for_.clear();
     owes_ = true;
   }
+  // No change to those who wait: a task may go on for ever.
+  const int64_t progress =
+      flow_.phase() == nullptr ? 0 : flow_.phase()->progress_told();
+  if (std::exchange(progress_, progress) != progress) owes_ = true;
   if (!owes_ || (!moved && now < told_at_ + kStatusEvery)) return;
   owes_ = false;
   told_at_ = now;

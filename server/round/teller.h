@@ -37,7 +37,8 @@ class Teller {
 
   Step step_;
   Counts counts_;
-  bool owes_ = false;  // a status
+  int64_t progress_ = 0;  // words on it that the phase has had
+  bool owes_ = false;     // a status
   absl::Time told_at_ = absl::InfinitePast();
   absl::Time changed_at_ = absl::InfinitePast();  // or said what it waits for
   std::string waits_for_;  // as last said, if nothing has changed since

@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +17,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "common/base/log.h"
 #include "common/rpc/address.h"
@@ -79,14 +82,29 @@ int PortOf(int fd) {
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(
     const std::string& address, int max_connections) {
-  const auto failed = [&](absl::string_view why) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen at ", address, ": ", why));
-  };
-  const HostAndPort parts = SplitAddress(address);
-  if (parts.port.empty()) {
-    return failed("it must be HOST:PORT, [IPV6]:PORT or unix:PATH");
+  std::unique_ptr<Listener> listener(new Listener);
+  const int limit = DescriptorLimit();
+  listener->first_refused_ =
+      std::min(limit - std::min(kOwnDescriptors, limit / 4),
+               max_connections + kOwnDescriptors);
+  absl::string_view path = address;
+  std::string why = absl::ConsumePrefix(&path, "unix:")
+                        ? listener->OpenUnix(std::string(path))
+                        : listener->OpenNetwork(address);
+  if (why.empty()) {
+    listener->wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (listener->wake_ < 0) why = std::strerror(errno);
   }
+  if (why.empty()) return listener;
+  return absl::UnavailableError(
+      absl::StrCat("cannot listen at ", address, ": ", why));
+}
+
+std::string Listener::OpenNetwork(const std::string& address) {
+  if (const absl::Status checked = CheckAddress(address); !checked.ok()) {
+    return std::string(checked.message());
+  }
+  const HostAndPort parts = SplitAddress(address);
   addrinfo hints = {};
   hints.ai_flags = AI_PASSIVE;
   hints.ai_socktype = SOCK_STREAM;
@@ -95,28 +113,48 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(
           getaddrinfo(parts.host.empty() ? nullptr : parts.host.c_str(),
                       parts.port.c_str(), &hints, &found);
       error != 0) {
-    return failed(gai_strerror(error));
+    return gai_strerror(error);
   }
-  std::unique_ptr<Listener> listener(new Listener);
-  const int limit = DescriptorLimit();
-  listener->first_refused_ =
-      std::min(limit - std::min(kOwnDescriptors, limit / 4),
-               max_connections + kOwnDescriptors);
   std::string why = "it stands for no address";
   for (const addrinfo* a = found; a != nullptr; a = a->ai_next) {
-    const int fd = ListenAt(*a, listener->port_, found->ai_next != nullptr);
+    const int fd = ListenAt(*a, port_, found->ai_next != nullptr);
     if (fd < 0) {
       why = std::strerror(errno);
+      if (errno == EADDRINUSE) why += "; port 0 is any free one";
       continue;
     }
-    listener->listeners_.push_back(fd);
-    listener->port_ = PortOf(fd);
+    listeners_.push_back(fd);
+    port_ = PortOf(fd);
   }
   freeaddrinfo(found);
-  if (listener->listeners_.empty()) return failed(why);
-  listener->wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (listener->wake_ < 0) return failed(std::strerror(errno));
-  return listener;
+  return listeners_.empty() ? why : "";
+}
+
+std::string Listener::OpenUnix(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
+    return absl::StrCat("the path must have 1 to ",
+                        sizeof(address.sun_path) - 1, " bytes");
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const auto* at = reinterpret_cast<const sockaddr*>(&address);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return std::strerror(errno);
+  listeners_.push_back(fd);
+  if (struct stat file; lstat(path.c_str(), &file) == 0) {
+    if (!S_ISSOCK(file.st_mode)) return "a file that is no socket is there";
+    const int probe =
+        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const bool dead = probe >= 0 && connect(probe, at, sizeof(address)) != 0 &&
+                      errno == ECONNREFUSED;
+    if (probe >= 0) close(probe);
+    if (!dead) return "another server listens there";
+    unlink(path.c_str());
+  }
+  if (bind(fd, at, sizeof(address)) != 0) return std::strerror(errno);
+  socket_file_ = path;
+  return listen(fd, SOMAXCONN) == 0 ? "" : std::strerror(errno);
 }
 
 Listener::~Listener() {
@@ -135,6 +173,8 @@ void Listener::Stop() {
     PARLEY_CHECK(write(wake_, &one, sizeof(one)) == sizeof(one));
     thread_.join();
   }
+  // First the file: one that takes its place from now on is another's.
+  if (!socket_file_.empty()) unlink(std::exchange(socket_file_, "").c_str());
   for (const int fd : std::exchange(listeners_, {})) close(fd);
   acceptor_.reset();
 }

@@ -24,8 +24,9 @@ class Listener {
  public:
   using Acceptor = grpc::experimental::ExternalConnectionAcceptor;
 
-  // Listens at `address`, HOST:PORT or [IPV6]:PORT; port 0 is any free one.
-  // About `max_connections` at once, fewer where RLIMIT_NOFILE is lower.
+  // Listens at `address`: HOST:PORT or [IPV6]:PORT, where port 0 is any free
+  // one; or unix:PATH, which takes the place of a dead server's socket. About
+  // `max_connections` at once, fewer where RLIMIT_NOFILE is lower.
   // Unavailable: cannot listen there, and why.
   static absl::StatusOr<std::unique_ptr<Listener>> Open(
       const std::string& address, int max_connections);
@@ -33,15 +34,19 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  int port() const { return port_; }
+  int port() const { return port_; }  // 0: none, at a Unix socket
 
   // Once the gRPC server that the acceptor is of has started.
   void Start(std::unique_ptr<Acceptor> acceptor);
-  // Takes no connections any more; those that it took stay.
+  // Takes no connections any more, and removes a Unix socket's file;
+  // connections that it took stay.
   void Stop();
 
  private:
   Listener() = default;
+  // Why it cannot listen there; else empty.
+  std::string OpenNetwork(const std::string& address);
+  std::string OpenUnix(const std::string& path);
   void Loop();
   // Takes all that wait; false: no descriptor is left to take them by.
   bool Accept(int listener);
@@ -49,9 +54,10 @@ class Listener {
   std::unique_ptr<Acceptor> acceptor_;
   std::vector<int> listeners_;
   int port_ = 0;
-  int first_refused_ = 0;  // descriptor
-  bool full_ = false;      // turned somebody away since it last said so
-  int wake_ = -1;          // an eventfd: stop
+  std::string socket_file_;  // made by it; empty: none
+  int first_refused_ = 0;    // descriptor
+  bool full_ = false;        // turned somebody away since it last said so
+  int wake_ = -1;            // an eventfd: stop
   std::thread thread_;
 };
 

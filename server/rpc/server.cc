@@ -4,8 +4,6 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server_builder.h>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 
@@ -27,20 +25,9 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
   builder.RegisterService(&server->coordinator_service_);
   builder.RegisterService(&server->admin_service_);
-  if (absl::StartsWith(options.address, "unix:")) {
-    builder.AddListeningPort(options.address, credentials, &server->port_);
-    server->server_ = builder.BuildAndStart();
-    if (server->server_ == nullptr || server->port_ == 0) {
-      return absl::UnavailableError(
-          absl::StrCat("cannot listen at ", options.address,
-                       ": it must be unix:PATH of a file that can be made"));
-    }
-    return server;
-  }
   PARLEY_ASSIGN_OR_RETURN(
       server->listener_,
       Listener::Open(options.address, options.max_connections));
-  server->port_ = server->listener_->port();
   using External = grpc::ServerBuilder::experimental_type;
   std::unique_ptr<Listener::Acceptor> acceptor =
       builder.experimental().AddExternalConnectionAcceptor(
@@ -58,7 +45,7 @@ RpcServer::~RpcServer() { Shutdown(absl::ZeroDuration()); }
 
 void RpcServer::Shutdown(absl::Duration grace) {
   if (server_ == nullptr) return;
-  if (listener_ != nullptr) listener_->Stop();
+  listener_->Stop();
   server_->GetHealthCheckService()->SetServingStatus(false);
   server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   server_->Wait();

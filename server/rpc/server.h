@@ -26,7 +26,7 @@ class RpcServer {
     std::string address = "127.0.0.1:0";  // port 0: any free one
     Security security = {};
     int lookahead_bytes = kDefaultLookaheadBytes;
-    int max_connections = 11000;  // about; not of Unix sockets
+    int max_connections = 11000;  // about
   };
 
   // `coordinator` must outlive the server. FailedPrecondition: unencrypted
@@ -36,7 +36,7 @@ class RpcServer {
       const Options& options, Coordinator* coordinator);
   ~RpcServer();
 
-  int port() const { return port_; }
+  int port() const { return listener_->port(); }  // 0 at a Unix socket
 
   // Stops listening, gives open calls `grace` to end, cancels those that did
   // not, and returns when none is left. Close the sessions before.
@@ -49,8 +49,7 @@ class RpcServer {
   CoordinatorService coordinator_service_;
   AdminService admin_service_;
   std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<Listener> listener_;  // null at a Unix socket
-  int port_ = 0;
+  std::unique_ptr<Listener> listener_;
 };
 
 }  // namespace parley

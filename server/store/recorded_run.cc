@@ -50,9 +50,14 @@ absl::StatusOr<RecordedRun> RecordedRunOf(
 }
 
 absl::StatusOr<RecordedRun> ReadRecordedRun(const std::string& folder) {
-  PARLEY_ASSIGN_OR_RETURN(const JournalContents contents,
-                          ReadJournal(absl::StrCat(folder, "/", kJournalFile)));
-  return RecordedRunOf(contents.records);
+  const absl::StatusOr<JournalContents> contents =
+      ReadJournal(absl::StrCat(folder, "/", kJournalFile));
+  if (absl::IsNotFound(contents.status())) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no run in ", folder, "; see parley ls"));
+  }
+  PARLEY_RETURN_IF_ERROR(contents.status());
+  return RecordedRunOf(contents->records);
 }
 
 std::vector<v1::RoundOpened> ReplayScript(const RecordedRun& run) {

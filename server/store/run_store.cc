@@ -45,8 +45,9 @@ absl::StatusOr<std::unique_ptr<RunStore>> RunStore::Open(Options options) {
   }
   auto store = absl::WrapUnique(new RunStore(std::move(options), fd));
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("another coordinator runs in ", folder));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "another coordinator runs in ", folder,
+        ": name another folder, or end it by parley stop ", folder));
   }
   JournalContents contents;
   PARLEY_ASSIGN_OR_RETURN(store->journal_,
@@ -71,6 +72,12 @@ absl::Status RunStore::TakeUp(const JournalContents& contents) {
   if (!contents.records.empty()) {
     PARLEY_ASSIGN_OR_RETURN(run, RecordedRunOf(contents.records));
     term_ = run.opened.term() + 1;
+  }
+  if (!run.rounds.empty()) run_id_ = run.opened.run_id();
+  while (run_id_ == 0) {
+    if (getentropy(&run_id_, sizeof(run_id_)) != 0) {
+      return absl::ErrnoToStatus(errno, "no random numbers for the run's id");
+    }
   }
   if (!run.rounds.empty()) {
     if (!options_.resume) {

@@ -44,6 +44,8 @@ class RunStore {
   RunStore& operator=(const RunStore&) = delete;
 
   uint64_t term() const { return term_; }  // of this start
+  // Drawn when the run was begun; not 0.
+  uint64_t run_id() const { return run_id_; }
   // Rounds of the checkpoint to start from; 0: none.
   int64_t committed_rounds() const { return committed_rounds_; }
   // That they took, by metrics.jsonl; 0 where it is not there.
@@ -76,6 +78,7 @@ class RunStore {
   const int folder_fd_;  // holds the lock
   std::unique_ptr<Journal> journal_;
   uint64_t term_ = 1;
+  uint64_t run_id_ = 0;
   int64_t committed_rounds_ = 0;
   absl::Duration elapsed_;
   std::unique_ptr<CheckpointReader> checkpoint_;

@@ -27,6 +27,16 @@ aggregation { fed_avg {} momentum {} }
 checkpoints { every: 3 }
 stop { rounds: 60 }
 """
+# Of personal-client: half of the model never leaves it.
+PERSONAL = """
+model { custom { name: "personal" spec {
+  tensors { name: "shared" shape: 2 }
+  tensors { name: "own" shape: 2 merge: LOCAL }
+} } }
+cohort { min: 3 }
+start { zeros {} }
+stop { rounds: 300 }
+"""
 
 
 class RecoveryTest(unittest.TestCase):
@@ -48,6 +58,11 @@ class RecoveryTest(unittest.TestCase):
         return self.start(BIN / "parley-server", "--run", self.folder / "run.textproto",
                           "--dir", self.folder / name, "--log", self.folder / f"{name}.log",
                           "--listen", f"unix:{self.folder}/{name}.socket", *flags)
+
+    def personal_client(self, run, number):
+        return self.start(BIN / "personal-client", "--server", f"unix:{self.folder}/{run}.socket",
+                          "--name", f"client-{number}", "--state", self.folder / f"{run}-state",
+                          "--log", self.folder / f"{run}-client-{number}.log")
 
     def client(self, run, part):
         return self.start(BIN / "parley-client", "--server", f"unix:{self.folder}/{run}.socket",
@@ -121,6 +136,33 @@ class RecoveryTest(unittest.TestCase):
         models = {run: (self.folder / run / "model.safetensors").read_bytes()
                   for run in ("plain", "served_twice", "client_twice")}
         self.assertEqual(len(set(models.values())), 1)
+
+    def test_local_tensors_outlive_killed_clients(self):
+        (self.folder / "run.textproto").write_text(PERSONAL)
+        server = self.server("plain")
+        self.finish(server, [self.personal_client("plain", i) for i in range(3)])
+        want = self.hashes("plain")
+        self.assertEqual(len(want), 300)
+
+        server = self.server("killed")
+        clients = [self.personal_client("killed", i) for i in range(3)]
+        for kill in range(8):
+            victim = kill % 3
+            self.await_rounds("killed", server, 20 * (kill + 1))
+            clients[victim].kill()
+            clients[victim].wait()
+            clients[victim] = self.personal_client("killed", victim)
+        self.assertLess(len(self.metrics("killed")), 300, "too fast to be disturbed")
+        self.finish(server, clients)
+        self.assertEqual(self.hashes("killed"), want)
+
+        def own(run):  # the file has the run's id in its name and its head
+            files = sorted((self.folder / f"{run}-state").glob("local-*"))
+            return [file.read_bytes()[24:] for file in files]
+
+        self.assertEqual(len(own("plain")), 3)
+        self.assertEqual(own("killed"), own("plain"))
+        self.assertEqual(len(set(own("plain"))), 3)  # to each its own
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.request
 
 import numpy as np
 
@@ -147,6 +148,30 @@ class RunTest(unittest.TestCase):
         self.assertIn("enough", parley("watch", "run", cwd=self.cwd, code=3))
         process.communicate(timeout=60)
 
+    def test_a_long_task_says_how_far_it_is(self):
+        process = subprocess.Popen(
+            [BIN / "parley", "run", QUICK, "--dir", "run", "--set", "local.sgd.steps=1000000000",
+             "--set", "limits.lease_seconds=0.3"], cwd=self.cwd,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: process.poll() is None and process.kill())
+        wait_until(lambda: os.path.exists(f"{self.cwd}/run/address"), "the coordinator")
+        watch = subprocess.Popen([BIN / "parley", "watch", "run", "--json"], cwd=self.cwd,
+                                 stdout=subprocess.PIPE, text=True)
+        self.addCleanup(watch.stdout.close)
+        told = {}  # what each client said first and last
+        for line in watch.stdout:
+            for client in json.loads(line)["client"]:
+                if client.get("progress"):
+                    first, _ = told.get(client["name"], (client["progress"], None))
+                    told[client["name"]] = first, client["progress"]
+            if told and all(last > first for first, last in told.values()):
+                break
+        self.assertTrue(all(0 < first < last < 1 for first, last in told.values()), told)
+        self.assertTrue(told)
+        parley("stop", "run", cwd=self.cwd)
+        process.wait(timeout=30)
+        watch.wait(timeout=30)
+
     def test_stop_from_another_terminal(self):
         process = self.start(*LONG)
         parley("stop", "run", cwd=self.cwd)
@@ -172,6 +197,23 @@ class RunTest(unittest.TestCase):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
         self.assertEqual(process.returncode, 3)
+
+    def test_it_is_shown_live_while_it_runs(self):
+        process = self.start("--live", *LONG)
+        file = pathlib.Path(self.cwd, "run/http-address")
+        url = f"http://{file.read_text().strip()}"
+        with urllib.request.urlopen(f"{url}/api/runs/mixture_quick", timeout=60) as answer:
+            self.assertEqual(json.load(answer)["folder"], "run")
+        process.send_signal(signal.SIGINT)
+        self.assertIn(f"live at {url}/run/mixture_quick\n", process.communicate(timeout=30)[0])
+        self.assertFalse(file.exists())
+
+    def test_the_live_view_stays_on_this_machine(self):
+        done = subprocess.run([BIN / "parley-server", "--run", QUICK, "--dir", "run", "--listen",
+                               "127.0.0.1:0", "--http", "0.0.0.0:0"], cwd=self.cwd,
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("refusing to serve HTTP at 0.0.0.0:0", done.stderr)
 
     def test_wrong_use_is_told_in_words(self):
         self.assertIn("cohort.quorum", parley("run", QUICK, "--set", "cohort.quorum=1.5",

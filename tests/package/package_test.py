@@ -5,6 +5,7 @@ usage: package_test.py BUILD_FOLDER
 """
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,47 @@ class PackageTest(unittest.TestCase):
         run = self.run_it("custom_strategy", "--coordinator", coordinator)
         self.assertEqual(run["state"], "finished")
         self.assertGreater(run["accuracy"], 0.8)
+
+    def test_every_command_has_a_man_page_that_tells_its_flags(self):
+        pages = {page.stem: page for page in (self.prefix / "share/man/man1").iterdir()}
+        for name, word in [("parley", "simulate"), ("parley-run", "--coordinator"),
+                           ("parley-model-export", "--help"), ("parley-server", "--listen"),
+                           ("parley-client", "--max-model-bytes")]:
+            shown = subprocess.run(["man", "--warnings", "-l", pages[name]], text=True, check=True,
+                                   capture_output=True, env={"LC_ALL": "C.UTF-8", "MANWIDTH": "100"})
+            self.assertEqual(shown.stderr, "")
+            self.assertRegex(shown.stdout, rf"(?m)^ +{word}\b")
+            self.assertRegex(shown.stdout, rf"(?m)^NAME\n +{name} - ")
+        commands = re.findall(r"(?m)^  ([a-z]+)  ", call(self.parley, "--help").split("Examples")[0])
+        self.assertIn("report", commands)
+        for command in commands:
+            self.assertIn(f"parley-{command}", pages)
+
+    def complete(self, *words):
+        """What bash offers for the last word, with the package's completion."""
+        script = """
+            . /usr/share/bash-completion/bash_completion
+            . "$COMPLETIONS/${1##*/}"
+            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
+            $(complete -p "$1" | sed -E 's/.*-F ([^ ]+).*/\\1/') "$1" "${*: -1}"
+            printf '%s\\n' "${COMPREPLY[@]}"
+        """
+        done = subprocess.run(
+            ["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True,
+            cwd=EXAMPLES, env={"PATH": f"{self.prefix}/bin:/usr/bin:/bin",
+                               "COMPLETIONS": f"{self.prefix}/share/bash-completion/completions"})
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def test_bash_completes_commands_flags_and_files(self):
+        self.assertIn("simulate", self.complete("parley", ""))
+        self.assertEqual(self.complete("parley", "model", "ex"), ["export"])
+        self.assertEqual(self.complete("parley", "run", "--coo"), ["--coordinator"])
+        self.assertIn("fashion_fedavg.textproto", self.complete("parley", "run", "fa"))
+        self.assertEqual(self.complete("parley", "run", "--dir", "custom_t"), ["custom_trainer"])
+        self.assertEqual(self.complete("parley", "run", "--clients", ""), [])
+        self.assertIn("--tls-ca", self.complete("parley-server", "--tls"))
+        self.assertIn("--max-offline", self.complete("parley-client", "--max"))
 
     def test_no_header_of_the_package_needs_eigen(self):
         for header in (self.prefix / "include").rglob("*.h"):

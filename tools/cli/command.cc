@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/flags.h"
+#include "common/base/nearest.h"
 
 namespace parley {
 namespace {

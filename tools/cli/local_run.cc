@@ -15,6 +15,7 @@
 #include "client/rpc/admin_client.h"
 #include "common/base/executor.h"
 #include "common/base/status_macros.h"
+#include "server/http/http_server.h"
 #include "tools/cli/run_folder.h"
 #include "tools/sim/client_name.h"
 
@@ -53,6 +54,7 @@ absl::Status LocalRun::Run() {
   PARLEY_ASSIGN_OR_RETURN(children_, Supervisor::Create());
   const absl::StatusOr<std::string> address = StartServer();
   if (!address.ok()) return address.status();
+  if (!options_.live_run.empty()) TellLivePage();
   PARLEY_RETURN_IF_ERROR(StartClients(*address));
   int server_status = 0;
   bool ended = false;
@@ -86,6 +88,11 @@ absl::Status LocalRun::Run() {
     return absl::InternalError(absl::StrCat(
         "the coordinator ", DescribeExit(server_status), Tail(LogOf(kServer))));
   }
+  if (abandoned_) {
+    return absl::AbortedError(
+        "the run had to be stopped: every client ended before it, for reasons "
+        "above");
+  }
   return absl::OkStatus();
 }
 
@@ -109,6 +116,9 @@ absl::StatusOr<std::string> LocalRun::StartServer() {
                                    absl::StrCat("127.0.0.1:", options_.port),
                                    "--ready-fd",
                                    absl::StrCat(ready[1])};
+  if (!options_.live_run.empty()) {
+    argv.insert(argv.end(), {"--http", "127.0.0.1:0"});
+  }
   for (const std::string& set : options_.sets) {
     argv.insert(argv.end(), {"--set", set});
   }
@@ -144,6 +154,15 @@ absl::StatusOr<std::string> LocalRun::StartServer() {
   }
   line.pop_back();
   return line;
+}
+
+// The coordinator has written where before it said that it listens.
+void LocalRun::TellLivePage() {
+  const std::string address =
+      LastLines(absl::StrCat(options_.folder, "/", kHttpAddressFile), 1);
+  printer_->Say(absl::StrCat("live at http://",
+                             absl::StripSuffix(address, "\n"), "/run/",
+                             options_.live_run));
 }
 
 absl::Status LocalRun::StartClients(const std::string& address) {
@@ -197,6 +216,7 @@ bool LocalRun::Supervise(AdminClient& admin, int* server_status) {
         if (absl::Now() >= tell_at_) TellOfLostClients();
         if (absl::Now() < deadline) break;
         if (stopping) return false;
+        abandoned_ = true;
         stop("no client is left; stopping the run", "no client was left");
         break;
       case Supervisor::Event::kReadable:

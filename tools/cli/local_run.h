@@ -31,6 +31,9 @@ class LocalRun {
     std::string folder;             // of the run; exists
     int clients = 0;
     int port = 0;  // of the coordinator; 0: any free one
+    // The run's name: says where it is shown live over HTTP, at a free port of
+    // loopback. Empty: nowhere.
+    std::string live_run;
     // How long a coordinator may take to end when it is told to, and clients
     // once it has ended.
     absl::Duration stop_grace = absl::Seconds(15);
@@ -50,12 +53,14 @@ class LocalRun {
 
   // OK once the coordinator has exited by itself, or because it was told to;
   // its folder says how the run ended. Internal: it could not be started, died,
-  // or had to be killed; says why, with the end of its log.
+  // or had to be killed; says why, with the end of its log. Aborted: every
+  // client ended before the run did.
   absl::Status Run();
 
  private:
   // The coordinator's address. Aborted: a signal came first.
   absl::StatusOr<std::string> StartServer();
+  void TellLivePage();
   absl::Status StartClients(const std::string& address);
   // Until the coordinator has exited; false where it had to be given up.
   bool Supervise(AdminClient& admin, int* server_status);
@@ -71,6 +76,7 @@ class LocalRun {
   std::vector<std::string> names_;       // of the children, the server first
   std::atomic<bool> run_ended_ = false;  // says the coordinator
   bool client_failed_ = false;
+  bool abandoned_ = false;         // by all its clients
   std::vector<std::string> lost_;  // what is to be told of clients,
   absl::Time tell_at_ = absl::InfiniteFuture();  // and when
 };

@@ -57,13 +57,16 @@ absl::StatusOr<SourcedModel> ReadModel(const std::string& source) {
   if (!IsFolder(source)) {
     return IsParameterFile(source) ? ReadFile(source) : ReadCheckpoint(source);
   }
+  absl::Status damaged;  // the latest checkpoint
   for (const std::string& path : ListCheckpoints(source)) {
     absl::StatusOr<SourcedModel> model = ReadCheckpoint(path);
     if (model.ok()) return model;
+    damaged.Update(model.status());
   }
   absl::StatusOr<SourcedModel> model =
       ReadFile(absl::StrCat(source, "/", kModelFile));
   if (!absl::IsNotFound(model.status())) return model;
+  PARLEY_RETURN_IF_ERROR(damaged);
   return absl::NotFoundError(absl::StrCat(
       source, " holds no model: neither a checkpoint nor ", kModelFile));
 }

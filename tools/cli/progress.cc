@@ -19,6 +19,10 @@ constexpr int kLeastCells = 5;
 // How often the same wait is told about anew.
 constexpr absl::Duration kWaitLines = absl::Seconds(10);
 constexpr int kUsualWidth = 80;
+// Of clients that fail: lines at once, and what is remembered so as not to be
+// said again.
+constexpr int kMostFailureLines = 5;
+constexpr size_t kMostFailures = 1000;
 
 int64_t CommittedRounds(const v1::RunStatus& status) {
   // While it runs, `round` is the one under way.
@@ -30,6 +34,16 @@ std::string Quality(const v1::RunStatus& status) {
   return FormatQuality(
       status.has_loss() ? std::optional(status.loss()) : std::nullopt,
       status.has_accuracy() ? std::optional(status.accuracy()) : std::nullopt);
+}
+
+// ", slowest 12 %", of those that say how far they are; else nothing.
+std::string Slowest(const v1::RunStatus& status) {
+  double least = 2;
+  for (const v1::ClientStatus& client : status.client()) {
+    if (client.has_progress()) least = std::min(least, client.progress());
+  }
+  if (least > 1) return "";
+  return absl::StrCat(", slowest ", static_cast<int>(100 * least), " %");
 }
 
 // UTF-8 characters begin with any byte but these.
@@ -74,7 +88,8 @@ std::string Compose(const v1::RunStatus& status, int cells, bool with_phase) {
     parts.push_back(status.detail());
   } else if (status.asked() > 0) {
     parts.push_back(absl::StrCat(with_phase ? status.phase() + " " : "",
-                                 status.done(), "/", status.asked()));
+                                 status.done(), "/", status.asked(),
+                                 with_phase ? Slowest(status) : ""));
   }
   parts.push_back(absl::StrCat("↑", FormatSize(status.bytes_up()), " ↓",
                                FormatSize(status.bytes_down())));
@@ -140,10 +155,6 @@ std::string FormatRoundLine(const v1::RunStatus& status) {
                       FormatSpan(absl::Seconds(status.seconds())));
 }
 
-bool HasEnded(v1::RunState state) {
-  return state == v1::FINISHED || state == v1::STOPPED || state == v1::FAILED;
-}
-
 ProgressPrinter::ProgressPrinter(std::FILE* out)
     : ProgressPrinter(out, isatty(fileno(out)) == 1, 0) {}
 
@@ -159,6 +170,7 @@ ProgressPrinter::~ProgressPrinter() {
 
 void ProgressPrinter::Update(const v1::RunStatus& status) {
   MutexLock lock(mu_);
+  if (!HasEnded(status.state())) TellFailures(status);
   if (terminal_) {
     int width = fixed_width_;
     if (winsize size; width == 0) {
@@ -167,6 +179,7 @@ void ProgressPrinter::Update(const v1::RunStatus& status) {
     }
     // The last column stays free: some terminals wrap when it is written.
     const std::string line = FormatLiveLine(status, width - 1);
+    if (status.state() == v1::RUNNING) TellWaiting(status);
     if (line == live_) return;
     Clear();
     std::fputs(line.c_str(), out_);
@@ -176,20 +189,48 @@ void ProgressPrinter::Update(const v1::RunStatus& status) {
     told_rounds_ = rounds;
     told_waiting_ = absl::InfinitePast();
     absl::FPrintF(out_, "%s\n", FormatRoundLine(status));
-  } else if (status.state() == v1::WAITING && !status.detail().empty() &&
-             absl::Now() >= told_waiting_ + kWaitLines) {
-    told_waiting_ = absl::Now();
-    absl::FPrintF(out_, "%s\n", status.detail());
+  } else if (!HasEnded(status.state())) {
+    TellWaiting(status);
   }
   std::fflush(out_);
 }
 
 void ProgressPrinter::Say(absl::string_view line) {
   MutexLock lock(mu_);
+  SayLocked(line);
+}
+
+void ProgressPrinter::SayLocked(absl::string_view line) {
   Clear();
   absl::FPrintF(out_, "%s\n", line);
   std::fputs(live_.c_str(), out_);
   std::fflush(out_);
+}
+
+void ProgressPrinter::TellFailures(const v1::RunStatus& status) {
+  int told = 0, untold = 0;
+  for (const v1::ClientStatus& client : status.client()) {
+    if (client.reason().empty()) continue;
+    std::string line =
+        absl::StrCat(client.name(), " ", client.state(), ": ", client.reason());
+    if (told_failures_.contains(line)) continue;
+    if (told_failures_.size() >= kMostFailures) told_failures_.clear();
+    if (told++ < kMostFailureLines) {
+      SayLocked(line);
+    } else {
+      ++untold;
+    }
+    told_failures_.insert(std::move(line));
+  }
+  if (untold > 0) SayLocked(absl::StrCat("and ", untold, " more clients"));
+}
+
+void ProgressPrinter::TellWaiting(const v1::RunStatus& status) {
+  if (status.detail().empty() || absl::Now() < told_waiting_ + kWaitLines) {
+    return;
+  }
+  told_waiting_ = absl::Now();
+  SayLocked(status.detail());
 }
 
 void ProgressPrinter::Clear() {

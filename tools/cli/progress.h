@@ -1,15 +1,18 @@
-// How a run's progress looks: one live line on a terminal, else a line a round.
+// How a run's progress looks: one live line on a terminal, else a line a round;
+// and lines on what goes wrong: which clients fail and why, whom it waits for.
 #ifndef PARLEY_TOOLS_CLI_PROGRESS_H_
 #define PARLEY_TOOLS_CLI_PROGRESS_H_
 
 #include <cstdint>
 #include <cstdio>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/base/mutex.h"
+#include "common/report/run_status.h"
 #include "parley/v1/admin.pb.h"
 
 namespace parley {
@@ -23,15 +26,12 @@ std::string FormatQuality(std::optional<double> loss,
                           std::optional<double> accuracy);
 
 // At most `width` characters:
-// round 7/40 [###.....]  loss 0.5123  acc 81.2 %  train 3/10  ↑1.2 MB ↓1.2 MB
-//   ETA 0:42
+// round 7/40 [###.....]  loss 0.5123  acc 81.2 %  train 3/10, slowest 45 %
+//   ↑1.2 MB ↓1.2 MB  ETA 0:42
 std::string FormatLiveLine(const v1::RunStatus& status, int width);
 
 // The line about the rounds committed so far.
 std::string FormatRoundLine(const v1::RunStatus& status);
-
-// True where the state is one that a run ends in.
-bool HasEnded(v1::RunState state);
 
 // Thread-safe.
 class ProgressPrinter {
@@ -47,6 +47,11 @@ class ProgressPrinter {
   void Say(absl::string_view line);
 
  private:
+  void SayLocked(absl::string_view line) REQUIRES(mu_);
+  // Each failure of a client once.
+  void TellFailures(const v1::RunStatus& status) REQUIRES(mu_);
+  // Whom it waits for, every so often.
+  void TellWaiting(const v1::RunStatus& status) REQUIRES(mu_);
   void Clear() REQUIRES(mu_);
 
   std::FILE* const out_;
@@ -56,6 +61,7 @@ class ProgressPrinter {
   std::string live_ GUARDED_BY(mu_);  // the line that stands there
   int64_t told_rounds_ GUARDED_BY(mu_) = 0;
   absl::Time told_waiting_ GUARDED_BY(mu_) = absl::InfinitePast();
+  std::set<std::string> told_failures_ GUARDED_BY(mu_);
 };
 
 }  // namespace parley

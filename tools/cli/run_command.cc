@@ -129,11 +129,12 @@ absl::StatusOr<std::string> FindProgram(const std::string& name) {
         folder.empty() ? name : absl::StrCat(folder, "/", name);
     if (access(file.c_str(), X_OK) == 0) return file;
   }
-  return absl::NotFoundError(
+  return absl::InvalidArgumentError(
       absl::StrCat(name, " is no program that can be run"));
 }
 
-// Those not given are Parley's own, beside this program.
+// Those not given are Parley's own, beside this program. InvalidArgument: one
+// that was given is none.
 absl::Status FindPrograms(LocalRun::Options* options) {
   if (options->server.empty()) {
     PARLEY_ASSIGN_OR_RETURN(options->server, Fellow("parley-server"));
@@ -142,9 +143,14 @@ absl::Status FindPrograms(LocalRun::Options* options) {
     PARLEY_ASSIGN_OR_RETURN(std::string client, Fellow("parley-client"));
     options->client = {std::move(client)};
   }
-  for (std::string* program : {&options->server, &options->client[0]}) {
-    PARLEY_ASSIGN_OR_RETURN(*program, FindProgram(*program));
+  PARLEY_ASSIGN_OR_RETURN(options->server, FindProgram(options->server));
+  absl::StatusOr<std::string> client = FindProgram(options->client[0]);
+  if (!client.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(client.status().message(),
+                     "; what follows the run file is the clients' command"));
   }
+  options->client[0] = *std::move(client);
   return absl::OkStatus();
 }
 
@@ -155,6 +161,7 @@ int RunCommand(int argc, const char* const* argv) {
   std::string folder;
   std::optional<int64_t> clients;
   int64_t port = 0;
+  bool live = false;
   bool json = false;
   Flags flags(
       {"parley run", "FILE [-- CLIENT [WORD...]]",
@@ -185,6 +192,9 @@ int RunCommand(int argc, const char* const* argv) {
             "examples/custom_strategy.");
   flags.Add("port", &port, "PORT",
             "Of the coordinator, on loopback. Default: any free one.");
+  flags.Add("live", &live, "",
+            "Show the run live in a browser, too: serves its page at a free\n"
+            "port of loopback and says where.");
   flags.Add("json", &json, "",
             "Print the result as one JSON object, and nothing else, on "
             "standard output.");
@@ -199,8 +209,10 @@ int RunCommand(int argc, const char* const* argv) {
       Configure(flags.arguments()[0], clients, &options);
   if (!config.ok()) return Complain(config.status(), kExitUsage);
   options.port = static_cast<int>(port);
+  if (live) options.live_run = config->name();
   if (absl::Status status = FindPrograms(&options); !status.ok()) {
-    return Complain(status);
+    return Complain(status,
+                    absl::IsInvalidArgument(status) ? kExitUsage : kExitFailed);
   }
   const auto made = MakeFolder(folder, config->name());
   if (!made.ok()) return Complain(made.status());

@@ -1,5 +1,3 @@
-#include <google/protobuf/util/json_util.h>
-
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -8,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "common/base/flags.h"
 #include "common/base/status_macros.h"
+#include "common/report/run_status.h"
 #include "tools/cli/admin_target.h"
 #include "tools/cli/command.h"
 #include "tools/cli/progress.h"
@@ -19,16 +18,6 @@ namespace {
 int ExitCodeOf(v1::RunState state) {
   if (state == v1::FINISHED) return kExitOk;
   return state == v1::STOPPED ? kExitStopped : kExitFailed;
-}
-
-std::string ToJsonLine(const v1::RunStatus& status) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  options.always_print_primitive_fields = true;
-  std::string line;
-  // No message of ours can fail.
-  (void)google::protobuf::util::MessageToJsonString(status, &line, options);
-  return line;
 }
 
 // Until `on_change` returns false; else why not.
@@ -66,7 +55,7 @@ int WatchCommand(int argc, const char* const* argv) {
     const auto show = [&](const v1::RunStatus& status) {
       last = status;
       if (json) {
-        absl::PrintF("%s\n", ToJsonLine(status));
+        absl::PrintF("%s\n", StatusLine(status));
         std::fflush(stdout);
       } else {
         printer.Update(status);

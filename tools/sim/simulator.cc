@@ -48,10 +48,12 @@ class TimedTrainer final : public Trainer {
 
 // Built-in trainers over the parts of one data set, which they share.
 template <typename T>
-absl::StatusOr<MakeTrainer> BuiltinTrainers(const v1::RunConfig& config) {
+absl::StatusOr<MakeTrainer> BuiltinTrainers(const v1::RunConfig& config,
+                                            Executor* executor) {
   PARLEY_ASSIGN_OR_RETURN(const BuiltinTrainerOptions<T> common,
                           BuiltinOptionsOf<T>(config));
-  PARLEY_ASSIGN_OR_RETURN(Partitioned<T> parts, LoadAllParts<T>(config));
+  PARLEY_ASSIGN_OR_RETURN(Partitioned<T> parts,
+                          LoadAllParts<T>(config, executor));
   // Shared: the function is copied.
   auto shared = std::make_shared<const Partitioned<T>>(std::move(parts));
   return [common, shared](int64_t client) {
@@ -167,21 +169,22 @@ absl::Status AddClient(const SimulatorOptions& options,
 
 absl::StatusOr<SimulatorResult> Simulate(SimulatorOptions options) {
   MakeTrainer make_trainer = options.make_trainer;
+  Federation federation(options.threads);
   int64_t parts = options.config.cohort().min();
   if (!make_trainer) {
     PARLEY_ASSIGN_OR_RETURN(const DataFacts facts, ProbeData(options.config));
     StateFacts(facts, &options.config);
     parts = facts.parts;
-    PARLEY_ASSIGN_OR_RETURN(make_trainer,
-                            DTypeOf(options.config) == DType::kFloat32
-                                ? BuiltinTrainers<float>(options.config)
-                                : BuiltinTrainers<double>(options.config));
+    PARLEY_ASSIGN_OR_RETURN(
+        make_trainer,
+        DTypeOf(options.config) == DType::kFloat32
+            ? BuiltinTrainers<float>(options.config, &federation.pool)
+            : BuiltinTrainers<double>(options.config, &federation.pool));
   }
 
   PARLEY_ASSIGN_OR_RETURN(const std::vector<Member> members,
                           MembersOf(options, parts));
 
-  Federation federation(options.threads);
   RoundDriverOptions driver;
   driver.config = options.config;
   driver.folder = options.folder;

@@ -99,20 +99,10 @@ function tooltipStyle() {
           boxWidth: 8, boxHeight: 8, boxPadding: 4};
 }
 
-// Draws a line chart into `into`. `spec`: id, title, format (of FORMATS), lines,
-// and where wanted zero, stacked, stepped. A line: key (of what is switched
-// together), label, run, column, color, dash; and where wanted fill (down to
-// which line below: "-1", ...), faint (a band's edge: the opacity of its key).
-// `view` is what the page is set to: axis, logX, logY (set of ids), hidden (set of
-// "id/key"), redraw(). Returns the chart.
-function lineChart(into, spec, view) {
-  const frame = card(spec.title);
-  into.append(frame.box);
-  const format = FORMATS[spec.format], axis = AXES[view.axis];
-  const logY = view.logY.has(spec.id);
-  const longest = Math.max(...spec.lines.map((line) => line.column.length));
-
-  const datasets = spec.lines.map((line) => {
+// What Chart.js draws of the lines of `spec`.
+function datasetsOf(spec, view) {
+  const axis = AXES[view.axis], logY = view.logY.has(spec.id);
+  return spec.lines.map((line) => {
     const data = [];
     line.column.forEach((y, i) => {
       const x = axis.of(line.run, i);
@@ -132,10 +122,29 @@ function lineChart(into, spec, view) {
       pointBorderWidth: 0,
     };
   });
+}
+
+// Stacked lines need each other's points.
+function isThinned(spec) {
+  return !spec.stacked && Math.max(...spec.lines.map((line) => line.column.length)) > 1000;
+}
+
+// Draws a line chart into `into`. `spec`: id, title, format (of FORMATS), lines,
+// and where wanted zero, stacked, stepped. A line: key (of what is switched
+// together), label, run, column, color, dash; and where wanted fill (down to
+// which line below: "-1", ...), faint (a band's edge: the opacity of its key).
+// `view` is what the page is set to: axis, logX, logY (set of ids), hidden (set of
+// "id/key"), redraw(). Returns {chart, shape, take}: take(spec) shows a spec of
+// the same shape instead.
+function lineChart(into, spec, view) {
+  const frame = card(spec.title);
+  into.append(frame.box);
+  const format = FORMATS[spec.format], axis = AXES[view.axis];
+  const logY = view.logY.has(spec.id);
 
   const chart = new Chart(frame.canvas, {
     type: "line",
-    data: {datasets},
+    data: {datasets: datasetsOf(spec, view)},
     options: {
       animation: false, parsing: false, normalized: true, maintainAspectRatio: false,
       interaction: {mode: "nearest", axis: "x", intersect: false},
@@ -146,8 +155,7 @@ function lineChart(into, spec, view) {
       },
       plugins: {
         legend: {display: false},
-        // Stacked lines need each other's points.
-        decimation: {enabled: longest > 1000 && !spec.stacked, algorithm: "min-max"},
+        decimation: {enabled: isThinned(spec), algorithm: "min-max"},
         tooltip: Object.assign(tooltipStyle(), {
           callbacks: {
             title(items) {
@@ -172,8 +180,15 @@ function lineChart(into, spec, view) {
   };
   frame.head.append(log);
   addKeys(frame.keys, chart, spec, view);
-  return chart;
+  const take = (next) => {
+    datasetsOf(next, view).forEach((dataset, i) => Object.assign(chart.data.datasets[i], dataset));
+    chart.options.plugins.decimation.enabled = isThinned(next);
+    chart.update("none");
+  };
+  return {chart, shape: lineShape(spec), take};
 }
+
+const lineShape = (spec) => JSON.stringify([spec.title, ...spec.lines.map((line) => line.label)]);
 
 // One button for each key that the lines have.
 function addKeys(into, chart, spec, view) {

@@ -1,9 +1,10 @@
-// ------------------------------------------------------------- getting the data
+// --------------------------------------------------------------------- the data
 //
 // One object: {version, runs: [run]}. A run has
 //   name, state, reason, planned (rounds), run_file (text);
 //   rounds_run, stride: how many rounds there were, and that every stride-th is
 //     here, and the latest. All columns below have one number, or null, for each;
+//   from: of an update to it (see append): how many of its rounds stay; else 0;
 //   round, elapsed (seconds), bytes_up, bytes_down (both since the start),
 //     train_loss, central_loss, central_accuracy, federated_loss,
 //     federated_accuracy, connected, asked, counted;
@@ -17,21 +18,34 @@
 //   labels: {names, counts: [part][label], parts (also those not in counts),
 //     why (there are none)}.
 
-// The data that stands in this file; null where it is to be fetched.
-function embeddedData() {
-  const element = document.getElementById("data");
-  return element === null ? null : JSON.parse(element.textContent);
-}
-
-async function fetchedData() {
-  const answer = await fetch("data.json", {cache: "no-store"});
-  if (!answer.ok) throw new Error(`data.json: ${answer.status} ${answer.statusText}`);
-  return answer.json();
-}
-
 function last(column) {
   for (let i = column.length - 1; i >= 0; --i) if (column[i] !== null) return column[i];
   return null;
+}
+
+// Takes an update in: columns and cells go on after the first `from` rounds, all
+// else is new.
+function append(run, update) {
+  const {from} = update;
+  const joined = (before, after) => {
+    const length = from + update.round.length;
+    const column = before === undefined ? [] : before.slice(0, from);
+    while (column.length < from) column.push(null);
+    column.push(...after ?? []);
+    while (column.length < length) column.push(null);
+    return column;
+  };
+  for (const [name, value] of Object.entries(update)) {
+    if (name === "seconds" || name === "metrics") {
+      const names = new Set([...Object.keys(run[name]), ...Object.keys(value)]);
+      run[name] = Object.fromEntries(
+          [...names].map((key) => [key, joined(own(run[name], key), own(value, key))]));
+    } else if (Array.isArray(value) && name !== "clients" && name !== "refusals") {
+      run[name] = joined(run[name], value);
+    } else {
+      run[name] = value;
+    }
+  }
 }
 
 const has = (column) => column.some((value) => value !== null);
@@ -39,13 +53,14 @@ const has = (column) => column.some((value) => value !== null);
 // A column by name. Clients choose names, and may choose "constructor".
 const own = (columns, name) => Object.hasOwn(columns, name) ? columns[name] : undefined;
 
-// The rows of a run's matrix: values[client][round], null where there is none.
-function cellsOf(run, member) {
+// The rows of a run's matrix: values[client][round], null where there is none, or
+// only `nothing`.
+function cellsOf(run, member, nothing = null) {
   const rows = run.clients.map(() => new Array(run.round.length).fill(null));
   run.cells.forEach((cells, round) => {
     cells[0].forEach((client, i) => {
       const value = cells[member][i];
-      if (value !== null) rows[client][round] = value;
+      if (value !== null && value !== nothing) rows[client][round] = value;
     });
   });
   return rows;

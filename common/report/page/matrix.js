@@ -46,12 +46,17 @@ function cellImage(rows, columns, spec, width, height) {
 // Draws a matrix into `into`: Chart.js the axes, this the cells. `spec`: title,
 // values[row][column], rowNames, columnNames, xTitle, color(value) -> [r, g, b],
 // merge ("most" or "mean"), tell(row, column) -> text, keys: [element], and where
-// wanted write(value): what stands in a cell that has room.
+// wanted write(value): what stands in a cell that has room. Returns as lineChart.
 function matrixChart(into, spec) {
   const frame = card(spec.title);
   into.append(frame.box);
-  const rows = spec.rowNames.length, columns = spec.columnNames.length;
-  frame.plot.style.height = `${Math.max(90, Math.min(440, 56 + rows * 18))}px`;
+  let rows, columns;
+  const measure = () => {
+    rows = spec.rowNames.length;
+    columns = spec.columnNames.length;
+    frame.plot.style.height = `${Math.max(90, Math.min(440, 56 + rows * 18))}px`;
+  };
+  measure();
 
   const category = (labels, title, padding) => ({
     type: "category", labels, offset: true,
@@ -96,7 +101,16 @@ function matrixChart(into, spec) {
   };
   frame.canvas.onmouseleave = (event) => showTip("", event);
   frame.keys.append(...spec.keys);
-  return chart;
+  const take = (next) => {
+    spec = next;
+    measure();
+    chart.options.scales.x.labels = spec.columnNames;
+    chart.options.scales.y.labels = spec.rowNames;
+    frame.keys.replaceChildren(...spec.keys);
+    chart.resize();  // which draws it where its size has changed
+    chart.update("none");
+  };
+  return {chart, shape: spec.title, take};
 }
 
 function drawGaps(ctx, area, w, h) {

@@ -103,7 +103,7 @@ function showSummary(runs) {
 }
 
 // The line charts of these runs; `runs` keeps their indices for their colours.
-function lineCharts(runs) {
+function lineSpecs(runs) {
   const shown = runs.map((run, index) => ({run, index}))
       .filter(({run, index}) => !view.off.has(index) && run.round.length > 0);
   const several = runs.length > 1;
@@ -140,11 +140,9 @@ function lineCharts(runs) {
       {id: `metric/${name}`, title: `${shorten(name, 40)}, mean over the clients`, format: "number",
        lines: lines([[name, (run) => own(run.metrics, name)]])})),
   ];
-  for (const spec of specs) {
-    if (spec.lines.length === 0) continue;
-    if (spec.stacked) spec.lines[0].first = true;
-    charts.push(lineChart(byId("charts"), spec, view));
-  }
+  const filled = specs.filter((spec) => spec.lines.length > 0);
+  for (const spec of filled) if (spec.stacked) spec.lines[0].first = true;
+  return filled;
 }
 
 function totalSeconds(run) {
@@ -179,11 +177,11 @@ function spreadSpec(shown, several) {
           format: quality === "accuracy" ? "percent" : "number", lines};
 }
 
-function participation(run, order, into) {
-  if (run.clients.length === 0) return;
+function participation(run, order) {
+  if (run.clients.length === 0) return [];
   const colors = [null, rgb(css("--counted")), rgb(css("--unheard")), rgb(css("--refused"))];
-  const states = cellsOf(run, 1).map((row) => row.map((state) => state || null));
-  charts.push(matrixChart(into, {
+  const states = cellsOf(run, 1, 0);
+  return [{
     title: "Who counted", values: order.map((i) => states[i]), merge: "most",
     rowNames: order.map((i) => run.clients[i].name), columnNames: run.round.map(String),
     xTitle: "round", color: (state) => colors[Math.min(3, Math.ceil(state))],
@@ -196,45 +194,49 @@ function participation(run, order, into) {
     },
     keys: [colorKey(css("--counted"), "counted"), colorKey(css("--refused"), "did not count"),
            colorKey(css("--unheard"), "asked only"), colorKey(css("--absent"), "not asked")],
-  }));
+  }];
 }
 
-function qualities(run, order, into) {
-  const all = run.cells.flatMap((cells) => cells[2]).filter((value) => value !== null);
-  if (all.length === 0) return;
-  const values = cellsOf(run, 2);
-  const least = all.reduce((a, b) => Math.min(a, b)), most = all.reduce((a, b) => Math.max(a, b));
+function qualities(run, order) {
+  const rounds = [];  // that have any
+  let least = Infinity, most = -Infinity;
+  run.cells.forEach(([, , column], i) => {
+    for (const value of column) {
+      if (value === null) continue;
+      if (rounds.at(-1) !== i) rounds.push(i);
+      if (value < least) least = value;
+      if (value > most) most = value;
+    }
+  });
+  if (rounds.length === 0) return [];
+  const rows = cellsOf(run, 2);
+  const values = rounds.length === run.round.length ? rows
+      : rows.map((row) => rounds.map((i) => row[i]));
   const color = ramp(), format = FORMATS[run.quality === "accuracy" ? "percent" : "number"];
-  const rounds = run.round.map((_, i) => i).filter((i) => run.cells[i][2].some((v) => v !== null));
-  charts.push(matrixChart(into, {
+  return [{
     title: run.quality === "accuracy" ? "Accuracy of each client on its held-out rows"
         : "Loss of each client on its held-out rows",
-    values: order.map((i) => rounds.map((r) => values[i][r])), merge: "mean",
+    values: order.map((i) => values[i]), merge: "mean",
     rowNames: order.map((i) => run.clients[i].name),
     columnNames: rounds.map((i) => String(run.round[i])), xTitle: "round",
     color: (value) => color(most > least ? (value - least) / (most - least) : 1),
     tell: (row, column) => {
-      const value = values[order[row]][rounds[column]];
+      const value = values[order[row]][column];
       return `${run.clients[order[row]].name}, round ${run.round[rounds[column]]}: ` +
           (value === null ? "not evaluated" : format(value));
     },
     keys: [rampKey(format(least), format(most))],
-  }));
+  }];
 }
 
-function labelHistogram(run, into) {
-  const {names, counts, parts, why} = run.labels;
-  if (counts.length === 0) {
-    into.append(element("article", {className: "card"},
-        element("header", {}, element("h2", {textContent: "Rows by label and part"})),
-        element("p", {className: "quiet", textContent: why})));
-    return;
-  }
+function labelHistogram(run) {
+  const {names, counts, parts} = run.labels;
+  if (counts.length === 0) return [];
   const most = counts.reduce((a, row) => row.reduce((b, c) => Math.max(b, c), a), 1);
   const color = ramp();
   const total = counts.map((row) => row.reduce((a, b) => a + b, 0));
   const of_all = parts > counts.length ? `, the first ${counts.length} of ${parts} parts` : "";
-  charts.push(matrixChart(into, {
+  return [{
     title: `Rows by label and part${of_all}`,
     values: names.map((_, label) => counts.map((row) => row[label] || null)), merge: "mean",
     rowNames: names.map((name) => `label ${name}`),
@@ -243,7 +245,12 @@ function labelHistogram(run, into) {
     tell: (row, column) => `part ${column}, label ${names[row]}: ${counts[column][row]} of ` +
         `${total[column]} rows`,
     keys: [rampKey("1", FORMATS.count(most)), colorKey(css("--absent"), "none")],
-  }));
+  }];
+}
+
+function matrixSpecs(run) {
+  const order = clientOrder(run);
+  return [...labelHistogram(run), ...participation(run, order), ...qualities(run, order)];
 }
 
 function showRefusals(run) {
@@ -275,7 +282,7 @@ function notesOf(runs) {
     const whose = runs.length > 1 ? `${run.name}: ` : "";
     if (run.round.length === 0) notes.push(`${whose}No round was completed, so there are no curves.`);
     if (run.stride > 1) {
-      notes.push(`${whose}The charts show every ${run.stride}th of ` +
+      notes.push(`${whose}The charts show one in ${run.stride} of ` +
                  `${run.rounds_run.toLocaleString("en")} rounds, and the last.`);
     }
     if (run.more_clients) {
@@ -291,7 +298,7 @@ function draw(data) {
   view.redraw = () => draw(data);
   const runs = data.runs;
   applyTheme();
-  for (const chart of charts) chart.destroy();
+  for (const {chart} of charts) chart.destroy();
   charts = [];
   byId("charts").replaceChildren();
   byId("run-charts").replaceChildren();
@@ -307,17 +314,33 @@ function draw(data) {
     view.logX = !view.logX;
     view.redraw();
   };
-  showSummary(runs);
-  byId("notes").textContent = notesOf(runs);
-  lineCharts(runs);
-
   byId("which").hidden = runs.length === 1;
   choose(byId("which"), runs.map((run, i) => [i, run.name]), view.run, (i) => { view.run = i; });
   const run = runs[view.run];
-  const order = clientOrder(run);
-  labelHistogram(run, byId("run-charts"));
-  participation(run, order, byId("run-charts"));
-  qualities(run, order, byId("run-charts"));
+  showTexts(data, run);
+  charts = lineSpecs(runs).map((spec) => lineChart(byId("charts"), spec, view));
+  if (run.labels.why !== "") {
+    byId("run-charts").append(element("article", {className: "card"},
+        element("header", {}, element("h2", {textContent: "Rows by label and part"})),
+        element("p", {className: "quiet", textContent: run.labels.why})));
+  }
+  charts.push(...matrixSpecs(run).map((spec) => matrixChart(byId("run-charts"), spec)));
+}
+
+// Shows what has come to `data` since it was drawn. Charts stay where they are,
+// unless there are others now.
+function refresh(data) {
+  view.redraw = () => draw(data);
+  const lines = lineSpecs(data.runs), matrices = matrixSpecs(data.runs[view.run]);
+  const shapes = [...lines.map(lineShape), ...matrices.map((spec) => spec.title)];
+  if (shapes.join() !== charts.map((chart) => chart.shape).join()) return draw(data);
+  showTexts(data, data.runs[view.run]);
+  [...lines, ...matrices].forEach((spec, i) => charts[i].take(spec));
+}
+
+function showTexts(data, run) {
+  showSummary(data.runs);
+  byId("notes").textContent = notesOf(data.runs);
   showRefusals(run);
   byId("run-file").querySelector("pre").textContent = run.run_file;
   document.querySelector("footer").textContent = `Parley ${data.version}`;
@@ -325,7 +348,8 @@ function draw(data) {
 
 // For tests: what was drawn, told in an attribute of the document.
 function check(milliseconds) {
-  const blank = charts.filter((chart) => {
+  const drawn_charts = charts.map(({chart}) => chart);
+  const blank = drawn_charts.filter((chart) => {
     const {ctx, chartArea: area} = chart, ratio = chart.currentDevicePixelRatio;
     const pixels = ctx.getImageData(area.left * ratio, area.top * ratio,
                                     area.width * ratio, area.height * ratio).data;
@@ -338,7 +362,7 @@ function check(milliseconds) {
     return drawn < 20;
   });
   document.documentElement.dataset.check = JSON.stringify({
-    charts: charts.map((chart) => chart.canvas.getAttribute("aria-label")),
+    charts: drawn_charts.map((chart) => chart.canvas.getAttribute("aria-label")),
     blank: blank.map((chart) => chart.canvas.getAttribute("aria-label")), errors,
     wide: document.documentElement.scrollWidth > document.documentElement.clientWidth,
     milliseconds,
@@ -357,11 +381,3 @@ function start(data) {
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => view.redraw());
-const embedded = embeddedData();
-if (embedded !== null) {
-  start(embedded);
-} else {
-  fetchedData().then(start, (error) => {
-    byId("notes").textContent = `The data cannot be fetched: ${error.message}`;
-  });
-}

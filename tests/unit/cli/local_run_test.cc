@@ -103,9 +103,10 @@ TEST_F(LocalRunTest, AClientThatDiesIsToldOfAndTheRunGoesOn) {
 
 TEST_F(LocalRunTest, StopsAServerThatHasNoClientsLeft) {
   options_.orphan_grace = absl::Milliseconds(50);
-  ASSERT_OK(
+  EXPECT_THAT(
       Run(absl::StrCat("trap 'exit 0' TERM\n", kReady, "while :; do :; done\n"),
-          "exit 1\n"));
+          "exit 1\n"),
+      StatusIs(absl::StatusCode::kAborted, "every client ended before it"));
   EXPECT_THAT(Said(), testing::HasSubstr("no client is left"));
 }
 

@@ -67,6 +67,15 @@ TEST(ProgressTest, LiveLine) {
             "train 3/10  ↑12.3 MB ↓999 B  ETA 3:45");
 }
 
+TEST(ProgressTest, LiveLineTellsHowFarTheSlowestIs) {
+  v1::RunStatus status = Running();
+  status.add_client();
+  status.add_client()->set_progress(0.75);
+  status.add_client()->set_progress(0.129);
+  EXPECT_THAT(FormatLiveLine(status, 200),
+              testing::HasSubstr("  train 3/10, slowest 12 %  "));
+}
+
 TEST(ProgressTest, LiveLineWithoutWhatIsNotKnown) {
   v1::RunStatus status;
   status.set_state(v1::WAITING);
@@ -121,6 +130,7 @@ TEST(ProgressTest, WithoutATerminalEachRoundIsToldOnce) {
     status.set_detail("waits for other clients");
     printer.Update(status);
     status.set_state(v1::RUNNING);
+    status.clear_detail();
     for (const int round : {1, 1, 2, 2, 3}) {
       status.set_round(round);
       printer.Update(status);
@@ -136,6 +146,45 @@ TEST(ProgressTest, WithoutATerminalEachRoundIsToldOnce) {
             "round 2/3  ↑0 B ↓0 B  0:00\n"
             "a word\n"
             "round 3/3  ↑0 B ↓0 B  0:00\n");
+}
+
+TEST(ProgressTest, TellsWhoFailedOnceAndWhomItWaitsFor) {
+  v1::RunStatus status = Running();
+  const std::string live = FormatLiveLine(status, 59);
+  const std::string text = Printed(true, [&](ProgressPrinter& printer) {
+    printer.Update(status);
+    v1::ClientStatus& client = *status.add_client();
+    client.set_name("client-7");
+    client.set_state("lost");
+    client.set_reason("its lease is over");
+    printer.Update(status);
+    printer.Update(status);
+    status.set_detail("round 11: waiting for 1 of 10 answers: client-3");
+    printer.Update(status);
+    printer.Update(status);
+  });
+  const std::string clear = "\r\x1b[K";
+  EXPECT_EQ(text,
+            absl::StrCat(live, clear, "client-7 lost: its lease is over\n",
+                         live, clear, status.detail(), "\n", live, "\n"));
+}
+
+TEST(ProgressTest, ManyFailuresAreCounted) {
+  v1::RunStatus status = Running();
+  for (int i = 1; i <= 9; ++i) {
+    v1::ClientStatus& client = *status.add_client();
+    client.set_name(absl::StrCat("c", i));
+    client.set_state("failed");
+    client.set_reason("no");
+  }
+  const std::string text = Printed(false, [&](ProgressPrinter& printer) {
+    printer.Update(status);
+    printer.Update(status);
+  });
+  EXPECT_EQ(text, absl::StrCat("c1 failed: no\nc2 failed: no\nc3 failed: no\n"
+                               "c4 failed: no\nc5 failed: no\n"
+                               "and 4 more clients\n",
+                               FormatRoundLine(status), "\n"));
 }
 
 TEST(ProgressTest, OnATerminalOneLineLives) {

@@ -5,7 +5,9 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/config/defaults.h"
+#include "common/config/explain.h"
 #include "common/config/load.h"
 #include "tests/support/status_matchers.h"
 
@@ -289,64 +291,119 @@ TEST(BuildTest, StatedFactsAreCheckedAgainstTheData) {
                        "is 5"));
 }
 
-TEST(BuildTest, OwnData) {
-  const v1::RunConfig config =
-      Load(absl::StrCat("model { softmax {} features: 5 classes: 3 } cohort { "
-                        "min: 1 } data { held_out: 0.5 }",
-                        kRest));
+TEST(BuildTest, WithoutSourcesThereIsNothingToLoad) {
+  const v1::RunConfig config = Load(absl::StrCat(
+      "model { softmax {} features: 5 classes: 3 } cohort { min: 1 }", kRest));
   ASSERT_OK_AND_ASSIGN(const DataFacts facts, ProbeData(config));
   EXPECT_EQ(facts.features, 5);
   EXPECT_EQ(facts.classes, 3);
-  const std::string path = WriteFile("own.svm", "1 1:1\n1 3:1\n1 1:2\n1 2:3\n");
-  ASSERT_OK_AND_ASSIGN(const PartData<float> own,
-                       LoadOwn<float>("libsvm:" + path, config));
-  EXPECT_EQ(own.train.rows(), 2);
-  EXPECT_EQ(own.held_out.rows(), 2);
-  EXPECT_EQ(own.train.features(), 5);
-  EXPECT_THAT(own.train.targets(), ::testing::ElementsAre(1, 1));
-  EXPECT_THAT(
-      LoadOwn<float>("libsvm:" + WriteFile("bad.svm", "1 1:1\n3 2:1\n"),
-                     config),
-      StatusIs(absl::StatusCode::kInvalidArgument,
-               "row 2: the label is 3: a client's own labels must be whole "
-               "numbers from 0 to 2, as the run has 3 classes"));
-  EXPECT_THAT(
-      LoadOwn<float>("libsvm:" + WriteFile("wide.svm", "1 6:1\n"), config),
-      StatusIs(absl::StatusCode::kInvalidArgument, "6"));
-  for (const char* spec : {"", "libsvm:", "idx:a", "idx:a,", "csv:a"}) {
-    EXPECT_THAT(LoadOwn<float>(spec, config),
-                StatusIs(absl::StatusCode::kInvalidArgument,
-                         "must be libsvm:PATH or idx:IMAGES,LABELS"))
-        << spec;
-  }
   EXPECT_THAT(LoadPart<float>(config, 0),
               StatusIs(absl::StatusCode::kFailedPrecondition, "data.train"));
   EXPECT_THAT(LoadTest<float>(config),
               StatusIs(absl::StatusCode::kFailedPrecondition, "data.test"));
 }
 
-TEST(BuildTest, OwnSigns) {
-  const v1::RunConfig config = Load(absl::StrCat(
-      "model { logistic {} features: 2 } cohort { min: 1 }", kRest));
-  const auto targets = [&](const std::string& text) {
-    auto own = LoadOwn<double>("libsvm:" + WriteFile("sign.svm", text), config);
-    EXPECT_OK(own);
-    std::vector<double> result;
-    if (own.ok()) {
-      result.assign(own->train.targets().begin(), own->train.targets().end());
-    }
-    return result;
-  };
-  EXPECT_THAT(targets("1 1:1\n1 1:2\n"), ::testing::ElementsAre(1, 1));
-  EXPECT_THAT(targets("0 1:1\n"), ::testing::ElementsAre(-1));
-  EXPECT_THAT(targets("0 1:1\n1 1:1\n"), ::testing::ElementsAre(-1, 1));
-  EXPECT_THAT(targets("-1 1:1\n+1 1:1\n"), ::testing::ElementsAre(-1, 1));
+TEST(BuildTest, AColumnOfACsvFileTellsTheParts) {
+  const std::string train = WriteFile("wards.csv",
+                                      "id,age,ward,kind,bmi\n"
+                                      "1,5,north,b,6\n"
+                                      "2,7,east,c,8\n"
+                                      "3,9,north,a,1\n");
+  // Other columns, in another order, and not each class.
+  const std::string test =
+      WriteFile("wards_test.csv", "kind,bmi,age,note\nc,2,1,x\n");
+  const std::string text = absl::StrCat(
+      "model { softmax {} }\ndata { train { csv { path: \"", train,
+      "\" target: \"kind\" ignore: \"id\" } } test { csv { path: \"", test,
+      "\" target: \"kind\" } }\npartition { by_column { column: \"ward\" } } "
+      "}\n",
+      kRest);
+  const v1::RunConfig config = Load(text);
+  EXPECT_EQ(config.data().partition().parts(), 2);
+  ASSERT_OK_AND_ASSIGN(const DataFacts facts, ProbeData(config));
+  EXPECT_EQ(facts.features, 2);
+  EXPECT_EQ(facts.classes, 3);
+  EXPECT_EQ(facts.rows, 3);
+  EXPECT_EQ(facts.parts, 2);
+  ASSERT_OK_AND_ASSIGN(const auto east, LoadPart<float>(config, 0));
+  EXPECT_THAT(east.train.targets(), ::testing::ElementsAre(2));
+  ASSERT_OK_AND_ASSIGN(const auto north, LoadPart<float>(config, 1));
+  EXPECT_THAT(north.train.targets(), ::testing::ElementsAre(1, 0));
+  EXPECT_EQ(north.train.All().dense[0], 5);
+  EXPECT_EQ(north.train.All().dense[1], 6);
+  ASSERT_OK_AND_ASSIGN(const auto set, LoadTest<float>(config));
+  EXPECT_THAT(set.targets(), ::testing::ElementsAre(2));
+  EXPECT_EQ(set.All().dense[0], 1);
+  EXPECT_EQ(set.All().dense[1], 2);
+  ASSERT_OK_AND_ASSIGN(const RunCosts costs, ComputeCosts(config));
+  EXPECT_EQ(costs.parameters, 9);
+
+  // A number of parts that is given must agree.
+  const auto wrong = LoadRunText(text, "x", {"data.partition.parts=3"});
+  ASSERT_OK(wrong);
+  EXPECT_THAT(LoadPart<float>(*wrong, 0),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "data.train has 2 parts, but the run's "
+                       "data.partition.parts is 3"));
+  EXPECT_THAT(LoadRunText(text, "x", {"data.partition.by_column.column=wart"}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "data.partition.by_column.column cannot be used: "));
   EXPECT_THAT(
-      LoadOwn<double>("libsvm:" + WriteFile("sign.svm", "1 1:1\n2 1:1\n"),
-                      config),
+      LoadRunText(text, "x", {"data.partition.by_column.column=wart"}),
+      StatusIs(absl::StatusCode::kInvalidArgument, "did you mean ward?"));
+  EXPECT_THAT(
+      LoadPart<float>(
+          Load(absl::StrReplaceAll(
+              text, {{"softmax", "linear_regression"},
+                     {"by_column { column: \"ward\" }", "parts: 1"},
+                     {"ignore: \"id\"", "ignore: [\"id\", \"ward\"]"}})),
+          0),
       StatusIs(absl::StatusCode::kInvalidArgument,
-               "row 2: the label is 2: a client's own labels must be -1 and "
-               "+1, or 0 and 1"));
+               "the targets are text, such as \"a\""));
+}
+
+TEST(BuildTest, TheTestSetHasTheTrainingSetsAlphabet) {
+  const std::string train = WriteFile("train.txt", "abcabcabd");
+  const std::string test = WriteFile("test.txt", "cabd");
+  const std::string text =
+      absl::StrCat("model { softmax {} } data { train { text { path: \"", train,
+                   "\" context: 2 } } test { text { path: \"", test,
+                   "\" } } partition { parts: 2 } }", kRest);
+  const v1::RunConfig config = Load(text);
+  EXPECT_EQ(config.data().test().text().context(), 2);
+  ASSERT_OK_AND_ASSIGN(const DataFacts facts, ProbeData(config));
+  EXPECT_EQ(facts.features, 2);
+  EXPECT_EQ(facts.classes, 4);
+  EXPECT_EQ(facts.rows, 7);
+  ASSERT_OK_AND_ASSIGN(const auto set, LoadTest<float>(config));
+  EXPECT_THAT(set.targets(), ::testing::ElementsAre(1, 3));
+  EXPECT_THAT(std::vector<float>(set.All().dense, set.All().dense + 4),
+              ::testing::ElementsAre(2, 0, 0, 1));
+  // As many classes as an alphabet has, be there such bytes or not.
+  ASSERT_OK_AND_ASSIGN(
+      const v1::RunConfig more,
+      LoadRunText(text, "x", {"data.train.text.alphabet=abcdefgh"}));
+  ASSERT_OK_AND_ASSIGN(const DataFacts eight, ProbeData(more));
+  EXPECT_EQ(eight.classes, 8);
+  ASSERT_OK(LoadTest<float>(more));
+  WriteFile("test.txt", "cab\nx");
+  EXPECT_THAT(LoadTest<float>(config),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "test.txt:1: the character \"\\n\" (byte 10) is none of "
+                       "the 4 of the alphabet"));
+}
+
+TEST(BuildTest, Cifar10HasTenClassesWhateverItsRowsShow) {
+  const std::string record(3073, '\1');
+  const std::string path = WriteFile("cifar.bin", record + record);
+  const v1::RunConfig config = Load(
+      absl::StrCat("model { softmax {} } data { train { cifar10 { paths: \"",
+                   path, "\" } } partition { parts: 2 } }", kRest));
+  ASSERT_OK_AND_ASSIGN(const DataFacts facts, ProbeData(config));
+  EXPECT_EQ(facts.features, 3072);
+  EXPECT_EQ(facts.classes, 10);
+  ASSERT_OK_AND_ASSIGN(const auto part, LoadPart<float>(config, 1));
+  EXPECT_THAT(part.train.targets(), ::testing::ElementsAre(1));
 }
 
 }  // namespace

@@ -319,6 +319,83 @@ stop { rounds: 3 }
   EXPECT_EQ(config.model().cnn().conv(0).pool(), 2);
 }
 
+TEST(LoadTest, SourcesOfFilesMustBeWhole) {
+  const auto with = [](const std::string& source) {
+    return ErrorsWith("mixture { rows: 100 features: 5 }", source);
+  };
+  EXPECT_EQ(with(""),
+            "x.textproto:3: data.train is missing: must have one of libsvm, "
+            "idx, separable, mixture, regression, csv, cifar10, text");
+  EXPECT_EQ(with("csv {}"),
+            "x.textproto:3: data.train.csv.path is missing: must not be empty\n"
+            "x.textproto:3: data.train.csv.target is missing: must not be "
+            "empty");
+  EXPECT_EQ(with("csv { path: \"a\" target: \"y\" ignore: [\"x\", \"y\"] }"),
+            "x.textproto:3: data.train.csv.ignore[1] is \"y\": must not be the "
+            "target as well");
+  EXPECT_EQ(with("cifar10 {}"),
+            "x.textproto:3: data.train.cifar10.paths is missing: must list at "
+            "least one file");
+  EXPECT_EQ(with("cifar10 { paths: [\"a\", \"\"] }"),
+            "x.textproto:3: data.train.cifar10.paths[1] is missing: must not "
+            "be empty");
+  EXPECT_EQ(with("text {}"),
+            "x.textproto:3: data.train.text.path is missing: must not be "
+            "empty");
+  EXPECT_EQ(with("text { path: \"a\" context: 0 stride: 0 }"),
+            "x.textproto:3: data.train.text.context is 0: must be >= 1 and <= "
+            "65536\n"
+            "x.textproto:3: data.train.text.stride is 0: must be >= 1 and <= "
+            "1000000000");
+}
+
+TEST(LoadTest, SourcesOfFilesMustGoTogether) {
+  const auto data = [](const std::string& data, const std::string& model) {
+    return ErrorsOf(absl::StrCat(
+        "model { ", model, " }\n", "data { ", data,
+        " }\n"
+        "local { gd {} step_size { initial: 0.1 } } cohort { min: 1 }\n"
+        "stop { rounds: 1 }\n"));
+  };
+  const std::string text = "{ text { path: \"a\" } }";
+  const std::string cifar = "{ cifar10 { paths: \"a\" } }";
+  const std::string csv = "{ csv { path: \"a\" target: \"y\" } }";
+  EXPECT_EQ(data(absl::StrCat("train ", text, " test ", text), "softmax {}"),
+            "");
+  EXPECT_EQ(data(absl::StrCat("train ", csv, " test ", text), "softmax {}"),
+            "x.textproto:2: data.test.text must go with data.train.text");
+  EXPECT_EQ(
+      data(absl::StrCat("train ", text,
+                        " test { text { path: \"a\" alphabet: \"ab\" } }"),
+           "softmax {}"),
+      "x.textproto:2: data.test.text.alphabet must not be set, as it is that "
+      "of data.train.text");
+  EXPECT_EQ(
+      data(absl::StrCat("test ", text), "softmax {} features: 16 classes: 2"),
+      "x.textproto:2: data.test.text.alphabet is missing: must be set "
+      "where there is no data.train, whose it would be");
+  EXPECT_EQ(data(absl::StrCat("train ", text,
+                              " test { text { path: \"a\" context: 8 } }"),
+                 "softmax {}"),
+            "x.textproto:2: data.test has 8 features: must be as data.train, "
+            "which has 16");
+  EXPECT_EQ(data(absl::StrCat("train ", cifar), "softmax {} features: 784"),
+            "x.textproto:2: data.train has 3072 features: must be as "
+            "model.features, which is 784");
+  EXPECT_EQ(data(absl::StrCat("train ", cifar), "logistic {}"),
+            "x.textproto:2: data.train has 10 classes: must have 2 with "
+            "logistic");
+  EXPECT_EQ(data(absl::StrCat("train ", cifar,
+                              " partition { by_column { column: \"a\" } }"),
+                 "softmax {}"),
+            "x.textproto:2: data.partition.by_column must go with "
+            "data.train.csv");
+  EXPECT_EQ(data(absl::StrCat("train ", csv, " partition { by_column {} }"),
+                 "softmax {}"),
+            "x.textproto:2: data.partition.by_column.column is missing: must "
+            "not be empty");
+}
+
 TEST(LoadTest, ModelsWithoutClassesHaveNoAccuracy) {
   constexpr char kText[] = R"(
 model { linear_regression {} classes: 2 }
@@ -453,7 +530,8 @@ stop { rounds: 0 }
   EXPECT_EQ(ErrorsOf(kText, {"cohort.quorum=1.5", "cohort.foo=1"}),
             "x.textproto:3: Expected integer, got: \"five\"\n"
             "x.textproto:4: Partition has no field part; did you mean parts? "
-            "It has parts, iid, dirichlet, shards, power_law, index_file\n"
+            "It has parts, iid, dirichlet, shards, power_law, index_file, "
+            "by_column\n"
             "x.textproto:6: RunConfig has no field lokal; did you mean local? "
             "It has name, model, data, local, aggregation, cohort, evaluation, "
             "stop, start, seed, precision, wire, round_values, checkpoints, "
@@ -495,6 +573,24 @@ stop { rounds: 3 }
   EXPECT_EQ(config.data().test().libsvm().path(), "/runs/t.svm");
   EXPECT_EQ(config.start().file(),
             (std::filesystem::current_path() / "m.npz").string());
+
+  const auto train = [&](const std::string& source) {
+    const auto loaded = LoadRunText(
+        absl::StrReplaceAll(kText,
+                            {{"idx { images: \"a/i.gz\" labels: "
+                              "\"/b/l.gz\" }",
+                              source},
+                             {"test { libsvm { path: \"../t.svm\" } }", ""}}),
+        "/runs/one/x.textproto");
+    EXPECT_OK(loaded);
+    return loaded.ok() ? loaded->data().train() : v1::Source();
+  };
+  EXPECT_EQ(train("csv { path: \"a.csv\" target: \"y\" }").csv().path(),
+            "/runs/one/a.csv");
+  EXPECT_EQ(train("text { path: \"a.txt\" }").text().path(), "/runs/one/a.txt");
+  EXPECT_THAT(
+      train("cifar10 { paths: [\"a.bin\", \"/b.bin\"] }").cifar10().paths(),
+      ::testing::ElementsAre("/runs/one/a.bin", "/b.bin"));
 }
 
 TEST(LoadTest, AnIndexFileSetsTheParts) {

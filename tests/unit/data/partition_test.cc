@@ -303,6 +303,20 @@ TEST_F(IndexFilePartitionTest, NamesWhatIsWrong) {
       StatusIs(absl::StatusCode::kNotFound, "none"));
 }
 
+TEST(GroupPartitionTest, DealsAsTheGroupsSay) {
+  const auto make = [](const std::vector<int64_t>& groups, int64_t rows) {
+    return MakePartition({10, GroupPartition{groups}},
+                         std::vector<double>(rows), 1);
+  };
+  const Partition expected = {{1, 3}, {4}, {0, 2}};
+  EXPECT_EQ(*make({2, 0, 2, 0, 1}, 5), expected);
+  EXPECT_THAT(
+      make({0, 2, 2}, 3),
+      StatusIs(kInvalid, "part 1 has no row, though there is a part 2"));
+  EXPECT_THAT(make({}, 3), StatusIs(kInvalid, "0 rows are told their part"));
+  EXPECT_THAT(make({0, 1000000}, 2), StatusIs(kInvalid, "told 1000001 parts"));
+}
+
 TEST(SplitHeldOutTest, SplitsBySeedAndPart) {
   std::vector<int64_t> rows(100);
   std::iota(rows.begin(), rows.end(), 1000);

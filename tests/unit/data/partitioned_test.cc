@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/executor.h"
 #include "common/base/random.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/data/temp_files.h"
@@ -81,6 +82,28 @@ TEST_F(PartitionedTest, OnePartAloneIsTheSliceOfAll) {
   }
 }
 
+TEST_F(PartitionedTest, ThreadsDrawTheSameRows) {
+  const std::vector<decltype(DataSource::kind)> kinds = {
+      SeparableOptions{.rows = 1000, .features = 7},
+      MixtureOptions{.rows = 1000, .features = 7, .classes = 3},
+      RegressionOptions{.rows = 1000, .features = 7}};
+  ThreadPool pool(3);
+  for (const auto& kind : kinds) {
+    DataPlan plan;
+    plan.source.kind = kind;
+    plan.held_out = 0.3;
+    ASSERT_OK_AND_ASSIGN(const PlannedData planned,
+                         PlanData(plan, TargetKind::kReal));
+    ASSERT_OK_AND_ASSIGN(const auto one, LoadAllParts<float>(plan, planned));
+    ASSERT_OK_AND_ASSIGN(const auto three,
+                         LoadAllParts<float>(plan, planned, &pool));
+    for (int64_t part = 0; part < 10; ++part) {
+      ExpectSame(three.train(part), one.train(part));
+      ExpectSame(three.held_out(part), one.held_out(part));
+    }
+  }
+}
+
 TEST_F(PartitionedTest, PartsOfOneLabelKeepItsSign) {
   DataPlan plan;
   plan.source.kind = LibsvmOptions{.path = LibsvmFile()};
@@ -139,26 +162,109 @@ TEST_F(PartitionedTest, RefusesBadPlans) {
   }
 }
 
+TEST_F(PartitionedTest, TheColumnOfACsvFileTellsTheParts) {
+  std::string text = "x,ward,kind\n";
+  for (int i = 0; i < 60; ++i) {
+    absl::StrAppend(&text, i, ",", 8 + i % 4, ",", i % 3 ? "ill" : "well",
+                    "\n");
+  }
+  DataPlan plan;
+  plan.source.kind = CsvOptions{
+      .path = files_.Write("a.csv", text), .target = "kind", .group = "ward"};
+  plan.partition.kind = GroupPartition{};
+  plan.held_out = 0.2;
+  ASSERT_OK_AND_ASSIGN(const PlannedData planned,
+                       PlanData(plan, TargetKind::kClass));
+  EXPECT_EQ(planned.features, 1);
+  EXPECT_EQ(planned.classes.classes(), 2);
+  ASSERT_EQ(planned.partition.size(), 4u);
+  ASSERT_OK_AND_ASSIGN(const auto all, LoadAllParts<float>(plan, planned));
+  for (int64_t part = 0; part < 4; ++part) {
+    ASSERT_OK_AND_ASSIGN(const auto alone,
+                         LoadPart<float>(plan, planned, part));
+    ExpectSame(alone.train, all.train(part));
+    ExpectSame(alone.held_out, all.held_out(part));
+    EXPECT_EQ(alone.train.rows(), 12);
+    EXPECT_EQ(alone.held_out.rows(), 3);
+    for (int64_t r = 0; r < alone.train.rows(); ++r) {
+      const auto i = static_cast<int>(alone.train.All().dense[r]);
+      EXPECT_EQ(i % 4, part) << "wards 8, 9, 10, 11, by number";
+      EXPECT_EQ(alone.train.targets()[r], i % 3 ? 0 : 1);
+    }
+  }
+  EXPECT_THAT(PlanData(plan, TargetKind::kReal),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "the targets are text, such as \"ill\", but the model "
+                       "wants numbers"));
+}
+
 TEST_F(PartitionedTest, TestSetsTakeTheTrainingSetsShapeAndClasses) {
   ASSERT_OK_AND_ASSIGN(const auto map,
                        TargetMap::Create(TargetKind::kSign, {1, 2}));
   DataSource source;
   source.kind = LibsvmOptions{.path = files_.Write("t", "2 1:1\n2 3:1\n")};
-  ASSERT_OK_AND_ASSIGN(const auto set, LoadTestSet<float>(source, 9, map));
+  const SourceTargets train = {.features = 9};
+  ASSERT_OK_AND_ASSIGN(const auto set, LoadTestSet<float>(source, train, map));
   EXPECT_EQ(set.features(), 9);
   EXPECT_THAT(set.targets(), testing::ElementsAre(1, 1));
-  EXPECT_THAT(LoadTestSet<float>(source, 2, map),
+  EXPECT_THAT(LoadTestSet<float>(source, {.features = 2}, map),
               StatusIs(absl::StatusCode::kInvalidArgument, "within 1 to 2"));
 
   source.kind = LibsvmOptions{.path = files_.Write("t", "3 1:1\n")};
-  EXPECT_THAT(LoadTestSet<float>(source, 9, map),
+  EXPECT_THAT(LoadTestSet<float>(source, train, map),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        "the test set: the target 3 of row 0"));
 
   source.kind = SeparableOptions{.rows = 10, .features = 4};
-  EXPECT_THAT(LoadTestSet<float>(source, 9, map),
+  EXPECT_THAT(LoadTestSet<float>(source, train, map),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        "has 4 features, the training set 9"));
+}
+
+TEST_F(PartitionedTest, TestSetsTakeTheTrainingSetsColumnsLabelsAndAlphabet) {
+  DataSource train, test;
+  train.kind = CsvOptions{
+      .path = files_.Write("train.csv", "a,b,kind\n1,2,p\n3,4,q\n5,6,r\n"),
+      .target = "kind"};
+  test.kind = CsvOptions{
+      .path = files_.Write("test.csv", "kind,ward,b,a\nr,x,2,1\np,y,4,3\n"),
+      .target = "kind"};
+  ASSERT_OK_AND_ASSIGN(SourceTargets told, LoadTargets(train));
+  ASSERT_OK_AND_ASSIGN(TargetMap map,
+                       TargetMap::CreateFor(TargetKind::kClass, told));
+  ASSERT_OK_AND_ASSIGN(auto set, LoadTestSet<float>(test, told, map));
+  EXPECT_THAT(set.targets(), testing::ElementsAre(2, 0));
+  EXPECT_EQ(std::vector<float>(set.All().dense, set.All().dense + 4),
+            (std::vector<float>{1, 2, 3, 4}));
+  files_.Write("test.csv", "kind,b,a\ns,2,1\n");
+  EXPECT_THAT(LoadTestSet<float>(test, told, map),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "test.csv:2: column kind: 's' is a label that the "
+                       "training set does not have"));
+  files_.Write("test.csv", "kind,b,a\n1,2,1\n");
+  EXPECT_THAT(LoadTestSet<float>(test, told, map),
+              StatusIs(absl::StatusCode::kInvalidArgument, "'1' is a label"));
+  // Text labels mean nothing next to a training set that has numbers.
+  files_.Write("train.csv", "a,b,kind\n1,2,0\n3,4,1\n");
+  files_.Write("test.csv", "kind,b,a\np,2,1\n");
+  ASSERT_OK_AND_ASSIGN(told, LoadTargets(train));
+  EXPECT_THAT(LoadTestSet<float>(test, told, map),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "test.csv:2: column kind: 'p' is not a number"));
+
+  train.kind = TextOptions{files_.Write("train.txt", "acegi"), 2};
+  test.kind = TextOptions{files_.Write("test.txt", "gia"), 2};
+  ASSERT_OK_AND_ASSIGN(told, LoadTargets(train));
+  ASSERT_OK_AND_ASSIGN(map, TargetMap::CreateFor(TargetKind::kClass, told));
+  EXPECT_EQ(map.classes(), 5);
+  // No training example has the target a, but its number is known.
+  ASSERT_OK_AND_ASSIGN(set, LoadTestSet<float>(test, told, map));
+  EXPECT_THAT(set.targets(), testing::ElementsAre(0));
+  EXPECT_EQ(set.All().dense[0], 3);
+  files_.Write("test.txt", "gib");
+  EXPECT_THAT(LoadTestSet<float>(test, told, map),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "test.txt:1: the character \"b\""));
 }
 
 }  // namespace

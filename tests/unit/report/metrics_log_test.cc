@@ -123,6 +123,32 @@ TEST(MetricsLogTest, AHalfLineIsPassedOverThenCutOff) {
   EXPECT_THAT(reports, testing::ElementsAre(Example(), Example()));
 }
 
+TEST(MetricsLogTest, ReadsOnWhereItStopped) {
+  const std::string path = NewPath("growing.jsonl");
+  const std::string line = ToJsonLine(Example());
+  std::ofstream file(path);
+  MetricsPosition position;
+  std::vector<int64_t> begins;
+  const auto read = [&] {
+    return ForEachNewRound(path, &position,
+                           [&](const RoundReport& report, int64_t begin) {
+                             EXPECT_EQ(report, Example());
+                             begins.push_back(begin);
+                           });
+  };
+  file << line << "\n" << line.substr(0, 9) << std::flush;
+  ASSERT_OK(read());
+  EXPECT_THAT(begins, testing::ElementsAre(0));
+  ASSERT_OK(read());
+  file << line.substr(9) << "\n" << line << "\n" << std::flush;
+  ASSERT_OK(read());
+  const int64_t size = static_cast<int64_t>(line.size()) + 1;
+  EXPECT_THAT(begins, testing::ElementsAre(0, size, 2 * size));
+  EXPECT_EQ(position.bytes, 3 * size);
+  file << "nonsense\n" << std::flush;
+  EXPECT_THAT(read(), StatusIs(absl::StatusCode::kInvalidArgument, "line 4"));
+}
+
 TEST(MetricsLogTest, SaysWhichLineIsWrong) {
   const std::string path = NewPath("wrong.jsonl");
   std::ofstream(path) << ToJsonLine(Example()) << "\nnonsense\n";

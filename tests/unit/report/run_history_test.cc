@@ -1,6 +1,7 @@
 #include "common/report/run_history.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/json.h"
 #include "tests/support/status_matchers.h"
 
@@ -126,6 +127,60 @@ TEST(RunHistoryTest, ThinsRoundsEvenlyAndKeepsTheLatestAndTheTotals) {
   EXPECT_EQ(Text(json, "bytes_up"), "[10,50,90,120]");
   EXPECT_THAT(json.Find("cells")->items(), SizeIs(4));
   EXPECT_EQ(json.Find("clients")->items()[0].Find("asked")->AsInt64(), 12);
+}
+
+TEST(RunHistoryTest, UpdatesMakeWhatTheWholeIs) {
+  // A reader that looks at every third round, through several thinnings.
+  RunHistory history({.rounds = 5});
+  std::vector<std::string> rounds, cells;
+  RunHistory::Seen seen;
+  int64_t sent = 0;
+  for (int64_t number = 1; number <= 60; ++number) {
+    history.Add(Round(number));
+    if (number % 3 != 0) continue;
+    ASSERT_OK_AND_ASSIGN(
+        const Json update,
+        Json::Parse(absl::StrCat("{", history.ToJsonMembers(seen), "}")));
+    seen = history.seen();
+    const int64_t from = *update.Find("from")->AsInt64();
+    ASSERT_LE(from, rounds.size());
+    rounds.resize(from);
+    cells.resize(from);
+    for (const Json& one : update.Find("round")->items()) {
+      rounds.push_back(one.ToString());
+      ++sent;
+    }
+    for (const Json& one : update.Find("cells")->items()) {
+      cells.push_back(one.ToString());
+    }
+    EXPECT_EQ(absl::StrCat("[", absl::StrJoin(rounds, ","), "]"),
+              Text(Written(history), "round"));
+    EXPECT_EQ(absl::StrCat("[", absl::StrJoin(cells, ","), "]"),
+              Text(Written(history), "cells"));
+  }
+  EXPECT_LT(sent, 60);
+  ASSERT_OK_AND_ASSIGN(
+      const Json nothing,
+      Json::Parse(absl::StrCat(
+          "{", RunHistory().ToJsonMembers(RunHistory().seen()), "}")));
+  EXPECT_EQ(Text(nothing, "round"), "[]");
+}
+
+TEST(RunHistoryTest, AnUpdateHasOnlyWhatIsNew) {
+  RunHistory history;
+  for (int64_t number = 1; number <= 3; ++number) history.Add(Round(number));
+  const RunHistory::Seen seen = history.seen();
+  RoundReport fourth = Round(4);
+  fourth.seconds = {{"train", 2}};
+  history.Add(fourth);
+  ASSERT_OK_AND_ASSIGN(
+      const Json update,
+      Json::Parse(absl::StrCat("{", history.ToJsonMembers(seen), "}")));
+  EXPECT_EQ(Text(update, "from"), "3");
+  EXPECT_EQ(Text(update, "round"), "[4]");
+  EXPECT_EQ(Text(update, "bytes_up"), "[40]");
+  EXPECT_EQ(Text(update, "seconds"), R"({"train":[2]})");
+  EXPECT_EQ(Text(update, "rounds_run"), "4");
 }
 
 TEST(RunHistoryTest, IsBoundedInCellsClientsReasonsAndNames) {

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 #include "tests/unit/round_machine/round_world.h"
 
@@ -269,6 +271,49 @@ TEST(Join, NonsenseIsPassedOverAndThenEnds) {
   world.Join("a");  // keeps its task
   world.Answer("a");
   EXPECT_TRUE(world.end);
+}
+
+TEST(Join, ProgressIsShownWhileTheTaskLasts) {
+  RoundWorld world(SmallRun(2, 2));
+  world.Join("a");
+  world.Join("b");
+  const auto say = [&world](double fraction, const v1::TaskId& task) {
+    v1::ClientMessage message;
+    *message.mutable_progress()->mutable_task() = task;
+    message.mutable_progress()->set_fraction(fraction);
+    world.Say("a", message);
+    world.Advance(absl::Milliseconds(100));  // a status at most so often
+  };
+  const auto row = [&world](const std::string& name) {
+    for (const v1::ClientStatus& client : world.status->client()) {
+      if (client.name() == name) return client;
+    }
+    return v1::ClientStatus();
+  };
+  const v1::TaskId first = world.client("a").task->task();
+  EXPECT_FALSE(row("a").has_progress());
+  say(0.25, first);
+  EXPECT_EQ(row("a").progress(), 0.25);
+  EXPECT_FALSE(row("b").has_progress());
+  say(0.5, first);
+  EXPECT_EQ(row("a").progress(), 0.5);
+  world.Advance(absl::Seconds(10));
+  EXPECT_TRUE(world.Said("a (training, 50 %)"));
+
+  // What is none is passed over, and said.
+  for (const double wrong : {-0.1, 1.5, std::nan("")}) say(wrong, first);
+  EXPECT_TRUE(world.Said("a progress of 1.5, which is not from 0 to 1"));
+  EXPECT_TRUE(world.Said("a progress of nan"));
+  say(0.9, world.client("b").task->task());
+  EXPECT_TRUE(world.Said("the progress of another client's task"));
+  EXPECT_EQ(row("a").progress(), 0.5);
+  EXPECT_FALSE(world.client("a").goodbye);
+
+  world.Answer("a");
+  EXPECT_FALSE(row("a").has_progress());
+  world.Answer("b");
+  say(1, first);  // of the round before
+  EXPECT_FALSE(row("a").has_progress());
 }
 
 TEST(Join, UnknownSessionsAndTransfersDoNoHarm) {

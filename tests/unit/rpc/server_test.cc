@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "common/rpc/status.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/rpc/fake_coordinator.h"
+#include "tests/unit/store/folder.h"
 
 namespace parley {
 namespace {
@@ -29,6 +32,68 @@ TEST(ServerTest, SaysThatThePortIsInUse) {
                                     ": Address already in use")));
 }
 
+// How much a bare connection reads at first; waits for it.
+ssize_t FirstBytes(int fd) {
+  char bytes[64];
+  return recv(fd, bytes, sizeof(bytes), 0);
+}
+
+int Connect(const std::string& path) {
+  const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+            0);
+  return fd;
+}
+
+TEST(ServerTest, AUnixSocketIsLimitedReplacedAndRemoved) {
+  const std::string path = TestFolder() + "/socket";
+  FakeCoordinator coordinator;
+  RpcServer::Options options;
+  options.address = "unix:" + path;
+  options.max_connections = 0;  // what the program itself needs, and no more
+  ASSERT_OK_AND_ASSIGN(auto server, RpcServer::Start(options, &coordinator));
+  EXPECT_EQ(server->port(), 0);
+  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+              StatusIs(StatusCode::kUnavailable, "another server listens"));
+  std::vector<int> flood;
+  do {
+    flood.push_back(Connect(path));
+  } while (FirstBytes(flood.back()) > 0);
+  EXPECT_GT(flood.size(), 10u);
+  EXPECT_LT(flood.size(), 128u);
+  for (const int fd : flood) close(fd);
+  server->Shutdown(absl::ZeroDuration());
+  EXPECT_FALSE(std::filesystem::exists(path));
+
+  // What a server leaves that was killed.
+  const int dead = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(bind(dead, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
+            0);
+  close(dead);
+  ASSERT_OK_AND_ASSIGN(server, RpcServer::Start(options, &coordinator));
+  const int fd = Connect(path);
+  EXPECT_GT(FirstBytes(fd), 0);
+  close(fd);
+  server.reset();
+
+  WriteAll(path, "mine");
+  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+              StatusIs(StatusCode::kUnavailable, "no socket is there"));
+  EXPECT_EQ(ReadAll(path), "mine");
+  options.address = "unix:/nowhere/socket";
+  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+              StatusIs(StatusCode::kUnavailable, "No such file"));
+  options.address = absl::StrCat("unix:/", std::string(200, 'x'));
+  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+              StatusIs(StatusCode::kUnavailable, "1 to 107 bytes"));
+}
+
 TEST(ServerTest, SaysWhatIsWrongWithAnAddress) {
   FakeCoordinator coordinator;
   RpcServer::Options options;
@@ -39,6 +104,9 @@ TEST(ServerTest, SaysWhatIsWrongWithAnAddress) {
   options.address = "nonsense";
   EXPECT_THAT(RpcServer::Start(options, &coordinator),
               StatusIs(StatusCode::kUnavailable, "HOST:PORT"));
+  options.address = "127.0.0.1:65536";
+  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+              StatusIs(StatusCode::kUnavailable, "a port is 0 to 65535"));
 }
 
 TEST(ServerTest, RefusesInsecureBeyondLoopback) {
@@ -48,12 +116,6 @@ TEST(ServerTest, RefusesInsecureBeyondLoopback) {
   RpcServer::Options options{"0.0.0.0:0"};
   options.security.allow_insecure = true;
   EXPECT_OK(RpcServer::Start(options, &coordinator));
-}
-
-// How much a bare connection reads at first; waits for it.
-ssize_t FirstBytes(int fd) {
-  char bytes[64];
-  return recv(fd, bytes, sizeof(bytes), 0);
 }
 
 int Connect(int port) {

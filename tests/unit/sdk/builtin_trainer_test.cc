@@ -177,6 +177,21 @@ TYPED_TEST(BuiltinTrainerTest, StopsWhenCancelled) {
   EXPECT_EQ(Values<T>(w), std::vector<T>(kFeatures + 1));
 }
 
+TYPED_TEST(BuiltinTrainerTest, SaysHowFarItIs) {
+  using T = TypeParam;
+  BuiltinTrainerOptions<T> options = Options<T>();
+  options.held_out = Rows<T>(2500, /*signs=*/false);
+  auto trainer = Make(std::move(options));
+  std::atomic<double> fraction = -1;
+  TrainTask task = Task();
+  task.fraction = &fraction;
+  ParameterVector w(DTypeOf<T>(), kFeatures + 1);
+  EXPECT_OK(trainer->Train(task, w));
+  EXPECT_EQ(fraction, 4.0 / 5);  // before the last of the five steps
+  EXPECT_OK(trainer->Evaluate(task, w));
+  EXPECT_EQ(fraction, 2048.0 / 2500);  // before the last piece
+}
+
 TYPED_TEST(BuiltinTrainerTest, EvaluatesOnRowsHeldOut) {
   using T = TypeParam;
   constexpr int64_t kHeldOut = 2500;  // several pieces

@@ -34,6 +34,7 @@ absl::StatusOr<std::unique_ptr<RunStore>> Open(
 void OpenRun(RunStore& store) {
   v1::JournalRecord record;
   record.mutable_run_opened()->set_term(store.term());
+  record.mutable_run_opened()->set_run_id(store.run_id());
   *record.mutable_run_opened()->mutable_config() = Config();
   ASSERT_OK(store.Append(record));
   record.mutable_round_opened()->set_round(1);
@@ -64,7 +65,13 @@ TEST(RunStore, OneCoordinatorAFolder) {
 
 TEST(RunStore, AUsedFolderNeedsResume) {
   const std::string folder = TestFolder();
-  OpenRun(**Open(folder));
+  uint64_t run_id;
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, Open(folder));
+    run_id = store->run_id();
+    EXPECT_NE(run_id, 0);
+    OpenRun(*store);
+  }
   EXPECT_THAT(Open(folder), StatusIs(StatusCode::kAlreadyExists, "--resume"));
   v1::RunConfig other = Config();
   other.set_seed(2);
@@ -74,6 +81,9 @@ TEST(RunStore, AUsedFolderNeedsResume) {
   longer.mutable_stop()->set_rounds(20);
   ASSERT_OK_AND_ASSIGN(const auto store, Open(folder, true, longer));
   EXPECT_EQ(store->term(), 2);
+  EXPECT_EQ(store->run_id(), run_id);
+  ASSERT_OK_AND_ASSIGN(const auto fresh, Open(folder + "/other"));
+  EXPECT_NE(fresh->run_id(), run_id);
 }
 
 TEST(RunStore, ARunThatNeverCameToARoundIsBegunAnew) {

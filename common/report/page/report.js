@@ -1,0 +1,2 @@
+// The data stands in the file.
+start(JSON.parse(byId("data").textContent));
