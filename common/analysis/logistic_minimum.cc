@@ -1,0 +1,187 @@
+#include "common/analysis/logistic_minimum.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/analysis/direction.h"
+#include "common/kernels/kernels.h"
+
+namespace parley {
+namespace {
+
+constexpr int kMostConjugateSteps = 1000;
+constexpr int kMostHalvings = 40;
+constexpr double kSettled = 1e-6;  // moves of margins at a minimum
+constexpr double kArmijo = 1e-4;  // the share of the promised fall to insist on
+
+double Dot(const std::vector<double>& a, const std::vector<double>& b) {
+  return KernelsFor<double>().dot(static_cast<int64_t>(a.size()), a.data(),
+                                  b.data());
+}
+void Axpy(double a, const std::vector<double>& x, std::vector<double>& y) {
+  KernelsFor<double>().axpy(static_cast<int64_t>(x.size()), a, x.data(),
+                            y.data());
+}
+
+// The loss around one w.
+class Point {
+ public:
+  Point(const SignedRows& rows, absl::Span<const double> weights,
+        std::vector<double> w)
+      : rows_(&rows), w_(std::move(w)), gradient_(rows.features()) {
+    const int64_t n = rows.rows();
+    margins_ = rows.Margins(w_);
+    std::vector<double> losses(n);
+    slopes_.resize(n);
+    curvatures_.resize(n);
+    KernelsFor<double>().logistic(n, margins_.data(), losses.data(),
+                                  slopes_.data());
+    for (int64_t i = 0; i < n; ++i) {
+      loss_ += weights[i] * losses[i];
+      curvatures_[i] = weights[i] * -slopes_[i] * (1 + slopes_[i]);
+      slopes_[i] *= -weights[i];  // from here on >= 0
+      rows.Add(i, -slopes_[i], absl::MakeSpan(gradient_));
+      scale_ += slopes_[i] * std::sqrt(rows.squared_norm(i));
+    }
+    norm_ = Norm(gradient_);
+  }
+
+  const std::vector<double>& w() const { return w_; }
+  const std::vector<double>& gradient() const { return gradient_; }
+  double loss() const { return loss_; }
+  double norm() const { return norm_; }    // of the gradient
+  double scale() const { return scale_; }  // what norm() is small against
+  double margin_bound() const {
+    return norm_ / std::accumulate(slopes_.begin(), slopes_.end(), 0.0);
+  }
+  bool separates() const {
+    return *std::min_element(margins_.begin(), margins_.end()) > 0;
+  }
+
+  // −H⁻¹·gradient, about: as well as the gradient is small.
+  std::vector<double> NewtonStep() const {
+    const size_t d = w_.size();
+    std::vector<double> diagonal(d);
+    for (int64_t n = 0; n < rows_->rows(); ++n) {
+      rows_->AddSquares(n, curvatures_[n], absl::MakeSpan(diagonal));
+    }
+    std::vector<double> step(d), residual(d), z(d), p(d), hp(d);
+    for (size_t j = 0; j < d; ++j) residual[j] = -gradient_[j];
+    const auto precondition = [&] {
+      for (size_t j = 0; j < d; ++j) {
+        z[j] = diagonal[j] > 0 ? residual[j] / diagonal[j] : 0;
+      }
+    };
+    precondition();
+    p = z;
+    double rho = Dot(residual, z);
+    const double enough =
+        norm_ * std::min(0.1, std::sqrt(norm_ / std::max(scale_, norm_)));
+    for (int i = 0; i < kMostConjugateSteps && Norm(residual) > enough; ++i) {
+      Multiply(p, hp);
+      const double curvature = Dot(p, hp);
+      if (!(curvature > 0)) break;  // flat in floating point
+      const double length = rho / curvature;
+      Axpy(length, p, step);
+      Axpy(-length, hp, residual);
+      precondition();
+      const double next = Dot(residual, z);
+      for (size_t j = 0; j < d; ++j) p[j] = z[j] + next / rho * p[j];
+      rho = next;
+    }
+    return step;
+  }
+
+ private:
+  // out = H·v.
+  void Multiply(const std::vector<double>& v, std::vector<double>& out) const {
+    std::fill(out.begin(), out.end(), 0.0);
+    for (int64_t n = 0; n < rows_->rows(); ++n) {
+      rows_->Add(n, curvatures_[n] * rows_->Dot(n, v), absl::MakeSpan(out));
+    }
+  }
+
+  const SignedRows* rows_;
+  std::vector<double> w_;
+  std::vector<double> gradient_, margins_, slopes_, curvatures_;
+  double loss_ = 0, norm_ = 0, scale_ = 0;
+};
+
+absl::Status Check(const SignedRows& rows, absl::Span<const double> weights,
+                   const LogisticMinimumOptions& options) {
+  if (static_cast<int64_t>(weights.size()) != rows.rows()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(weights.size(), " weights for ", rows.rows(), " rows"));
+  }
+  for (size_t n = 0; n < weights.size(); ++n) {
+    if (!(weights[n] > 0) || !std::isfinite(weights[n])) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the weight of row ", n, " is ", weights[n],
+                       ": must be > 0 and finite"));
+    }
+  }
+  if (!(options.tolerance > 0 && options.tolerance < 1)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tolerance is ", options.tolerance, ": must be > 0 and < 1"));
+  }
+  if (options.max_steps < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_steps is ", options.max_steps, ": must be >= 1"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<LogisticMinimum> FindLogisticMinimum(
+    const SignedRows& rows, absl::Span<const double> weights,
+    const LogisticMinimumOptions& options,
+    absl::FunctionRef<bool()> keep_going) {
+  if (absl::Status s = Check(rows, weights, options); !s.ok()) return s;
+  LogisticMinimum result;
+  Point point(rows, weights, std::vector<double>(rows.features()));
+  bool stuck = false;
+  while (point.norm() > options.tolerance * point.scale() &&
+         !point.separates() && !stuck && result.steps < options.max_steps) {
+    if (!keep_going()) return absl::CancelledError("the search was cancelled");
+    ++result.steps;
+    const std::vector<double> step = point.NewtonStep();
+    const double fall = Dot(point.gradient(), step);
+    stuck = true;
+    double length = 1;
+    for (int i = 0; i < kMostHalvings && stuck; ++i, length /= 2) {
+      std::vector<double> w = point.w();
+      Axpy(length, step, w);
+      Point next(rows, weights, std::move(w));
+      // Near the minimum the losses agree to the last bit, and the gradient
+      // tells.
+      if (next.loss() <= point.loss() + kArmijo * length * fall ||
+          (next.norm() < point.norm() &&
+           next.loss() <= point.loss() * (1 + 1e-12))) {
+        point = std::move(next);
+        stuck = false;
+      }
+    }
+  }
+  if (point.separates()) {
+    result.outcome = LogisticMinimum::Outcome::kNone;
+  } else if (point.norm() <= options.tolerance * point.scale()) {
+    // A loss that falls for ever has small gradients too, but there the next
+    // step moves some margin by about 1.
+    const std::vector<double> moves = rows.Margins(point.NewtonStep());
+    const bool settled = std::all_of(moves.begin(), moves.end(), [](double m) {
+      return std::abs(m) <= kSettled;
+    });
+    if (settled) result.outcome = LogisticMinimum::Outcome::kFound;
+  }
+  result.loss = point.loss();
+  result.gradient_norm = point.norm();
+  result.margin_bound = point.margin_bound();
+  result.w = point.w();
+  return result;
+}
+
+}  // namespace parley

@@ -1,0 +1,51 @@
+#include "common/analysis/signed_rows.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/support/status_matchers.h"
+#include "tests/unit/analysis/rows.h"
+
+namespace parley {
+namespace {
+
+using ::testing::DoubleEq;
+using ::testing::ElementsAre;
+
+const std::vector<std::vector<double>> kX = {{1, 0, 2}, {0, -3, 0.5}};
+
+TEST(SignedRowsTest, DenseAndSparseRowsAreMultipliedByTheirLabels) {
+  for (const bool sparse : {false, true}) {
+    const SignedRows rows =
+        Signed(sparse ? SparseRows(kX, {1, -1}) : DenseRows(kX, {1, -1}));
+    EXPECT_EQ(rows.rows(), 2);
+    EXPECT_EQ(rows.features(), 3);
+    EXPECT_DOUBLE_EQ(rows.squared_norm(1), 9.25);
+    const std::vector<double> w = {1, 2, 4};
+    EXPECT_DOUBLE_EQ(rows.Dot(0, w), 9);
+    EXPECT_DOUBLE_EQ(rows.Dot(1, w), 4);
+    EXPECT_THAT(rows.Margins(w), ElementsAre(9, 4));
+    std::vector<double> sum = {1, 1, 1};
+    rows.Add(1, 2, absl::MakeSpan(sum));
+    EXPECT_THAT(sum, ElementsAre(1, 7, 0));
+    rows.AddSquares(1, 2, absl::MakeSpan(sum));
+    EXPECT_THAT(sum, ElementsAre(1, 25, 0.5));
+    EXPECT_THAT(rows.Gram(), ElementsAre(5, -1, -1, DoubleEq(9.25)));
+  }
+}
+
+TEST(SignedRowsTest, WrongRowsAreRefusedByNumber) {
+  constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
+  EXPECT_THAT(SignedRows::Create(DenseRows({}, {})),
+              StatusIs(kInvalid, "no rows"));
+  EXPECT_THAT(SignedRows::Create(DenseRows(kX, {1, 0})),
+              StatusIs(kInvalid, "row 1 has the label 0"));
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THAT(SignedRows::Create(DenseRows({{1}, {nan}}, {1, 1})),
+              StatusIs(kInvalid, "row 1 has numbers"));
+}
+
+}  // namespace
+}  // namespace parley
