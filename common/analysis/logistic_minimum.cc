@@ -13,9 +13,11 @@ namespace parley {
 namespace {
 
 constexpr int kMostConjugateSteps = 1000;
-constexpr int kMostHalvings = 40;
-constexpr double kSettled = 1e-6;  // moves of margins at a minimum
 constexpr double kArmijo = 1e-4;  // the share of the promised fall to insist on
+constexpr double kFirstDamping = 1e-3, kLeastDamping = 1e-12,
+                 kMostDamping = 1e12;
+constexpr double kClose = 1e-6;    // of a gradient, as a share of its scale
+constexpr double kSettled = 1e-6;  // moves of margins at a minimum
 
 double Dot(const std::vector<double>& a, const std::vector<double>& b) {
   return KernelsFor<double>().dot(static_cast<int64_t>(a.size()), a.data(),
@@ -41,7 +43,9 @@ class Point {
                                   slopes_.data());
     for (int64_t i = 0; i < n; ++i) {
       loss_ += weights[i] * losses[i];
-      curvatures_[i] = weights[i] * -slopes_[i] * (1 + slopes_[i]);
+      // Not by way of the slope, which rounds to −1 and its curvature to 0.
+      const double e = std::exp(-std::abs(margins_[i]));
+      curvatures_[i] = weights[i] * e / ((1 + e) * (1 + e));
       slopes_[i] *= -weights[i];  // from here on >= 0
       rows.Add(i, -slopes_[i], absl::MakeSpan(gradient_));
       scale_ += slopes_[i] * std::sqrt(rows.squared_norm(i));
@@ -61,13 +65,16 @@ class Point {
     return *std::min_element(margins_.begin(), margins_.end()) > 0;
   }
 
-  // −H⁻¹·gradient, about: as well as the gradient is small.
-  std::vector<double> NewtonStep() const {
+  // −(H + damping·D)⁻¹·gradient, about: as well as the gradient is small. D is
+  // the diagonal of what H is at most.
+  std::vector<double> NewtonStep(double damping,
+                                 absl::Span<const double> d_most) const {
     const size_t d = w_.size();
     std::vector<double> diagonal(d);
     for (int64_t n = 0; n < rows_->rows(); ++n) {
       rows_->AddSquares(n, curvatures_[n], absl::MakeSpan(diagonal));
     }
+    for (size_t j = 0; j < d; ++j) diagonal[j] += damping * d_most[j];
     std::vector<double> step(d), residual(d), z(d), p(d), hp(d);
     for (size_t j = 0; j < d; ++j) residual[j] = -gradient_[j];
     const auto precondition = [&] {
@@ -82,6 +89,7 @@ class Point {
         norm_ * std::min(0.1, std::sqrt(norm_ / std::max(scale_, norm_)));
     for (int i = 0; i < kMostConjugateSteps && Norm(residual) > enough; ++i) {
       Multiply(p, hp);
+      for (size_t j = 0; j < d; ++j) hp[j] += damping * d_most[j] * p[j];
       const double curvature = Dot(p, hp);
       if (!(curvature > 0)) break;  // flat in floating point
       const double length = rho / curvature;
@@ -142,36 +150,42 @@ absl::StatusOr<LogisticMinimum> FindLogisticMinimum(
     absl::FunctionRef<bool()> keep_going) {
   if (absl::Status s = Check(rows, weights, options); !s.ok()) return s;
   LogisticMinimum result;
+  // The curvature of a loss is at most a quarter.
+  std::vector<double> most(rows.features());
+  for (int64_t n = 0; n < rows.rows(); ++n) {
+    rows.AddSquares(n, weights[n] / 4, absl::MakeSpan(most));
+  }
   Point point(rows, weights, std::vector<double>(rows.features()));
-  bool stuck = false;
-  while (point.norm() > options.tolerance * point.scale() &&
-         !point.separates() && !stuck && result.steps < options.max_steps) {
+  double damping = kFirstDamping;
+  const auto small = [&] {
+    return point.norm() <= options.tolerance * point.scale();
+  };
+  while (!small() && !point.separates() && damping < kMostDamping &&
+         result.steps < options.max_steps) {
     if (!keep_going()) return absl::CancelledError("the search was cancelled");
     ++result.steps;
-    const std::vector<double> step = point.NewtonStep();
+    const std::vector<double> step = point.NewtonStep(damping, most);
     const double fall = Dot(point.gradient(), step);
-    stuck = true;
-    double length = 1;
-    for (int i = 0; i < kMostHalvings && stuck; ++i, length /= 2) {
-      std::vector<double> w = point.w();
-      Axpy(length, step, w);
-      Point next(rows, weights, std::move(w));
-      // Near the minimum the losses agree to the last bit, and the gradient
-      // tells.
-      if (next.loss() <= point.loss() + kArmijo * length * fall ||
-          (next.norm() < point.norm() &&
-           next.loss() <= point.loss() * (1 + 1e-12))) {
-        point = std::move(next);
-        stuck = false;
-      }
+    std::vector<double> w = point.w();
+    Axpy(1, step, w);
+    Point next(rows, weights, std::move(w));
+    // Near the minimum the losses agree but for rounding, and the gradient
+    // tells.
+    const bool close = point.norm() <= kClose * point.scale();
+    if (close ? next.norm() < point.norm()
+              : next.loss() <= point.loss() + kArmijo * fall) {
+      point = std::move(next);
+      damping = damping > kLeastDamping ? damping / 10 : 0;
+    } else {
+      damping = std::max(10 * damping, kLeastDamping);
     }
   }
   if (point.separates()) {
     result.outcome = LogisticMinimum::Outcome::kNone;
-  } else if (point.norm() <= options.tolerance * point.scale()) {
+  } else if (small()) {
     // A loss that falls for ever has small gradients too, but there the next
     // step moves some margin by about 1.
-    const std::vector<double> moves = rows.Margins(point.NewtonStep());
+    const std::vector<double> moves = rows.Margins(point.NewtonStep(0, most));
     const bool settled = std::all_of(moves.begin(), moves.end(), [](double m) {
       return std::abs(m) <= kSettled;
     });

@@ -35,11 +35,11 @@ struct LogisticMinimum {
   int64_t steps = 0;
 };
 
-// argmin Σ weight_n·log(1 + exp(−z_n·w)) by Newton's method, its steps by
-// conjugate gradients with the Hessian's diagonal, and backtracking. Starts at
-// 0, so that of several minima it is one in the span of the rows.
-// InvalidArgument: weights that are not one a row, > 0 and finite, or an option
-// out of range. Cancelled: `keep_going`, asked before each step, said false.
+// argmin Σ weight_n·log(1 + exp(−z_n·w)) by Newton's method with damping
+// (Levenberg and Marquardt), its steps by conjugate gradients. Starts at 0, so
+// that of several minima it is one in the span of the rows. InvalidArgument:
+// weights that are not one a row, > 0 and finite, or an option out of range.
+// Cancelled: `keep_going`, asked before each step, said false.
 absl::StatusOr<LogisticMinimum> FindLogisticMinimum(
     const SignedRows& rows, absl::Span<const double> weights,
     const LogisticMinimumOptions& options = {},

@@ -22,7 +22,8 @@ class Products {
  public:
   explicit Products(const SignedRows& rows)
       : rows_(rows),
-        small_(rows.rows() < rows.features() && rows.rows() <= kMostGramRows),
+        small_(rows.rows() < rows.stored() / rows.rows() &&
+               rows.rows() <= kMostGramRows),
         gram_(small_ ? rows.Gram() : std::vector<double>()),
         state_(small_ ? rows.rows() : rows.features()) {}
 

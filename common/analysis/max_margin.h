@@ -45,7 +45,7 @@ struct MaxMargin {
 // Dual coordinate descent, α_n ← max(0, α_n − (z_n·w − 1)/‖z_n‖²) with
 // w = Σ α_n z_n (Hsieh et al. 2008, without the upper bound), in random order
 // and with shrinking. Over the Gram matrix where there are fewer rows than
-// features. kSeparable means margin >= (1 − tolerance)·margin_bound.
+// numbers in a row. kSeparable means margin >= (1 − tolerance)·margin_bound.
 // InvalidArgument: a row of zeros, which no hyperplane separates, or an option
 // out of range. Cancelled: `keep_going`, asked after each epoch, said false.
 absl::StatusOr<MaxMargin> FindMaxMargin(

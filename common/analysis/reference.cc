@@ -1,6 +1,7 @@
 #include "common/analysis/reference.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -16,11 +17,17 @@ absl::StatusOr<Reference> FindReference(const SignedRows& rows,
       LogisticMinimum minimum,
       FindLogisticMinimum(rows, weights, options.minimum, keep_going));
   Reference result;
-  if (minimum.outcome == LogisticMinimum::Outcome::kFound) {
+  double largest = 0;
+  for (int64_t n = 0; n < rows.rows(); ++n) {
+    largest = std::max(largest, std::sqrt(rows.squared_norm(n)));
+  }
+  if (minimum.margin_bound <= options.max_margin.smallest_margin * largest) {
     result.verdict = Separability::kNotSeparable;
-    result.w = std::move(minimum.w);
     result.margin_bound = minimum.margin_bound;
     result.loss = minimum.loss;
+    if (minimum.outcome == LogisticMinimum::Outcome::kFound) {
+      result.w = std::move(minimum.w);
+    }
     return result;
   }
   PARLEY_ASSIGN_OR_RETURN(MaxMargin svm,
@@ -31,7 +38,8 @@ absl::StatusOr<Reference> FindReference(const SignedRows& rows,
     result.w = std::move(svm.w);
     result.margin = svm.margin;
   }
-  // Not separable, but without the minimum that would be the limit: undecided.
+  // If it is not separable after all, the limit would be the minimum, which was
+  // not found.
   return result;
 }
 
@@ -41,8 +49,9 @@ std::string ToString(const Reference& reference) {
       return absl::StrFormat("separable with margin %.6g", reference.margin);
     case Separability::kNotSeparable:
       return absl::StrFormat(
-          "not separable by any margin above %.1e; least logistic loss %.6g",
-          reference.margin_bound, reference.loss);
+          "not separable by any margin above %.1e; least logistic loss %.6g%s",
+          reference.margin_bound, reference.loss,
+          reference.w.empty() ? ", not attained" : "");
     default:
       return absl::StrFormat(
           "undecided: it may be separable by a margin below %.3g, or not at "

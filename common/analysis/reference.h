@@ -16,6 +16,7 @@
 namespace parley {
 
 struct ReferenceOptions {
+  // max_margin.smallest_margin decides here too what counts as none.
   MaxMarginOptions max_margin = {};
   LogisticMinimumOptions minimum = {};
 };
@@ -23,18 +24,20 @@ struct ReferenceOptions {
 // Never a wrong one: each verdict but kUndecided comes with its proof.
 struct Reference {
   // kSeparable: `w` is the hard-margin SVM, and only its direction is a limit.
-  // kNotSeparable: `w` is the minimum of the logistic loss.
+  // kNotSeparable: `w` is the minimum of the logistic loss; empty where it has
+  // none, as when a feature occurs with one label alone and w grows along it
+  // for ever.
   Separability verdict = Separability::kUndecided;
-  std::vector<double> w = {};  // empty if undecided
-  double margin = 0;           // of the SVM
-  double margin_bound = 0;     // no hyperplane through the origin has more
-  double loss = 0;             // at the minimum
+  std::vector<double> w = {};
+  double margin = 0;        // of the SVM
+  double margin_bound = 0;  // no hyperplane through the origin has more
+  double loss = 0;          // not separable: the minimum, or the least found
 };
 
-// Newton's method first, which a separable set leads to a separating w and any
-// other to its minimum, and then the SVM where there can be one. Weights as of
-// FindLogisticMinimum: they move the minimum, not the direction. Errors as the
-// two; rows of zeros are refused where the others are separable.
+// Newton's method first, which leads a separable set to a separating w and any
+// other towards its minimum, and then the SVM where there can be one. Weights
+// as of FindLogisticMinimum: they move the minimum, not the direction. Errors
+// as the two.
 absl::StatusOr<Reference> FindReference(
     const SignedRows& rows, absl::Span<const double> weights,
     const ReferenceOptions& options = {},

@@ -21,6 +21,11 @@ class SignedRows {
 
   int64_t rows() const { return batch_.rows; }
   int64_t features() const { return batch_.features; }
+  // Numbers stored, of all rows.
+  int64_t stored() const {
+    return batch_.sparse() ? batch_.row_begin[rows()] - batch_.row_begin[0]
+                           : rows() * features();
+  }
   double squared_norm(int64_t row) const { return squared_norms_[row]; }
 
   // z_row · w.

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "common/analysis/direction.h"
 #include "common/data/generators.h"
 #include "tests/support/status_matchers.h"
@@ -59,21 +61,33 @@ TEST(ReferenceTest, OneClassAloneHasAnAnswer) {
       Separability::kNotSeparable);
 }
 
-TEST(ReferenceTest, TouchingClassesAreUndecidedRatherThanWrong) {
-  // Rows on opposite sides of a line through the origin, on it: the loss falls
-  // for ever along (0, 1), but no margin is > 0.
+TEST(ReferenceTest, SaysWhereTheLossHasNoMinimum) {
+  // Rows on the line through the origin, and one off it: the loss falls for
+  // ever along (0, 1), but no margin is > 0.
   const Reference found =
-      Find(Signed(DenseRows({{1, 0}, {-1, 0}, {0, 1}}, {1, 1, 1})),
-           {.max_margin = {.max_epochs = 200}});
+      Find(Signed(DenseRows({{1, 0}, {-1, 0}, {0, 1}}, {1, 1, 1})));
+  EXPECT_EQ(found.verdict, Separability::kNotSeparable);
+  EXPECT_LT(found.margin_bound, 1e-9);
+  EXPECT_TRUE(found.w.empty());
+  EXPECT_NEAR(found.loss, 2.0 / 3 * std::log(2), 1e-6);
+  EXPECT_THAT(ToString(found), HasSubstr("not attained"));
+}
+
+TEST(ReferenceTest, WithoutTimeItIsUndecided) {
+  const SeparableOptions o = {.rows = 500, .features = 20, .margin = 0.01};
+  const Reference found =
+      Find(Signed(Dataset<double>(*Generate<double>(o, 1, "train"))),
+           {.max_margin = {.max_epochs = 1}});
   EXPECT_EQ(found.verdict, Separability::kUndecided);
   EXPECT_TRUE(found.w.empty());
+  EXPECT_GE(found.margin_bound, 0.01);
   EXPECT_THAT(ToString(found), HasSubstr("undecided"));
 }
 
-TEST(ReferenceTest, ARowOfZerosIsRefusedWhereTheRestIsSeparable) {
-  const SignedRows rows = Signed(DenseRows({{1, 1}, {0, 0}}, {1, 1}));
-  EXPECT_THAT(FindReference(rows, {0.5, 0.5}),
-              StatusIs(absl::StatusCode::kInvalidArgument, "row 1 is zero"));
+TEST(ReferenceTest, ARowOfZerosHasNoMargin) {
+  const Reference found = Find(Signed(DenseRows({{1, 1}, {0, 0}}, {1, 1})));
+  EXPECT_EQ(found.verdict, Separability::kNotSeparable);
+  EXPECT_TRUE(found.w.empty());
 }
 
 }  // namespace
