@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/analysis/direction.h"
+#include "common/analysis/row_products.h"
 #include "common/base/random.h"
 #include "common/kernels/kernels.h"
 
@@ -14,50 +15,6 @@ namespace parley {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-// Above it a Gram matrix takes too much memory: 512 MiB.
-constexpr int64_t kMostGramRows = 8192;
-
-// z_n·w for w = Σ αz, kept up to date while α changes.
-class Products {
- public:
-  explicit Products(const SignedRows& rows)
-      : rows_(rows),
-        small_(rows.rows() < rows.stored() / rows.rows() &&
-               rows.rows() <= kMostGramRows),
-        gram_(small_ ? rows.Gram() : std::vector<double>()),
-        state_(small_ ? rows.rows() : rows.features()) {}
-
-  double Of(int64_t n) const {
-    return small_ ? state_[n] : rows_.Dot(n, state_);
-  }
-  void Change(int64_t n, double change) {
-    if (!small_) return rows_.Add(n, change, absl::MakeSpan(state_));
-    KernelsFor<double>().axpy(rows_.rows(), change,
-                              gram_.data() + n * rows_.rows(), state_.data());
-  }
-  // From scratch: the changes' rounding errors add up.
-  void Refresh(absl::Span<const double> alpha) {
-    std::fill(state_.begin(), state_.end(), 0.0);
-    for (int64_t n = 0; n < rows_.rows(); ++n) {
-      if (alpha[n] != 0) Change(n, alpha[n]);
-    }
-  }
-
- private:
-  const SignedRows& rows_;
-  const bool small_;  // works on the rows' products, not on w
-  const std::vector<double> gram_;
-  std::vector<double> state_;  // z_n·w of all rows, or w
-};
-
-std::vector<double> Combine(const SignedRows& rows,
-                            absl::Span<const double> alpha) {
-  std::vector<double> w(rows.features());
-  for (int64_t n = 0; n < rows.rows(); ++n) {
-    if (alpha[n] != 0) rows.Add(n, alpha[n], absl::MakeSpan(w));
-  }
-  return w;
-}
 
 class Solver {
  public:
@@ -128,12 +85,12 @@ class Solver {
     active_.resize(rows_.rows());
     std::iota(active_.begin(), active_.end(), 0);
     shrink_above_ = kInfinity;
-    products_.Refresh(result_.alpha);
+    products_.Reset(result_.alpha);
   }
 
   // Looks for a proof in α as it is; true: the verdict is reached.
   bool Decide() {
-    const std::vector<double> w = Combine(rows_, result_.alpha);
+    const std::vector<double> w = CombineRows(rows_, result_.alpha);
     const double sum =
         std::accumulate(result_.alpha.begin(), result_.alpha.end(), 0.0);
     if (!(sum > 0)) return false;
@@ -159,7 +116,7 @@ class Solver {
 
   const SignedRows& rows_;
   const MaxMarginOptions options_;
-  Products products_;
+  RowProducts products_;
   Rng rng_;
   std::vector<int64_t> active_;
   double shrink_above_ = kInfinity;
@@ -197,7 +154,7 @@ absl::StatusOr<MaxMargin> FindMaxMargin(const SignedRows& rows,
 }
 
 double MarginBound(const SignedRows& rows, absl::Span<const double> alpha) {
-  return Norm(Combine(rows, alpha)) /
+  return Norm(CombineRows(rows, alpha)) /
          std::accumulate(alpha.begin(), alpha.end(), 0.0);
 }
 

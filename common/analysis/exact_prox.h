@@ -1,0 +1,61 @@
+// The local problem of the parallel projection method and of Modified Local-GD
+// (arXiv 2412.07971), solved exactly.
+#ifndef PARLEY_COMMON_ANALYSIS_EXACT_PROX_H_
+#define PARLEY_COMMON_ANALYSIS_EXACT_PROX_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "common/analysis/row_products.h"
+#include "common/analysis/signed_rows.h"
+
+namespace parley {
+
+struct ExactProxOptions {
+  // ln λ; −1000 is as good as −1: nothing is computed from λ itself.
+  double log_lambda = -100;
+  // Of the margins z·w at the solution, as a share of 1 + |ln λ|. > 0.
+  double tolerance = 1e-12;
+  int64_t max_epochs = 100000;  // passes over the rows, >= 1
+};
+
+// argmin over w of Σ_n exp(−z_n·w) + (λ/2)·‖w − v‖², for one v after another:
+// keeps the dual, from which the next one starts. Thread-compatible.
+//
+// At the solution w = v + Σ a_n·z_n with a_n = exp(−z_n·w)/λ. Coordinate by
+// coordinate log a_n + ln λ + z_n·w = 0 is solved for log a_n, by Newton's
+// method for the Wright omega function, so that a_n may be as small as it
+// likes. As λ → 0 w/ln(1/λ) tends to the projection of v/ln(1/λ) onto
+// {u : z_n·u >= 1 for all n}.
+class ExactProx {
+ public:
+  // Borrows `rows`. Rows of zeros add a constant to the loss, and nothing else.
+  ExactProx(const SignedRows& rows, const ExactProxOptions& options);
+
+  // v becomes w; `features` numbers. Cancelled: `keep_going`, asked after each
+  // pass, said false. ResourceExhausted: max_epochs were not enough; v is as it
+  // was.
+  absl::Status Solve(
+      absl::Span<double> v,
+      absl::FunctionRef<bool()> keep_going = [] { return true; });
+
+  int64_t epochs() const { return epochs_; }  // of the last Solve
+
+ private:
+  const SignedRows& rows_;
+  const ExactProxOptions options_;
+  RowProducts products_;
+  std::vector<double> a_;
+  int64_t epochs_ = 0;
+};
+
+// ω with ω + ln ω = x (Corless and Jeffrey 2002), > 0 or, where it is smaller
+// than any double, 0.
+double WrightOmega(double x);
+
+}  // namespace parley
+
+#endif  // PARLEY_COMMON_ANALYSIS_EXACT_PROX_H_
