@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/analysis/direction.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
 
@@ -26,8 +28,12 @@ bool GoesOn(const TrainTask& task, int64_t done, int64_t of) {
 template <typename T>
 class BuiltinTrainer final : public Trainer {
  public:
-  explicit BuiltinTrainer(BuiltinTrainerOptions<T> options)
-      : options_(std::move(options)), source_(options_.train) {}
+  // `prox` may be null.
+  BuiltinTrainer(BuiltinTrainerOptions<T> options,
+                 std::unique_ptr<ExactProx> prox)
+      : options_(std::move(options)),
+        source_(options_.train),
+        prox_(std::move(prox)) {}
 
   absl::Status Accepts(const ParameterSpec& spec) const override {
     const ParameterSpec& own = options_.model->spec();
@@ -39,6 +45,7 @@ class BuiltinTrainer final : public Trainer {
 
   absl::StatusOr<TrainResult> Train(const TrainTask& task,
                                     ParameterVector& parameters) override {
+    if (prox_ != nullptr) return SolveProx(task, parameters);
     const int64_t steps = PlannedSteps(options_.solver, source_.rows());
     double step_size;
     if (auto it = task.values.find(kStepSize); it != task.values.end()) {
@@ -98,9 +105,38 @@ class BuiltinTrainer final : public Trainer {
   }
 
  private:
+  absl::StatusOr<TrainResult> SolveProx(const TrainTask& task,
+                                        ParameterVector& parameters) {
+    const absl::Span<double> w = parameters.As<double>();
+    TrainResult result;
+    result.examples = static_cast<double>(source_.rows());
+    const std::vector<double> shares(source_.rows(), 1 / result.examples);
+    result.metrics["log_loss"] =
+        LogLoss(MarginLoss::kExponential, prox_->rows().Margins(w), shares);
+    PARLEY_RETURN_IF_ERROR(prox_->Solve(
+        w, [&task] { return task.cancelled == nullptr || !*task.cancelled; }));
+    result.local_steps = prox_->epochs();
+    return result;
+  }
+
   const BuiltinTrainerOptions<T> options_;
   DatasetSource<T> source_;
+  const std::unique_ptr<ExactProx> prox_;  // null: takes steps
 };
+
+// Null where it is not wanted.
+template <typename T>
+absl::StatusOr<std::unique_ptr<ExactProx>> MakeProx(
+    const BuiltinTrainerOptions<T>& options) {
+  if (!options.exact_prox) return nullptr;
+  if constexpr (std::is_same_v<T, double>) {
+    PARLEY_ASSIGN_OR_RETURN(SignedRows rows, SignedRows::Create(options.train));
+    return std::make_unique<ExactProx>(std::move(rows), *options.exact_prox);
+  } else {
+    return absl::InvalidArgumentError(
+        "exact_prox needs parameters in double: precision FLOAT64");
+  }
+}
 
 }  // namespace
 
@@ -123,7 +159,9 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeBuiltinTrainer(
           absl::StrCat("this client's data does not fit: ", fits.message()));
     }
   }
-  return std::make_unique<BuiltinTrainer<T>>(std::move(options));
+  PARLEY_ASSIGN_OR_RETURN(std::unique_ptr<ExactProx> prox, MakeProx(options));
+  return std::make_unique<BuiltinTrainer<T>>(std::move(options),
+                                             std::move(prox));
 }
 
 template absl::StatusOr<std::unique_ptr<Trainer>> MakeBuiltinTrainer(

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "client/sdk/trainer.h"
+#include "common/analysis/exact_prox.h"
 #include "common/data/dataset.h"
 #include "common/model/local_solver.h"
 #include "common/model/model.h"
@@ -21,6 +23,9 @@ struct BuiltinTrainerOptions {
   std::shared_ptr<const Model<T>> model;
   Dataset<T> train;     // targets in the model's form
   Dataset<T> held_out;  // to evaluate on; may be empty
+  // Solves the local problem instead of taking the solver's steps, of a linear
+  // model without a bias; T must be double.
+  std::optional<ExactProxOptions> exact_prox = {};
   LocalSolverOptions solver;
   // The step size in a round, from 1, of a client that takes `local_steps`.
   std::function<double(int64_t round, int64_t local_steps)> step_size;
@@ -30,6 +35,8 @@ struct BuiltinTrainerOptions {
 // Train: batches are drawn by (seed, client, round); TrainTask::values
 // "step_size", where given, is the step size. Metrics: "loss", the mean over
 // the steps' batches, each before its step; "first_loss", of the first batch.
+// With exact_prox: "log_loss", of the mean exponential loss before the solve,
+// and local_steps counts its passes over the rows.
 // Evaluate: "loss", and "accuracy" where there are classes.
 // InvalidArgument: no rows to train on, rows that do not fit the model.
 template <typename T>

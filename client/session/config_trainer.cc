@@ -41,6 +41,7 @@ absl::StatusOr<BuiltinTrainerOptions<T>> BuiltinOptionsOf(
                           ModelOptionsOf(config, StatedFacts(config.model())));
   BuiltinTrainerOptions<T> options;
   PARLEY_ASSIGN_OR_RETURN(options.model, MakeModel<T>(model));
+  options.exact_prox = ExactProxOptionsOf(config.local());
   options.solver = SolverOptionsOf(config.local());
   options.step_size = [step_size = config.local().step_size()](
                           int64_t round, int64_t local_steps) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -26,13 +27,17 @@ double WrightOmega(double x) {
   return omega;
 }
 
-ExactProx::ExactProx(const SignedRows& rows, const ExactProxOptions& options)
-    : rows_(rows), options_(options), products_(rows), a_(rows.rows()) {}
+ExactProx::ExactProx(SignedRows rows, const ExactProxOptions& options)
+    : rows_(std::move(rows)),
+      options_(options),
+      products_(rows_),
+      a_(rows_.rows()) {}
 
 absl::Status ExactProx::Solve(absl::Span<double> v,
                               absl::FunctionRef<bool()> keep_going) {
   const double enough =
       options_.tolerance * (1 + std::abs(options_.log_lambda));
+  std::fill(a_.begin(), a_.end(), 0.0);
   for (epochs_ = 0; epochs_ < options_.max_epochs; ++epochs_) {
     if (epochs_ % kEpochsBetweenResets == 0) products_.Reset(a_, v);
     double moved = 0;  // the most by which a row moved its own margin

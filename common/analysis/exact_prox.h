@@ -22,8 +22,9 @@ struct ExactProxOptions {
   int64_t max_epochs = 100000;  // passes over the rows, >= 1
 };
 
-// argmin over w of Σ_n exp(−z_n·w) + (λ/2)·‖w − v‖², for one v after another:
-// keeps the dual, from which the next one starts. Thread-compatible.
+// argmin over w of Σ_n exp(−z_n·w) + (λ/2)·‖w − v‖², for one v after another.
+// Each is found from the start, a = 0: what comes out depends on v alone.
+// Thread-compatible.
 //
 // At the solution w = v + Σ a_n·z_n with a_n = exp(−z_n·w)/λ. Coordinate by
 // coordinate log a_n + ln λ + z_n·w = 0 is solved for log a_n, by Newton's
@@ -32,8 +33,8 @@ struct ExactProxOptions {
 // {u : z_n·u >= 1 for all n}.
 class ExactProx {
  public:
-  // Borrows `rows`. Rows of zeros add a constant to the loss, and nothing else.
-  ExactProx(const SignedRows& rows, const ExactProxOptions& options);
+  // Rows of zeros add a constant to the loss, and nothing else.
+  ExactProx(SignedRows rows, const ExactProxOptions& options);
 
   // v becomes w; `features` numbers. Cancelled: `keep_going`, asked after each
   // pass, said false. ResourceExhausted: max_epochs were not enough; v is as it
@@ -43,9 +44,10 @@ class ExactProx {
       absl::FunctionRef<bool()> keep_going = [] { return true; });
 
   int64_t epochs() const { return epochs_; }  // of the last Solve
+  const SignedRows& rows() const { return rows_; }
 
  private:
-  const SignedRows& rows_;
+  const SignedRows rows_;
   const ExactProxOptions options_;
   RowProducts products_;
   std::vector<double> a_;

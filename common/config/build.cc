@@ -154,6 +154,12 @@ absl::StatusOr<ModelOptions> ModelOptionsOf(const v1::RunConfig& config,
   return options;
 }
 
+std::optional<ExactProxOptions> ExactProxOptionsOf(
+    const v1::LocalAlgorithm& local) {
+  if (!local.has_exact_prox()) return std::nullopt;
+  return ExactProxOptions{.log_lambda = local.exact_prox().log_lambda()};
+}
+
 LocalSolverOptions SolverOptionsOf(const v1::LocalAlgorithm& local) {
   LocalSolverOptions options;
   options.momentum = local.momentum();

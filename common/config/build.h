@@ -3,9 +3,11 @@
 #define PARLEY_COMMON_CONFIG_BUILD_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/analysis/exact_prox.h"
 #include "common/config/facts.h"
 #include "common/data/dataset.h"
 #include "common/data/partition.h"
@@ -25,6 +27,11 @@ DType DTypeOf(const v1::RunConfig& config);
 absl::StatusOr<ModelOptions> ModelOptionsOf(const v1::RunConfig& config,
                                             const DataFacts& facts);
 
+// Of local.exact_prox; nullopt without it.
+std::optional<ExactProxOptions> ExactProxOptionsOf(
+    const v1::LocalAlgorithm& local);
+
+// Of the steps that all other local algorithms take.
 LocalSolverOptions SolverOptionsOf(const v1::LocalAlgorithm& local);
 
 // The local step size η in round `round`, from 1, of a client that takes

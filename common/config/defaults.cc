@@ -130,6 +130,9 @@ void FillLocal(v1::LocalAlgorithm* local) {
       local->mutable_sgd()->set_epochs(1);
     }
   }
+  if (local->has_exact_prox()) {
+    DEFAULT(local->mutable_exact_prox(), log_lambda, -100);
+  }
   if (!local->has_step_size()) return;
   v1::StepSize* step_size = local->mutable_step_size();
   switch (step_size->schedule_case()) {
@@ -171,6 +174,9 @@ void FillAggregation(v1::Aggregation* aggregation) {
     DEFAULT(adam, beta1, 0.9);
     DEFAULT(adam, beta2, 0.99);
     DEFAULT(adam, epsilon, 1e-3);
+  }
+  if (aggregation->has_anchored()) {
+    DEFAULT(aggregation->mutable_anchored(), power, 1);
   }
 }
 

@@ -65,6 +65,19 @@ absl::StatusOr<ParameterCount> CountParameters(const v1::RunConfig& config,
   return count;
 }
 
+// What the server optimizer keeps, in models.
+int64_t OptimizerVectors(const v1::RunConfig& config) {
+  switch (config.aggregation().optimizer_case()) {
+    case v1::Aggregation::kMomentum:
+    case v1::Aggregation::kAnchored:
+      return 1;
+    case v1::Aggregation::kAdam:
+      return 2;
+    default:
+      return 0;
+  }
+}
+
 int64_t EncodedSize(v1::Encoding encoding) {
   switch (encoding) {
     case v1::ENCODING_FLOAT64:
@@ -147,7 +160,7 @@ absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
   const int64_t size = config.precision() == v1::FLOAT64 ? 8 : 4;
   const v1::Limits& limits = config.limits();
   costs.coordinator_memory =
-      Plus(Times(count.travelling, size + 8),
+      Plus(Times(count.travelling, size * (1 + OptimizerVectors(config)) + 8),
            limits.staging_bytes() + costs.clients * 128 * kKiB +
                2 * limits.transfers() * 4 * kMiB + 64 * kMiB);
   if (config.evaluation().central()) {

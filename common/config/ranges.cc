@@ -79,6 +79,7 @@ constexpr Range kRanges[] = {
     Between("Sgd.batch_size", 1, kBillion),
     Between("Sgd.steps", 1, kSteps),
     Above0("Sgd.epochs"),
+    {"ExactProx.log_lambda", -kBillion, 0, false, true},
     Required(Above0("StepSize.initial")),
     Between("StepSize.warmup_rounds", 0, kBillion),
     Above0("StepSize.OverRounds.scale"),
@@ -93,6 +94,7 @@ constexpr Range kRanges[] = {
     Below("Adam.beta1", 1),
     Below("Adam.beta2", 1),
     Above0("Adam.epsilon"),
+    {"Anchored.power", 0, 1, true},
 
     {"Cohort.fraction", 0, 1, true},
     Between("Cohort.min", 1, kMillion),

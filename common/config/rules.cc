@@ -175,14 +175,39 @@ class Rules : private Complaints {
     }
     const v1::LocalAlgorithm& local = config_.local();
     if (local.kind_case() == v1::LocalAlgorithm::KIND_NOT_SET) {
-      Missing("local", "must have one of gd, sgd");
+      Missing("local", "must have one of gd, sgd, exact_prox");
     }
+    if (local.has_exact_prox()) return CheckExactProx();
     if (!local.has_step_size()) {
       Missing("local.step_size", "must have at least initial");
     }
     if (local.step_size().has_step_decay()) {
       CheckRising("local.step_size.step_decay.at_rounds",
                   local.step_size().step_decay());
+    }
+  }
+
+  void CheckExactProx() {
+    const std::string path = "local.exact_prox";
+    const v1::Model& model = config_.model();
+    if (!model.has_logistic() ||
+        model.logistic().loss() != v1::Logistic::EXPONENTIAL ||
+        model.logistic().bias()) {
+      Conflict(
+          path,
+          "must go with model { logistic { loss: EXPONENTIAL bias: false } "
+          "}");
+    }
+    if (config_.precision() != v1::FLOAT64) {
+      Conflict(path, "must go with precision FLOAT64");
+    }
+    const v1::LocalAlgorithm& local = config_.local();
+    if (local.has_step_size() || local.momentum() != 0 ||
+        local.weight_decay() != 0 || local.proximal() != 0) {
+      Conflict(
+          path,
+          "must go without step_size, momentum, weight_decay and proximal: "
+          "it takes no steps");
     }
   }
 

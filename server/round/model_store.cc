@@ -12,7 +12,7 @@ absl::StatusOr<std::unique_ptr<ModelStore>> ModelStore::Create(
     const v1::Aggregation& config, absl::Span<const CustomStrategy> custom,
     ParameterSpec spec, ParameterVector start, Executor* executor) {
   PARLEY_ASSIGN_OR_RETURN(auto strategy, MakeStrategy(config, custom));
-  auto optimizer = MakeServerOptimizer(config, spec.dtype(), spec.elements());
+  auto optimizer = MakeServerOptimizer(config, start);
   return std::unique_ptr<ModelStore>(
       new ModelStore(std::move(strategy), std::move(optimizer), std::move(spec),
                      std::move(start), executor));
@@ -36,7 +36,7 @@ void ModelStore::Accumulate(const StagedUpdate& update) {
 }
 
 template <typename T>
-bool ModelStore::Step() {
+bool ModelStore::Step(int64_t round) {
   std::atomic<bool> finite = true;
   const absl::Span<T> model = model_->As<T>();
   aggregator_.Report(
@@ -46,7 +46,7 @@ bool ModelStore::Step() {
             model[begin + i] = static_cast<T>(change[i]);
           }
         } else {
-          optimizer_->Step(begin, change, *model_);
+          optimizer_->Step(round, begin, change, *model_);
         }
         if (!KernelsFor<T>().all_finite(static_cast<int64_t>(change.size()),
                                         &model[begin])) {
@@ -56,8 +56,9 @@ bool ModelStore::Step() {
   return finite;
 }
 
-absl::StatusOr<uint64_t> ModelStore::Aggregate() {
-  whole_ = spec_.dtype() == DType::kFloat32 ? Step<float>() : Step<double>();
+absl::StatusOr<uint64_t> ModelStore::Aggregate(int64_t round) {
+  whole_ = spec_.dtype() == DType::kFloat32 ? Step<float>(round)
+                                            : Step<double>(round);
   if (!whole_) {
     return absl::FailedPreconditionError(
         "it has numbers that are not finite: the training diverged; smaller "

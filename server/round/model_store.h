@@ -45,9 +45,9 @@ class ModelStore {
   bool settles() const { return aggregator_.settles(); }
   // Adds what was accumulated to the sum.
   void Settle() { aggregator_.Settle(); }
-  // Makes the next model, in place, and returns its hash. FailedPrecondition:
-  // it is not finite any more.
-  absl::StatusOr<uint64_t> Aggregate();
+  // Makes the model after `round`, from 1, in place, and returns its hash.
+  // FailedPrecondition: it is not finite any more.
+  absl::StatusOr<uint64_t> Aggregate(int64_t round);
   void Discard() { aggregator_.Reset(); }
 
   // Goes on in a copy: whoever reads the present one keeps it.
@@ -64,7 +64,7 @@ class ModelStore {
              std::unique_ptr<ServerOptimizer> optimizer, ParameterSpec spec,
              ParameterVector start, Executor* executor);
   template <typename T>
-  bool Step();
+  bool Step(int64_t round);
 
   const std::unique_ptr<Strategy> strategy_;
   const std::unique_ptr<ServerOptimizer> optimizer_;

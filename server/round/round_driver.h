@@ -188,9 +188,9 @@ class RoundDriver final : public Coordinator {
   // Who reads the model's buffer; downloads that got stuck are left an old one.
   uint64_t buffer_ = 0;
   int64_t readers_ = 0;
-  int64_t checkpoints_ = 0;        // being written
-  bool aggregate_wanted_ = false;  // until Aggregated
-  bool aggregating_ = false;       // on compute_
+  int64_t checkpoints_ = 0;       // being written
+  int64_t aggregate_wanted_ = 0;  // the round, until Aggregated
+  bool aggregating_ = false;      // on compute_
 
   bool sync_pending_ = false;
   absl::Status failure_;

@@ -60,7 +60,7 @@ void RoundDriver::BeginDownload(const effect::AnswerTransfer& answer,
   Transfer& transfer = transfers_[id];
   absl::StatusOr<std::unique_ptr<ChunkSource>> source =
       absl::AbortedError("the round is over: its model changes now");
-  if (!aggregate_wanted_) {
+  if (aggregate_wanted_ == 0) {
     v1::Encoding encoding = options_.config.wire().down();
     if (encoding == v1::ENCODING_UNSPECIFIED) {
       encoding = NativeEncoding(model_->spec().dtype());
@@ -231,13 +231,13 @@ void RoundDriver::SettleUpdates() {
              [held = std::exchange(pending_, {})]() mutable { held.clear(); });
 }
 
-void RoundDriver::Perform(effect::Aggregate&) {
-  aggregate_wanted_ = true;
+void RoundDriver::Perform(effect::Aggregate& e) {
+  aggregate_wanted_ = e.round;
   AggregateOnceUnread(true);
 }
 
 void RoundDriver::AggregateOnceUnread(bool patient) {
-  if (!aggregate_wanted_ || aggregating_ || checkpoints_ > 0) return;
+  if (aggregate_wanted_ == 0 || aggregating_ || checkpoints_ > 0) return;
   const bool leave = readers_ > 0;
   if (leave && patient) {
     if (!patience_timer_.pending()) {
@@ -259,13 +259,14 @@ void RoundDriver::AggregateOnceUnread(bool patient) {
   aggregating_ = true;
   const auto hash = std::make_shared<absl::StatusOr<uint64_t>>(0);  // job's
   RunFreeing(
-      [this, hash, leave] {
+      [this, hash, leave, round = aggregate_wanted_] {
         if (leave) model_->LeaveToReaders();
-        *hash = model_->Aggregate();
+        *hash = model_->Aggregate(round);
       },
       [this, hash, held = std::exchange(pending_, {})]() mutable {
         held.clear();
-        aggregate_wanted_ = aggregating_ = false;
+        aggregate_wanted_ = 0;
+        aggregating_ = false;
         Handle(event::Aggregated{hash->status(), hash->value_or(0)});
       });
 }

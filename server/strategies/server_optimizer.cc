@@ -12,9 +12,10 @@ namespace {
 template <typename T>
 class Plain final : public ServerOptimizer {
  public:
-  Plain(const v1::Plain& config, int64_t) : step_size_(config.step_size()) {}
+  Plain(const v1::Plain& config, const ParameterVector&)
+      : step_size_(config.step_size()) {}
 
-  void Step(int64_t begin, absl::Span<const double> d,
+  void Step(int64_t, int64_t begin, absl::Span<const double> d,
             ParameterVector& model) override {
     KernelsFor<T>().apply(static_cast<int64_t>(d.size()), step_size_, d.data(),
                           &model.As<T>()[begin]);
@@ -28,12 +29,12 @@ class Plain final : public ServerOptimizer {
 template <typename T>
 class Momentum final : public ServerOptimizer {
  public:
-  Momentum(const v1::ServerMomentum& config, int64_t elements)
+  Momentum(const v1::ServerMomentum& config, const ParameterVector& start)
       : step_size_(config.step_size()),
         momentum_(config.momentum()),
-        m_(DTypeOf<T>(), elements) {}
+        m_(DTypeOf<T>(), start.elements()) {}
 
-  void Step(int64_t begin, absl::Span<const double> d,
+  void Step(int64_t, int64_t begin, absl::Span<const double> d,
             ParameterVector& model) override {
     T* const x = &model.As<T>()[begin];
     T* const m = &m_.As<T>()[begin];
@@ -56,18 +57,18 @@ class Momentum final : public ServerOptimizer {
 template <typename T>
 class Adam final : public ServerOptimizer {
  public:
-  Adam(const v1::Adam& config, int64_t elements)
+  Adam(const v1::Adam& config, const ParameterVector& start)
       : step_size_(config.step_size()),
         beta1_(config.beta1()),
         beta2_(config.beta2()),
         tau_(config.epsilon()),
-        m_(DTypeOf<T>(), elements),
-        v_(DTypeOf<T>(), elements) {
+        m_(DTypeOf<T>(), start.elements()),
+        v_(DTypeOf<T>(), start.elements()) {
     absl::Span<T> v = v_.template As<T>();
     std::fill(v.begin(), v.end(), static_cast<T>(tau_ * tau_));
   }
 
-  void Step(int64_t begin, absl::Span<const double> d,
+  void Step(int64_t, int64_t begin, absl::Span<const double> d,
             ParameterVector& model) override {
     T* const x = &model.As<T>()[begin];
     T* const m = &m_.As<T>()[begin];
@@ -89,26 +90,51 @@ class Adam final : public ServerOptimizer {
   ParameterVector m_, v_;
 };
 
-template <template <typename> class Optimizer, typename Config>
-std::unique_ptr<ServerOptimizer> Make(const Config& config, DType dtype,
-                                      int64_t elements) {
-  if (dtype == DType::kFloat32) {
-    return std::make_unique<Optimizer<float>>(config, elements);
+// Halpern's iteration: x = (1 − α)·x₀ + α·(x + d), α = 1 − (k + 1)^−power.
+template <typename T>
+class Anchored final : public ServerOptimizer {
+ public:
+  Anchored(const v1::Anchored& config, const ParameterVector& start)
+      : power_(config.power()), anchor_(start.Clone()) {}
+
+  void Step(int64_t round, int64_t begin, absl::Span<const double> d,
+            ParameterVector& model) override {
+    T* const x = &model.As<T>()[begin];
+    const T* const anchor = &anchor_.As<T>()[begin];
+    const double pull = std::pow(static_cast<double>(round) + 1, -power_);
+    for (size_t i = 0; i < d.size(); ++i) {
+      x[i] = static_cast<T>(pull * anchor[i] + (1 - pull) * (x[i] + d[i]));
+    }
   }
-  return std::make_unique<Optimizer<double>>(config, elements);
+  std::vector<NamedArray> state() override { return {{"anchor", &anchor_}}; }
+
+ private:
+  const double power_;
+  ParameterVector anchor_;  // x₀
+};
+
+template <template <typename> class Optimizer, typename Config>
+std::unique_ptr<ServerOptimizer> Make(const Config& config,
+                                      const ParameterVector& start) {
+  if (start.dtype() == DType::kFloat32) {
+    return std::make_unique<Optimizer<float>>(config, start);
+  }
+  return std::make_unique<Optimizer<double>>(config, start);
 }
 
 }  // namespace
 
 std::unique_ptr<ServerOptimizer> MakeServerOptimizer(
-    const v1::Aggregation& config, DType dtype, int64_t elements) {
+    const v1::Aggregation& config, const ParameterVector& start) {
   switch (config.optimizer_case()) {
     case v1::Aggregation::kMomentum:
-      return Make<Momentum>(config.momentum(), dtype, elements);
+      return Make<Momentum>(config.momentum(), start);
     case v1::Aggregation::kAdam:
-      return Make<Adam>(config.adam(), dtype, elements);
+      return Make<Adam>(config.adam(), start);
+    case v1::Aggregation::kAnchored:
+      return Make<Anchored>(config.anchored(), start);
     default:
-      return Make<Plain>(config.plain(), dtype, elements);
+      return Make<Plain>(config.plain(), start);
   }
 }
 

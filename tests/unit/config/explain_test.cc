@@ -56,6 +56,23 @@ TEST(ExplainTest, CostsAsComputedByHand) {
   EXPECT_EQ(costs.client_memory, 4 * 754 * 4 + 100 * 21 * 4);
 }
 
+TEST(ExplainTest, CountsWhatTheServerOptimizerKeeps) {
+  const auto memory = [](const std::string& optimizer) {
+    const auto config = LoadRunText(
+        "model { softmax {} features: 100 classes: 10 } stop { rounds: 1 } "
+        "local { gd {} step_size { initial: 1 } } cohort { min: 1 } "
+        "aggregation { " +
+            optimizer + " {} }",
+        "x.textproto");
+    EXPECT_OK(config);
+    return ComputeCosts(*config)->coordinator_memory;
+  };
+  const int64_t model = 1010 * 4;
+  EXPECT_EQ(memory("momentum") - memory("plain"), model);
+  EXPECT_EQ(memory("anchored") - memory("plain"), model);
+  EXPECT_EQ(memory("adam") - memory("plain"), 2 * model);
+}
+
 TEST(ExplainTest, WithoutTrainTheCohortCounts) {
   ASSERT_OK_AND_ASSIGN(
       const RunCosts costs,

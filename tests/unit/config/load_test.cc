@@ -195,8 +195,9 @@ TEST(LoadTest, MissingFieldsHaveTheLineOfTheMessageAroundThem) {
       ErrorsWith("softmax {}", ""),
       "x.textproto:1: model is missing: must have one of "
       "linear_regression, logistic, softmax, mlp, cnn, embedding_mlp, custom");
-  EXPECT_EQ(ErrorsWith("sgd {} ", ""),
-            "x.textproto:6: local is missing: must have one of gd, sgd");
+  EXPECT_EQ(
+      ErrorsWith("sgd {} ", ""),
+      "x.textproto:6: local is missing: must have one of gd, sgd, exact_prox");
   EXPECT_EQ(ErrorsWith("mixture { rows: 100 features: 5 }", "libsvm {}"),
             "x.textproto:3: data.train.libsvm.path is missing: must not be "
             "empty");
@@ -615,6 +616,37 @@ TEST(LoadTest, FilesThatCannotBeRead) {
               StatusIs(absl::StatusCode::kNotFound, "/no/such.textproto: "));
   EXPECT_THAT(LoadRunFile("/"),
               StatusIs(absl::StatusCode::kFailedPrecondition, "/: "));
+}
+
+TEST(LoadTest, AnExactLocalSolveGoesWithWhatItSolves) {
+  const std::string good = R"(
+model { logistic { loss: EXPONENTIAL bias: false } }
+data { train { separable { rows: 20 features: 5 } } partition { parts: 2 } }
+local { exact_prox {} }
+precision: FLOAT64
+aggregation { uniform {} anchored {} }
+stop { rounds: 3 }
+)";
+  ASSERT_OK_AND_ASSIGN(const v1::RunConfig config,
+                       LoadRunText(good, "x.textproto"));
+  EXPECT_EQ(config.local().exact_prox().log_lambda(), -100);
+  EXPECT_EQ(config.aggregation().anchored().power(), 1);
+  const auto errors = [&](absl::string_view from, absl::string_view to) {
+    const auto loaded =
+        LoadRunText(absl::StrReplaceAll(good, {{from, to}}), "x.textproto");
+    return std::string(loaded.status().message());
+  };
+  EXPECT_EQ(errors("bias: false", ""),
+            "x.textproto:4: local.exact_prox must go with model { logistic { "
+            "loss: EXPONENTIAL bias: false } }");
+  EXPECT_EQ(errors("precision: FLOAT64", ""),
+            "x.textproto:4: local.exact_prox must go with precision FLOAT64");
+  EXPECT_EQ(errors("exact_prox {}", "exact_prox {} momentum: 0.5"),
+            "x.textproto:4: local.exact_prox must go without step_size, "
+            "momentum, weight_decay and proximal: it takes no steps");
+  EXPECT_EQ(errors("exact_prox {}", "exact_prox { log_lambda: 0 }"),
+            "x.textproto:4: local.exact_prox.log_lambda is 0: must be >= "
+            "-1000000000 and < 0");
 }
 
 }  // namespace

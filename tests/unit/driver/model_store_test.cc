@@ -60,7 +60,7 @@ TEST_F(ModelStoreTest, MeansAreAddedAndCopiesReplace) {
   const auto store = Make();
   store->Accumulate(*Stage(1, {4, 8, 7}));
   store->Accumulate(*Stage(3, {8, 0, 9}));
-  ASSERT_OK_AND_ASSIGN(const uint64_t hash, store->Aggregate());
+  ASSERT_OK_AND_ASSIGN(const uint64_t hash, store->Aggregate(1));
   EXPECT_THAT(Numbers(*store), ::testing::ElementsAre(107, 2, 7));
   EXPECT_EQ(hash, store->model()->Hash());
 }
@@ -73,7 +73,7 @@ TEST_F(ModelStoreTest, DiscardForgetsTheRound) {
     store->Accumulate(*bad);
     store->Discard();
     store->Accumulate(*good);
-    ASSERT_OK(store->Aggregate());
+    ASSERT_OK(store->Aggregate(1));
     EXPECT_THAT(Numbers(*store), ::testing::ElementsAre(101, 2, 3));
   }
 }
@@ -83,7 +83,7 @@ TEST_F(ModelStoreTest, ReadersOfTheOldBufferAreLeftAlone) {
   const std::shared_ptr<const ParameterVector> read = store->model();
   store->LeaveToReaders();
   store->Accumulate(*Stage(1, {1, 2, 3}));
-  ASSERT_OK(store->Aggregate());
+  ASSERT_OK(store->Aggregate(1));
   EXPECT_EQ(read->As<double>()[0], 100);
   EXPECT_EQ(store->model()->As<double>()[0], 101);
 }
@@ -92,10 +92,10 @@ TEST_F(ModelStoreTest, AnOverflowIsNoticed) {
   const auto store = Make();
   const double big = std::numeric_limits<double>::max();
   store->Accumulate(*Stage(1, {0, big, 0}));
-  ASSERT_OK(store->Aggregate());
+  ASSERT_OK(store->Aggregate(1));
   EXPECT_TRUE(store->whole());
   store->Accumulate(*Stage(1, {0, big, 0}));
-  EXPECT_THAT(store->Aggregate(),
+  EXPECT_THAT(store->Aggregate(1),
               StatusIs(absl::StatusCode::kFailedPrecondition, "diverged"));
   EXPECT_FALSE(store->whole());
 }

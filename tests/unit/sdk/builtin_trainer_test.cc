@@ -277,5 +277,49 @@ TYPED_TEST(BuiltinTrainerTest, RefusesRowsThatAreNoSymbols) {
                        "4: embedding_mlp takes symbols"));
 }
 
+TEST(BuiltinTrainerTest, SolvesTheLocalProblemExactly) {
+  auto options = Options<double>("logistic");
+  options.exact_prox = ExactProxOptions{.log_lambda = std::log(0.5)};
+  const auto trainer = Make(options);
+  ParameterVector w(DType::kFloat64, kFeatures);
+  const std::vector<double> start = {0.2, -0.1, 0.3};
+  std::copy(start.begin(), start.end(), w.As<double>().begin());
+  ASSERT_OK_AND_ASSIGN(const TrainResult result, trainer->Train(Task(), w));
+  EXPECT_EQ(result.examples, kRows);
+  EXPECT_GT(result.local_steps, 0);
+  // Where the gradient of its objective is 0, and of what loss it started.
+  const Batch<double> batch = options.train.All();
+  std::vector<double> gradient(kFeatures);
+  double loss = 0;
+  for (int64_t j = 0; j < kFeatures; ++j) {
+    gradient[j] = 0.5 * (w.As<double>()[j] - start[j]);
+  }
+  for (int64_t n = 0; n < kRows; ++n) {
+    double margin = 0, before = 0;
+    for (int64_t j = 0; j < kFeatures; ++j) {
+      const double z = batch.target[n] * batch.dense[n * kFeatures + j];
+      margin += z * w.As<double>()[j];
+      before += z * start[j];
+    }
+    loss += std::exp(-before) / kRows;
+    for (int64_t j = 0; j < kFeatures; ++j) {
+      gradient[j] -=
+          std::exp(-margin) * batch.target[n] * batch.dense[n * kFeatures + j];
+    }
+  }
+  for (const double g : gradient) EXPECT_NEAR(g, 0, 1e-9);
+  EXPECT_NEAR(result.metrics.at("log_loss"), std::log(loss), 1e-12);
+
+  std::atomic<bool> cancelled = true;
+  TrainTask task = Task();
+  task.cancelled = &cancelled;
+  EXPECT_THAT(trainer->Train(task, w),
+              StatusIs(absl::StatusCode::kCancelled, ""));
+  auto single = Options<float>("logistic");
+  single.exact_prox = ExactProxOptions{};
+  EXPECT_THAT(MakeBuiltinTrainer(std::move(single)),
+              StatusIs(absl::StatusCode::kInvalidArgument, "FLOAT64"));
+}
+
 }  // namespace
 }  // namespace parley
