@@ -49,19 +49,6 @@ absl::Time ModifiedAt(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::string> MakeRunFolder(const std::string& parent,
-                                          const std::string& name) {
-  std::error_code error;
-  fs::create_directories(parent, error);
-  for (int n = 1;; ++n) {
-    std::string folder = absl::StrCat(parent, "/", name, "-", n);
-    if (mkdir(folder.c_str(), 0755) == 0) return folder;
-    if (errno != EEXIST) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot make ", folder));
-    }
-  }
-}
-
 absl::Status MakeEmptyFolder(const std::string& folder) {
   std::error_code error;
   fs::create_directories(folder, error);

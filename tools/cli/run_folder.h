@@ -17,10 +17,6 @@ namespace parley {
 inline constexpr char kRunsFolder[] = "runs";
 inline constexpr char kServerLog[] = "server.log";
 
-// Makes PARENT/NAME-1, or -2, ... : the first that is not there.
-absl::StatusOr<std::string> MakeRunFolder(const std::string& parent,
-                                          const std::string& name);
-
 // Makes `folder`. AlreadyExists: there is one, and something in it.
 absl::Status MakeEmptyFolder(const std::string& folder);
 
