@@ -35,12 +35,16 @@ absl::StatusOr<std::unique_ptr<RunHost>> RunHost::Create(
   }
   std::unique_ptr<RunHost> host(
       new RunHost(std::move(options), std::move(queue)));
-  MutexLock lock(host->mu_);
-  for (v1::RunConfig& config : unfinished) {
-    const std::string folder = host->queue_->FolderOf(config.name());
-    host->runs_.push_back(
-        host->MakeRun(std::move(config), folder, /*resume=*/true));
+  if (!host->has_queue()) return host;
+  {
+    MutexLock lock(host->mu_);
+    for (v1::RunConfig& config : unfinished) {
+      const std::string folder = host->queue_->FolderOf(config.name());
+      host->runs_.push_back(
+          host->MakeRun(std::move(config), folder, /*resume=*/true));
+    }
   }
+  PARLEY_RETURN_IF_ERROR(host->SaveQueue(""));
   return host;
 }
 

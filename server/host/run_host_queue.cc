@@ -378,7 +378,7 @@ v1::RunStatus RunHost::StatusOf(const HostedRun& run) {
       if (other.get() == &run) break;
       before += other->stage != Stage::kOver;
     }
-    status.set_detail(absl::StrCat(before, " before it"));
+    status.set_detail(absl::StrCat("queued, ", before, " before it"));
   } else if (!IsFinal(status.state())) {
     const double since =
         absl::ToDoubleSeconds(options_.clock->Now() - run.told_at);
