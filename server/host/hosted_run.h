@@ -45,7 +45,7 @@ struct HostedRun : std::enable_shared_from_this<HostedRun> {
   std::unique_ptr<RoundDriver> driver;
   std::unique_ptr<AddressFile> address;  // as long as the driver
   DriverRef ref;                         // until it is over
-  StatusBoard board;  // told on the host's sequence
+  StatusBoard board;                     // told on the host's sequence
 };
 
 // A client's session at one run. Says in what passes that the host has further

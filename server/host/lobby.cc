@@ -72,9 +72,8 @@ const Guest* Lobby::Hear(SessionId id, v1::ClientMessage message,
   if (session == nullptr) return nullptr;  // crossed its end
   Guest& guest = sessions_[id];
   if (!table_.Spend(*session, now)) {
-    const std::string reason =
-        absl::StrFormat("more than %.0f messages a second: slow down",
-                        table_.pace());
+    const std::string reason = absl::StrFormat(
+        "more than %.0f messages a second: slow down", table_.pace());
     SendAway(id, Farewell(reason, true), absl::ResourceExhaustedError(reason),
              out);
     return nullptr;
@@ -109,8 +108,8 @@ void Lobby::Admit(SessionId id, Guest& guest, absl::Time now, Answers* out) {
         max_guests_, " clients wait for a run already (--max-clients)"));
   }
   if (!wrong.ok()) {
-    return SendAway(id, Farewell(wrong.message(),
-                                 absl::IsResourceExhausted(wrong)),
+    return SendAway(id,
+                    Farewell(wrong.message(), absl::IsResourceExhausted(wrong)),
                     wrong, out);
   }
   if (known != places_.end()) {
@@ -194,8 +193,7 @@ void Lobby::Tick(absl::Time now, Answers* out) {
 
 bool Lobby::TakeNotice(absl::Time now) {
   if (now < next_notice_) return false;
-  next_notice_ =
-      places_.empty() ? absl::InfiniteFuture() : now + kNoticeEvery;
+  next_notice_ = places_.empty() ? absl::InfiniteFuture() : now + kNoticeEvery;
   return true;
 }
 

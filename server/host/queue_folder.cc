@@ -82,8 +82,8 @@ absl::StatusOr<std::vector<v1::RunConfig>> QueueFolder::Unfinished() const {
     if (config.ok()) {
       runs.push_back(*std::move(config));
     } else {
-      LogWarning("passed over ", folder, " of the queue: ",
-                 config.status().message());
+      LogWarning("passed over ", folder,
+                 " of the queue: ", config.status().message());
     }
   }
   return runs;
@@ -91,9 +91,9 @@ absl::StatusOr<std::vector<v1::RunConfig>> QueueFolder::Unfinished() const {
 
 absl::Status QueueFolder::Add(v1::RunConfig* config) const {
   if (config->name().size() > kMaxName) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "name is \"", config->name(), "\": must have at most ", kMaxName,
-        " characters in a queue, which adds a number"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("name is \"", config->name(), "\": must have at most ",
+                     kMaxName, " characters in a queue, which adds a number"));
   }
   PARLEY_ASSIGN_OR_RETURN(const std::string folder,
                           MakeRunFolder(path_, config->name()));
@@ -102,15 +102,16 @@ absl::Status QueueFolder::Add(v1::RunConfig* config) const {
 }
 
 absl::Status QueueFolder::Save(const std::vector<std::string>& runs) const {
-  return ReplaceFile(FolderOf(kQueueFile),
-                 absl::StrJoin(runs, "", [](std::string* out, const auto& run) {
-                   absl::StrAppend(out, run, "\n");
-                 }));
+  return ReplaceFile(
+      FolderOf(kQueueFile),
+      absl::StrJoin(runs, "", [](std::string* out, const auto& run) {
+        absl::StrAppend(out, run, "\n");
+      }));
 }
 
 absl::Status QueueFolder::WriteEnd(const v1::RunStatus& status) const {
   return ReplaceFile(absl::StrCat(FolderOf(status.run()), "/", kStatusFile),
-                 StatusJson(status));
+                     StatusJson(status));
 }
 
 }  // namespace parley

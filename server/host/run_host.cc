@@ -116,8 +116,8 @@ void RunHost::Receive(SessionId session, v1::ClientMessage message) {
                                           std::move(message));
       return;
     }
-    const Guest* const guest = lobby_.Hear(session, std::move(message),
-                                           options_.clock->Now(), &out);
+    const Guest* const guest =
+        lobby_.Hear(session, std::move(message), options_.clock->Now(), &out);
     if (guest != nullptr && !Place(session, &out)) {
       lobby_.Tell(session, WaitsFor(*guest), &out);
     }
@@ -151,16 +151,16 @@ bool RunHost::Place(SessionId id, Answers* out) {
   const RunPtr run = Find(hello.run());
   if (run == nullptr) {
     v1::Goodbye goodbye;
-    goodbye.set_reason(absl::StrCat("there is no run '",
-                                    Printable(hello.run()), "' here"));
+    goodbye.set_reason(
+        absl::StrCat("there is no run '", Printable(hello.run()), "' here"));
     goodbye.set_more_runs(true);
     lobby_.SendAway(id, std::move(goodbye),
                     absl::NotFoundError("there is no such run"), out);
     return true;
   }
   if (run->stage == Stage::kOver) {
-    lobby_.SendAway(id, OverGoodbye(run->name, run->status),
-                    absl::OkStatus(), out);
+    lobby_.SendAway(id, OverGoodbye(run->name, run->status), absl::OkStatus(),
+                    out);
     return true;
   }
   if (run->stage != Stage::kActive) return false;

@@ -30,7 +30,7 @@ namespace parley {
 struct RunHostOptions {
   // Of the queue; empty: there is none, but one run, given by Host.
   std::string folder = "";
-  int at_once = 1;         // runs
+  int at_once = 1;          // runs
   int max_clients = 10000;  // that wait for a run
   std::vector<CustomStrategy> strategies = {};
 

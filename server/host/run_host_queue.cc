@@ -109,11 +109,11 @@ void RunHost::Shutdown(const std::string& reason) {
 
 void RunHost::Submit(v1::SubmitRequest request, SubmitDone done) {
   // Also where it is too late: `done` is to be called.
-  setup_->Post([this, request = std::move(request),
-                done = std::move(done)]() mutable {
-    std::move(done)(Enqueue(request));
-    BeginNext();
-  });
+  setup_->Post(
+      [this, request = std::move(request), done = std::move(done)]() mutable {
+        std::move(done)(Enqueue(request));
+        BeginNext();
+      });
 }
 
 absl::StatusOr<v1::SubmitReply> RunHost::Enqueue(
@@ -329,10 +329,10 @@ absl::StatusOr<std::string> RunHost::Stop(const std::string& name,
     case Stage::kQueued: {
       run->stage = Stage::kEnding;
       if (gone_) break;
-      setup_->Post([this, run,
-                    status = EndOf(run->status, v1::STOPPED, reason)] {
-        EndUnbegun(run, status);
-      });
+      setup_->Post(
+          [this, run, status = EndOf(run->status, v1::STOPPED, reason)] {
+            EndUnbegun(run, status);
+          });
       break;
     }
     case Stage::kBeginning:

@@ -64,7 +64,8 @@ constexpr char kNotes[] =
     "checkpoints, and with those that are queued.\n"
     "Exit codes: 0 the run finished, or the queue's coordinator was told to "
     "end;\n"
-    "1 it failed; 2 wrong usage or run file; 3 the run was stopped, by a signal "
+    "1 it failed; 2 wrong usage or run file; 3 the run was stopped, by a "
+    "signal "
     "or\n"
     "by `parley stop`.\n";
 
@@ -156,8 +157,9 @@ absl::StatusOr<int> Run(Settings settings, std::optional<v1::RunConfig> config,
   }
   // A client of several runs has a connection for each, and one that waits.
   settings.rpc.max_connections =
-      kSpareConnections + (config ? config->limits().clients()
-                                  : options.max_clients * (options.at_once + 1));
+      kSpareConnections + (config
+                               ? config->limits().clients()
+                               : options.max_clients * (options.at_once + 1));
   PARLEY_ASSIGN_OR_RETURN(const std::unique_ptr<RunHost> host,
                           RunHost::Create(std::move(options)));
   if (config) {
@@ -243,7 +245,8 @@ int ServerMain(int argc, char** argv, std::vector<CustomStrategy> strategies) {
                .arguments = "",
                .about = kAbout,
                .notes = absl::StrReplaceAll(kNotes, {{"PROGRAM", program}})});
-  flags.Add("run", &settings.run_file, "FILE", "The run file. Required, but for --queue.");
+  flags.Add("run", &settings.run_file, "FILE",
+            "The run file. Required, but for --queue.");
   flags.Add("queue", &settings.queue, "",
             "Takes runs that `parley submit` hands in, until it is stopped.");
   flags.Add("at-once", &settings.at_once, "N",

@@ -6,8 +6,7 @@
 namespace parley {
 
 uint64_t StatusBoard::Add(StatusCallback callback) {
-  auto shared =
-      std::make_shared<StatusCallback>(std::move(callback));
+  auto shared = std::make_shared<StatusCallback>(std::move(callback));
   MutexLock lock(mu_);
   watchers_[++last_id_] = std::move(shared);
   return last_id_;

@@ -31,8 +31,7 @@ class StatusBoard {
   Mutex mu_;
   CondVar told_;
   // Shared: Remove may drop one from within its own call.
-  std::map<uint64_t, std::shared_ptr<StatusCallback>> watchers_
-      GUARDED_BY(mu_);
+  std::map<uint64_t, std::shared_ptr<StatusCallback>> watchers_ GUARDED_BY(mu_);
   uint64_t last_id_ GUARDED_BY(mu_) = 0;
   uint64_t telling_ GUARDED_BY(mu_) = 0;  // whose callback runs; 0: none
   std::thread::id teller_ GUARDED_BY(mu_);

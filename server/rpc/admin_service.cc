@@ -19,12 +19,11 @@ class GetStatusReactor final : public grpc::ServerUnaryReactor {
   GetStatusReactor(RunAdmin* admin, LiveCalls* calls, const std::string& run,
                    v1::RunStatus* response)
       : admin_(admin), response_(response), live_(calls) {
-    const auto watch =
-        admin_->Watch(run, [this](const v1::RunStatus& status) {
-          if (!First()) return;
-          *response_ = status;
-          Finish(grpc::Status::OK);
-        });
+    const auto watch = admin_->Watch(run, [this](const v1::RunStatus& status) {
+      if (!First()) return;
+      *response_ = status;
+      Finish(grpc::Status::OK);
+    });
     if (watch.ok()) {
       watch_ = *watch;
     } else if (First()) {
@@ -78,15 +77,14 @@ class WatchReactor final : public grpc::ServerWriteReactor<v1::RunStatus> {
  public:
   WatchReactor(RunAdmin* admin, LiveCalls* calls, const std::string& run)
       : admin_(admin), live_(calls) {
-    const auto watch =
-        admin_->Watch(run, [this](const v1::RunStatus& status) {
-          {
-            MutexLock lock(mu_);
-            latest_ = status;
-            over_ = over_ || IsFinal(status.state());
-          }
-          Advance();
-        });
+    const auto watch = admin_->Watch(run, [this](const v1::RunStatus& status) {
+      {
+        MutexLock lock(mu_);
+        latest_ = status;
+        over_ = over_ || IsFinal(status.state());
+      }
+      Advance();
+    });
     if (watch.ok()) {
       watch_ = *watch;
     } else {

@@ -31,8 +31,8 @@ class RpcServer {
   };
 
   // Both must outlive the server; without `admin` there is no Admin service.
-  // FailedPrecondition: unencrypted beyond loopback. InvalidArgument: certificate files. Unavailable: cannot
-  // listen there, and why.
+  // FailedPrecondition: unencrypted beyond loopback. InvalidArgument:
+  // certificate files. Unavailable: cannot listen there, and why.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(
       const Options& options, Coordinator* coordinator, RunAdmin* admin);
   ~RpcServer();

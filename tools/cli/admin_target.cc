@@ -41,8 +41,8 @@ absl::StatusOr<AdminTarget> TargetOf(const std::string& target) {
     return absl::NotFoundError(absl::StrCat(
         target, " is neither a run's folder nor HOST:PORT; see parley ls"));
   }
-  const bool run = std::filesystem::exists(
-      absl::StrCat(target, "/", kJournalFile), error);
+  const bool run =
+      std::filesystem::exists(absl::StrCat(target, "/", kJournalFile), error);
   const bool queue =
       std::filesystem::exists(absl::StrCat(target, "/", kQueueFile), error);
   if (!run && !queue) {

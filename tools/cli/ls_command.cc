@@ -129,22 +129,22 @@ int LsCommand(int argc, const char* const* argv) {
   Security security;
   std::vector<std::string> tags;
   bool json = false;
-  Flags flags({"parley ls", "[FOLDER|HOST:PORT]",
-               absl::StrCat("Lists the runs of a folder, by default ./",
-                            kRunsFolder,
-                            ", the oldest first; or those of a\ncoordinator, "
-                            "as they were submitted: queued, going on, and "
-                            "over.\n"),
-               "Examples:\n"
-               "  parley ls\n"
-               "  parley ls localhost:7070 --tag sweep --json\n"
-               "\n"
-               "States: running, finished, stopped, failed, interrupted (its "
-               "coordinator is gone\nwithout a word); of a coordinator's runs "
-               "also queued, and waiting (for clients).\n"
-               "Exit codes: 0 listed, be it none; 1 the coordinator is not "
-               "there.\n",
-               0, 1});
+  Flags flags(
+      {"parley ls", "[FOLDER|HOST:PORT]",
+       absl::StrCat("Lists the runs of a folder, by default ./", kRunsFolder,
+                    ", the oldest first; or those of a\ncoordinator, "
+                    "as they were submitted: queued, going on, and "
+                    "over.\n"),
+       "Examples:\n"
+       "  parley ls\n"
+       "  parley ls localhost:7070 --tag sweep --json\n"
+       "\n"
+       "States: running, finished, stopped, failed, interrupted (its "
+       "coordinator is gone\nwithout a word); of a coordinator's runs "
+       "also queued, and waiting (for clients).\n"
+       "Exit codes: 0 listed, be it none; 1 the coordinator is not "
+       "there.\n",
+       0, 1});
   flags.Add("tag", &tags, "TAG",
             "Only a coordinator's runs with this tag; may be repeated.");
   flags.Add("json", &json, "", "Print one JSON object a run, a line each.");

@@ -182,8 +182,7 @@ void ProgressPrinter::Update(const v1::RunStatus& status) {
     told_rounds_ = rounds;
     told_waiting_ = absl::InfinitePast();
     absl::FPrintF(out_, "%s\n", FormatRoundLine(status));
-  } else if (Waits(status) &&
-             absl::Now() >= told_waiting_ + kWaitLines) {
+  } else if (Waits(status) && absl::Now() >= told_waiting_ + kWaitLines) {
     told_waiting_ = absl::Now();
     absl::FPrintF(out_, "%s\n", status.detail());
   }

@@ -23,18 +23,18 @@ absl::StatusOr<std::string> Stop(const std::string& target,
 int StopCommand(int argc, const char* const* argv) {
   Security security;
   std::string reason = "stopped by parley stop", run;
-  Flags flags(
-      {"parley stop", "RUN_FOLDER|HOST:PORT",
-       "Asks a coordinator to end a run: clients are told, the model "
-       "of the last whole\nround is kept. One that is queued never begins. Does "
-       "not wait for it; `parley\nwatch` does.\n",
-       "Examples:\n"
-       "  parley stop runs/fashion_fedavg-1\n"
-       "  parley stop localhost:7070 --run fashion_fedavg-2\n"
-       "\n"
-       "Exit codes: 0 it is stopping, or was over already; 1 it is not "
-       "there.\n",
-       1, 1});
+  Flags flags({"parley stop", "RUN_FOLDER|HOST:PORT",
+               "Asks a coordinator to end a run: clients are told, the model "
+               "of the last whole\nround is kept. One that is queued never "
+               "begins. Does "
+               "not wait for it; `parley\nwatch` does.\n",
+               "Examples:\n"
+               "  parley stop runs/fashion_fedavg-1\n"
+               "  parley stop localhost:7070 --run fashion_fedavg-2\n"
+               "\n"
+               "Exit codes: 0 it is stopping, or was over already; 1 it is not "
+               "there.\n",
+               1, 1});
   AddRunFlag(flags, &run);
   flags.Add("reason", &reason, "TEXT", "What the run's files say of it.");
   AddSecurityFlags(flags, &security);

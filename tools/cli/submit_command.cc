@@ -22,8 +22,7 @@ absl::StatusOr<v1::SubmitRequest> MakeRequest(
     const std::string& name, const std::vector<std::string>& tags) {
   PARLEY_ASSIGN_OR_RETURN(const auto file, FileReader::Open(path));
   v1::SubmitRequest request;
-  PARLEY_ASSIGN_OR_RETURN(*request.mutable_text(),
-                          file->Read(0, file->size()));
+  PARLEY_ASSIGN_OR_RETURN(*request.mutable_text(), file->Read(0, file->size()));
   std::error_code error;
   const std::filesystem::path here = std::filesystem::current_path(error);
   if (error) {
@@ -59,20 +58,24 @@ int SubmitCommand(int argc, const char* const* argv) {
   bool watch = false, json = false;
   Flags flags(
       {"parley submit", "FILE --to HOST:PORT",
-       "Hands a run file to a coordinator with a queue (parley-server --queue), "
-       "and prints\nthe name that the run has there: NAME-N. The data is read by "
+       "Hands a run file to a coordinator with a queue (parley-server "
+       "--queue), "
+       "and prints\nthe name that the run has there: NAME-N. The data is read "
+       "by "
        "the coordinator:\nrelative paths start at the run file's folder, and "
        "must mean the same there.\n",
        "Examples:\n"
        "  parley submit mine.textproto --to localhost:7070 --tag sweep --tag "
        "lr0.1 \\\n"
        "    --set local.step_size.initial=0.1\n"
-       "  parley watch localhost:7070 --run $(parley submit mine.textproto --to "
+       "  parley watch localhost:7070 --run $(parley submit mine.textproto "
+       "--to "
        "localhost:7070)\n"
        "\n"
        "Exit codes: 0 the run is queued, or with --watch finished; 1 the "
        "coordinator does\nnot take it or is not there, or with --watch it "
-       "failed; 2 the command line or the\nrun file is wrong; 3 with --watch: it "
+       "failed; 2 the command line or the\nrun file is wrong; 3 with --watch: "
+       "it "
        "was stopped.\n",
        1, 1});
   flags.Add("to", &to, "HOST:PORT",
