@@ -243,8 +243,8 @@ absl::Status RunHost::Launch(const RunPtr& run) {
     address = address_;
   }
   PARLEY_RETURN_IF_ERROR(run->address->Write(address));
-  run->driver->Start();
   if (has_queue()) LogInfo("run ", run->name, " begins in ", run->folder);
+  run->driver->Start();
   Answers out;
   {
     MutexLock lock(mu_);
