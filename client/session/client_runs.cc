@@ -42,15 +42,9 @@ class ClientRuns::Impl {
       if (more) *run = name;
       sequence_.Post([this, id, name, more] { OnJoined(id, name, more); });
     };
-    options.log = [run, log = options_.log](LogLevel level,
-                                            absl::string_view text) {
-      const std::string line =
-          run->empty() ? std::string(text) : absl::StrCat(*run, ": ", text);
-      if (log) {
-        log(level, line);
-      } else {
-        Log(level, line);
-      }
+    options.log = [this, run](LogLevel level, absl::string_view text) {
+      Say(level,
+          run->empty() ? std::string(text) : absl::StrCat(*run, ": ", text));
     };
     Part part;
     part.transport = seams_.make_transport();
@@ -136,10 +130,19 @@ class ClientRuns::Impl {
   }
 
   void Decline(const std::string& run, const absl::Status& why) {
-    Log(LogLevel::kWarning,
+    Say(LogLevel::kWarning,
         absl::StrCat(run, ": has no more part in it: ", why.message()));
     declined_.push_back(run);
     if (declined_.size() > kMaxExceptRuns - kMaxRuns) declined_.pop_front();
+  }
+
+  // From any sequence.
+  void Say(LogLevel level, const std::string& text) {
+    if (options_.log) {
+      options_.log(level, text);
+    } else {
+      Log(level, text);
+    }
   }
 
   void StopAll(const std::string& reason) {
