@@ -89,15 +89,24 @@ absl::StatusOr<std::vector<v1::RunConfig>> QueueFolder::Unfinished() const {
   return runs;
 }
 
-absl::Status QueueFolder::Add(v1::RunConfig* config) const {
+absl::Status QueueFolder::Add(
+    v1::RunConfig* config,
+    absl::FunctionRef<bool(const std::string&)> is_known) const {
   if (config->name().size() > kMaxName) {
     return absl::InvalidArgumentError(
         absl::StrCat("name is \"", config->name(), "\": must have at most ",
                      kMaxName, " characters in a queue, which adds a number"));
   }
-  PARLEY_ASSIGN_OR_RETURN(const std::string folder,
-                          MakeRunFolder(path_, config->name()));
-  config->set_name(std::filesystem::path(folder).filename().string());
+  std::vector<std::string> passed_over;  // folders that somebody removed
+  std::string folder, name;
+  while (true) {
+    PARLEY_ASSIGN_OR_RETURN(folder, MakeRunFolder(path_, config->name()));
+    name = std::filesystem::path(folder).filename().string();
+    if (!is_known(name)) break;
+    passed_over.push_back(folder);
+  }
+  for (const std::string& empty : passed_over) rmdir(empty.c_str());
+  config->set_name(name);
   return ReplaceFile(absl::StrCat(folder, "/", kRunFile), PrintRun(*config));
 }
 

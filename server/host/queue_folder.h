@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "parley/v1/admin.pb.h"
@@ -34,9 +35,11 @@ class QueueFolder {
   // Those whose files are damaged are passed over, with a word in the log.
   absl::StatusOr<std::vector<v1::RunConfig>> Unfinished() const;
 
-  // Makes a folder NAME-N for the run, names the run so, and writes its
+  // Makes a folder NAME-N for the run, the first that is not there and that
+  // `is_known` does not know from before, names the run so, and writes its
   // run.textproto. InvalidArgument: a name that is too long for that.
-  absl::Status Add(v1::RunConfig* config) const;
+  absl::Status Add(v1::RunConfig* config,
+                   absl::FunctionRef<bool(const std::string&)> is_known) const;
 
   // Replaces the file `queue`.
   absl::Status Save(const std::vector<std::string>& runs) const;

@@ -140,7 +140,12 @@ absl::StatusOr<v1::SubmitReply> RunHost::Enqueue(
   v1::SubmitReply reply;
   absl::StatusOr<v1::RunConfig> config = ReadRun(request);
   absl::Status added = config.status();
-  if (added.ok()) added = queue_->Add(&*config);
+  if (added.ok()) {
+    added = queue_->Add(&*config, [this](const std::string& name) {
+      MutexLock lock(mu_);
+      return Find(name) != nullptr;
+    });
+  }
   if (absl::IsInvalidArgument(added) || !config.ok()) {
     reply.set_errors(std::string(added.message()));
     return reply;

@@ -58,10 +58,10 @@ void Print(const std::vector<Row>& rows) {
   }
 }
 
-bool HasTags(const v1::RunStatus& run, const std::vector<std::string>& tags) {
-  return std::all_of(tags.begin(), tags.end(), [&run](const auto& tag) {
-    return std::find(run.tags().begin(), run.tags().end(), tag) !=
-           run.tags().end();
+template <typename Tags>
+bool HasTags(const Tags& has, const std::vector<std::string>& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&has](const auto& tag) {
+    return std::find(has.begin(), has.end(), tag) != has.end();
   });
 }
 
@@ -90,7 +90,7 @@ int ListCoordinator(const std::string& target, const Security& security,
   std::vector<Row> rows = {
       {"RUN", "STATE", "ROUNDS", "LOSS", "ACCURACY", "TAGS", "DETAIL"}};
   for (const v1::RunStatus& status : *runs) {
-    if (!HasTags(status, tags)) continue;
+    if (!HasTags(status.tags(), tags)) continue;
     if (json) absl::PrintF("%s\n", ToJsonLine(status));
     rows.push_back(RowOf(status));
   }
@@ -103,7 +103,8 @@ int ListCoordinator(const std::string& target, const Security& security,
   return kExitOk;
 }
 
-int ListFolder(const std::string& parent, bool given, bool json) {
+int ListFolder(const std::string& parent, bool given,
+               const std::vector<std::string>& tags, bool json) {
   auto runs = ListRuns(parent);
   // Without a word about where, no folder just means no runs yet.
   if (!given && absl::IsNotFound(runs.status())) runs.emplace();
@@ -111,14 +112,15 @@ int ListFolder(const std::string& parent, bool given, bool json) {
   std::vector<Row> rows = {
       {"RUN", "STATE", "ROUNDS", "LOSS", "ACCURACY", "STARTED", "SIZE"}};
   for (const RunSummary& run : *runs) {
+    if (!HasTags(run.tags, tags)) continue;
     if (json) absl::PrintF("%s\n", ToJson(run).ToString());
     rows.push_back(RowOf(run));
   }
   if (json) return kExitOk;
-  if (runs->empty()) {
-    absl::PrintF("no runs in %s\n", parent);
-  } else {
+  if (rows.size() > 1) {
     Print(rows);
+  } else {
+    absl::PrintF("no runs in %s\n", parent);
   }
   return kExitOk;
 }
@@ -146,7 +148,7 @@ int LsCommand(int argc, const char* const* argv) {
        "there.\n",
        0, 1});
   flags.Add("tag", &tags, "TAG",
-            "Only a coordinator's runs with this tag; may be repeated.");
+            "Only runs with this tag; may be repeated: with all of them.");
   flags.Add("json", &json, "", "Print one JSON object a run, a line each.");
   AddSecurityFlags(flags, &security);
   if (const std::optional<int> code = flags.ParseMain(argc, argv)) return *code;
@@ -157,11 +159,7 @@ int LsCommand(int argc, const char* const* argv) {
       absl::StrContains(target, ':')) {
     return ListCoordinator(target, security, tags, json);
   }
-  if (!tags.empty()) {
-    return flags.UsageError(absl::InvalidArgumentError(
-        "--tag goes with HOST:PORT, whose coordinator knows the tags"));
-  }
-  return ListFolder(target, given, json);
+  return ListFolder(target, given, tags, json);
 }
 
 }  // namespace parley

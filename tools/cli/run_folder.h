@@ -23,6 +23,7 @@ absl::Status MakeEmptyFolder(const std::string& folder);
 struct RunSummary {
   std::string folder;
   std::string run;  // its name
+  std::vector<std::string> tags;
   // "running", "finished", "stopped", "failed", or "interrupted": its
   // coordinator is gone without a word.
   std::string state;

@@ -39,6 +39,8 @@ class QueueFolderTest : public ::testing::Test {
     return names;
   }
 
+  static bool NoneIsKnown(const std::string&) { return false; }
+
   std::filesystem::path path_;
 };
 
@@ -50,7 +52,7 @@ TEST_F(QueueFolderTest, KeepsRunsInTheirOrder) {
     std::vector<std::string> names;
     for (const char* name : {"b", "a", "b"}) {
       v1::RunConfig config = Config(name);
-      ASSERT_OK(folder->Add(&config));
+      ASSERT_OK(folder->Add(&config, NoneIsKnown));
       names.push_back(config.name());
     }
     EXPECT_THAT(names, ElementsAre("b-1", "a-1", "b-2"));
@@ -72,13 +74,23 @@ TEST_F(QueueFolderTest, KeepsRunsInTheirOrder) {
   EXPECT_THAT(NamesOf(runs), ElementsAre("b-2"));
 }
 
+TEST_F(QueueFolderTest, GivesNoNameTwice) {
+  ASSERT_OK_AND_ASSIGN(const auto folder, QueueFolder::Open(path_));
+  v1::RunConfig config = Config("a");
+  ASSERT_OK(folder->Add(&config, [](const std::string& name) {
+    return name == "a-1" || name == "a-2";  // whose folders were removed
+  }));
+  EXPECT_EQ(config.name(), "a-3");
+  EXPECT_FALSE(std::filesystem::exists(path_ / "a-1"));
+}
+
 TEST_F(QueueFolderTest, TrustsNoNameBlindly) {
   ASSERT_OK_AND_ASSIGN(const auto folder, QueueFolder::Open(path_));
   v1::RunConfig config = Config(std::string(59, 'x'));
-  EXPECT_THAT(folder->Add(&config),
+  EXPECT_THAT(folder->Add(&config, NoneIsKnown),
               StatusIs(absl::StatusCode::kInvalidArgument, "58"));
   config = Config(std::string(58, 'x'));
-  EXPECT_OK(folder->Add(&config));
+  EXPECT_OK(folder->Add(&config, NoneIsKnown));
   ASSERT_OK(folder->Save({"../x"}));
   EXPECT_THAT(folder->Unfinished(),
               StatusIs(absl::StatusCode::kInvalidArgument, "no run's folder"));
