@@ -125,6 +125,7 @@ class RunHost final : public Coordinator, public RunAdmin {
   absl::Status MakeDriver(const RunPtr& run);
   absl::Status Launch(const RunPtr& run);
   void OnStatus(HostedRun* run, const v1::RunStatus& status);
+  void Tell(RunPtr run) REQUIRES(mu_);  // watchers, soon
   void OnOver(HostedRun* run);
   void End(const RunPtr& run, v1::RunStatus status);
   void EndUnbegun(const RunPtr& run, v1::RunStatus status);

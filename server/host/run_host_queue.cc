@@ -201,7 +201,12 @@ void RunHost::BeginNext() {
       status = EndOf(next->status, v1::FAILED, std::string(begun.message()));
     }
     LogError("run ", next->name, " cannot begin: ", begun.message());
-    EndUnbegun(next, std::move(status));
+    // The folder may be another coordinator's meanwhile.
+    if (absl::IsFailedPrecondition(begun)) {
+      End(next, std::move(status));
+    } else {
+      EndUnbegun(next, std::move(status));
+    }
   }
 }
 
@@ -249,12 +254,12 @@ absl::Status RunHost::Launch(const RunPtr& run) {
   }
   PARLEY_RETURN_IF_ERROR(run->address->Write(address));
   if (has_queue()) LogInfo("run ", run->name, " begins in ", run->folder);
-  run->driver->Start();
   Answers out;
   {
     MutexLock lock(mu_);
-    run->stage = Stage::kActive;
+    run->stage = Stage::kActive;  // before it can end
     run->takes_clients = true;
+    run->driver->Start();
     if (!run->stop_reason.empty()) run->driver->Stop(run->stop_reason);
     PlaceAll(&out);
   }
@@ -280,11 +285,16 @@ void RunHost::End(const RunPtr& run, v1::RunStatus status) {
     MutexLock lock(mu_);
     run->stage = Stage::kOver;
     run->status = status;
-    // A lone run's clients still hear that it is over.
-    if (has_queue()) ref = std::exchange(run->ref, nullptr);
+    sequence_->Post([run, status] { run->board.TellAll(status); });
+    if (has_queue()) {  // a lone run's clients still hear that it is over
+      ref = std::exchange(run->ref, nullptr);
+      run->status.clear_client();  // of many runs
+    }
     PlaceAll(&out);
     Forget();
-    sequence_->Post([run, status] { run->board.TellAll(status); });
+    for (const RunPtr& other : runs_) {
+      if (other->stage == Stage::kQueued) Tell(other);
+    }
   }
   std::move(out).Deliver();
   ref.reset();
@@ -401,7 +411,12 @@ void RunHost::OnStatus(HostedRun* run, const v1::RunStatus& status) {
   if (run->stage == Stage::kOver) return;
   run->status = status;
   run->told_at = options_.clock->Now();
-  sequence_->Post([this, run = run->shared_from_this()] {
+  Tell(run->shared_from_this());
+}
+
+void RunHost::Tell(RunPtr run) {
+  if (run->board.empty()) return;
+  sequence_->Post([this, run = std::move(run)] {
     v1::RunStatus latest;
     {
       MutexLock lock(mu_);

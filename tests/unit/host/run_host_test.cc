@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "common/config/load.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/driver/fake_client.h"
 #include "tests/unit/host/recording_sink.h"
@@ -38,14 +39,18 @@ class RunHostTest : public ::testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
-  void Serve(int at_once = 1, bool queue = true) {
+  RunHostOptions Options() {
     RunHostOptions options;
-    if (queue) options.folder = folder_;
-    options.at_once = at_once;
     options.clock = clock_.get();
     options.control = &control_;
     options.work = &work_;
     options.setup = &setup_;
+    return options;
+  }
+  void Serve(int at_once = 1) {
+    RunHostOptions options = Options();
+    options.folder = folder_;
+    options.at_once = at_once;
     auto made = RunHost::Create(std::move(options));
     ASSERT_OK(made);
     host_ = *std::move(made);
@@ -189,6 +194,38 @@ TEST_F(RunHostTest, RunsBeginInTheirTurn) {
   host_->Shutdown("the end");
   EXPECT_TRUE(b.sink->AwaitGoodbye().retry());
   EXPECT_EQ(rest.sink->AwaitGoodbye().reason(), "the end");
+}
+
+TEST_F(RunHostTest, WithoutAQueueAllAreTheOneRuns) {
+  Mutex mu;
+  CondVar changed;
+  std::optional<v1::RunStatus> end;
+  RunHostOptions options = Options();
+  options.on_end = [&](const v1::RunStatus& status) {
+    MutexLock lock(mu);
+    end = status;
+    changed.SignalAll();
+  };
+  ASSERT_OK_AND_ASSIGN(host_, RunHost::Create(std::move(options)));
+  ASSERT_OK_AND_ASSIGN(v1::RunConfig config,
+                       LoadRunText(RunText(2, 3), "/one.textproto"));
+  ASSERT_OK(host_->Host(std::move(config), folder_, /*resume=*/false));
+  ASSERT_OK(host_->Start("somewhere:1"));
+  EXPECT_TRUE(Exists("address"));
+  const auto a = Train("a"), b = Train("b");
+  Client silent, late;
+  silent.id = host_->OpenSession({}, silent.sink);
+  {
+    MutexLock lock(mu);
+    while (!end) changed.Wait(mu);
+    EXPECT_EQ(end->state(), v1::FINISHED);
+  }
+  EXPECT_FALSE(silent.sink->AwaitGoodbye().more_runs());  // is of the run
+  late.id = host_->OpenSession({}, late.sink);
+  EXPECT_TRUE(late.sink->AwaitGoodbye().run_over());
+  EXPECT_THAT(Submit("two", RunText(1, 1)),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "--queue"));
+  EXPECT_THAT(States(), ElementsAre("one FINISHED"));
 }
 
 TEST_F(RunHostTest, SaysWhyThereIsNoSuchRun) {
