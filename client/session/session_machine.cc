@@ -180,6 +180,7 @@ void SessionMachine::OnNotice(const v1::Notice& notice) {
     link_ = Link::kWaiting;
     up_since_ = now_;
     last_error_.clear();
+    Say(LogLevel::kInfo, WaitsFor());
   }
   if (link_ == Link::kWaiting) link_deadline_ = now_ + kDialTimeout;
 }

@@ -215,6 +215,7 @@ class Machine:
         self._notice = text
         if self._link is Link.DIALING:
             self._link, self._up_since, self._last_error = Link.WAITING, self._now, ""
+            self._say(logging.INFO, self._waits_for())
         if self._link is Link.WAITING:
             self._link_deadline = self._now + DIAL_TIMEOUT
 
