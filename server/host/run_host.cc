@@ -75,7 +75,8 @@ RunHost::~RunHost() {
       refs.push_back(std::move(run->ref));
     }
   }
-  drivers.clear();  // they may call until here
+  addresses.clear();  // before another coordinator can have the folders
+  drivers.clear();    // they may call until here
   sequence_.reset();
 }
 

@@ -72,8 +72,9 @@ class RunHost final : public Coordinator, public RunAdmin {
   absl::Status Start(const std::string& address);
 
   // Tells all clients to come back later; runs that go on are left as they are,
-  // to be resumed by the next coordinator, and none begins any more.
-  void Shutdown(const std::string& reason);
+  // to be resumed by the next coordinator, and none begins any more. Calls
+  // `idle` on `setup`, once what is under way there is done.
+  void Shutdown(const std::string& reason, Closure idle);
 
   SessionId OpenSession(PeerIdentity peer,
                         std::shared_ptr<SessionSink> sink) override;

@@ -86,7 +86,7 @@ absl::Status RunHost::Start(const std::string& address) {
   return absl::OkStatus();
 }
 
-void RunHost::Shutdown(const std::string& reason) {
+void RunHost::Shutdown(const std::string& reason, Closure idle) {
   Answers out;
   {
     MutexLock lock(mu_);
@@ -103,6 +103,7 @@ void RunHost::Shutdown(const std::string& reason) {
     sessions_.clear();
   }
   std::move(out).Deliver();
+  OnSetup(std::move(idle));
 }
 
 // ------------------------------------------------------------------ beginning

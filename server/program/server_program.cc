@@ -166,13 +166,15 @@ absl::StatusOr<int> Run(Settings settings, std::optional<v1::RunConfig> config,
     PARLEY_RETURN_IF_ERROR(
         host->Host(*config, settings.folder, settings.resume));
   }
-  // The folder is ours from here on.
-  AddressFile address_file(settings.folder);
   PARLEY_ASSIGN_OR_RETURN(
       const std::unique_ptr<RpcServer> server,
       RpcServer::Start(settings.rpc, host.get(), host.get()));
   const std::string address = AddressOf(settings.rpc.address, server->port());
-  PARLEY_RETURN_IF_ERROR(address_file.Write(address));
+  std::optional<AddressFile> address_file;
+  if (!config) {  // a run's own is the host's
+    address_file.emplace(settings.folder);
+    PARLEY_RETURN_IF_ERROR(address_file->Write(address));
+  }
   LogInfo(config ? absl::StrCat("run ", config->name()) : "the queue",
           " listens on ", address, ", folder ", settings.folder);
   PARLEY_RETURN_IF_ERROR(host->Start(address));
@@ -184,8 +186,11 @@ absl::StatusOr<int> Run(Settings settings, std::optional<v1::RunConfig> config,
       (void)host->Stop("", absl::StrCat("stopped: ", reason));  // is there
     } else {
       LogInfo("ends: ", reason, "; the runs can be taken up again");
-      host->Shutdown(absl::StrCat("the coordinator ends: ", reason));
-      over = true;
+      // Data may be being read, for long.
+      host->Shutdown(absl::StrCat("the coordinator ends: ", reason), [&] {
+        over = true;
+        signals.Wake();
+      });
     }
   });
   server->Shutdown(kGrace);

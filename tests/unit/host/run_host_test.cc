@@ -175,6 +175,7 @@ TEST_F(RunHostTest, RunsBeginInTheirTurn) {
   Await("two-1", v1::WAITING);
   EXPECT_THAT(States(),
               ElementsAre("one-1 WAITING", "two-1 WAITING", "three-1 QUEUED"));
+  EXPECT_EQ(Await("three-1", v1::QUEUED).detail(), "queued, 2 before it");
   EXPECT_EQ(Queue(), "one-1\ntwo-1\nthree-1\n");
   // The oldest first, and then one that is not among the exceptions.
   Client a = Join(Hello("a")), b = Join(Hello("a", "", {"one-1"})),
@@ -191,7 +192,7 @@ TEST_F(RunHostTest, RunsBeginInTheirTurn) {
   EXPECT_EQ(a.sink->AwaitGoodbye().reason(), "first");
   EXPECT_EQ(RunOf(later), "three-1");
   EXPECT_EQ(RunOf(rest), "three-1");
-  host_->Shutdown("the end");
+  host_->Shutdown("the end", [] {});
   EXPECT_TRUE(b.sink->AwaitGoodbye().retry());
   EXPECT_EQ(rest.sink->AwaitGoodbye().reason(), "the end");
 }
@@ -264,7 +265,7 @@ TEST_F(RunHostTest, AClientThatLosesItsLinkComesBackToItsRun) {
   Client again = Join(Hello("a", "two-1"));
   EXPECT_EQ(again.sink->AwaitRegistered().registered().token(),
             first.registered().token());
-  host_->Shutdown("the end");
+  host_->Shutdown("the end", [] {});
 }
 
 TEST_F(RunHostTest, AQueuedRunCanBeStopped) {
@@ -300,7 +301,7 @@ TEST_F(RunHostTest, TakesTheQueueUpAgain) {
   {
     const auto client = Train("a");
     Await("one-1", v1::RUNNING);
-    host_->Shutdown("for now");
+    host_->Shutdown("for now", [] {});
     while (!client->closed()) std::this_thread::yield();
   }
   host_.reset();
