@@ -94,11 +94,11 @@ void RunHost::Shutdown(const std::string& reason, Closure idle) {
     v1::Goodbye goodbye;
     goodbye.set_reason(reason);
     goodbye.set_retry(true);
-    const absl::Status why = absl::UnavailableError(reason);
     lobby_.CloseAll(goodbye, &out);
     for (auto& [id, routed] : sessions_) {
-      routed.run->driver->CloseSession(routed.id, why);
-      out.SendAway(std::move(routed.sink), goodbye, why);
+      routed.run->driver->CloseSession(routed.id, absl::CancelledError());
+      out.SendAway(std::move(routed.sink), goodbye,
+                   absl::UnavailableError(reason));
     }
     sessions_.clear();
   }

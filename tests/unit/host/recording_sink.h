@@ -39,7 +39,8 @@ class RecordingSink final : public SessionSink {
   }
   void Close(const absl::Status& status) override {
     MutexLock lock(mu_);
-    closed_ = status;
+    // ThreadSanitizer does not see how Debian's Abseil counts shared ones.
+    closed_ = absl::Status(status.code(), status.message());
     changed_.SignalAll();
   }
 
