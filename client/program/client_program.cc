@@ -22,8 +22,8 @@
 #include "absl/strings/strip.h"
 #include "client/program/builtin_client.h"
 #include "client/rpc/coordinator_client.h"
+#include "client/session/client_runs.h"
 #include "client/session/config_trainer.h"
-#include "client/session/coordinator_session.h"
 #include "client/state/identity.h"
 #include "common/base/clock.h"
 #include "common/base/executor.h"
@@ -43,7 +43,9 @@ constexpr char kBuiltinName[] = "parley-client";
 constexpr char kAbout[] =
     "Joins the run of a coordinator, trains its model on data that stays "
     "here,\n"
-    "and sends what changed. Ends when the run is over.\n";
+    "and sends what changed. Ends when the run is over; where the coordinator "
+    "has a\n"
+    "queue of runs it stays for all of them.\n";
 constexpr char kNotes[] =
     "Where a connection is lost it is made again, and nothing is computed "
     "twice.\n"
@@ -141,7 +143,7 @@ int64_t QuarterOfMemory() {
   return int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE) / 4;
 }
 
-// The status that the session ended with, once it has.
+// The status that the client ended with, once it has.
 class Outcome {
  public:
   explicit Outcome(StopSignals* signals) : signals_(signals) {}
@@ -169,24 +171,26 @@ absl::Status Run(const Program& program, Settings settings,
   PARLEY_ASSIGN_OR_RETURN(settings.session.name,
                           ClientName(settings.session.name, state));
   settings.session.state_folder = state;
-  CoordinatorClient transport(settings.dial);
   const std::unique_ptr<Clock> clock = MakeRealClock();
   ThreadPool control(1), work(1);
   TrainerFactory factory = program.factory(settings);
   PARLEY_ASSIGN_OR_RETURN(
-      const std::unique_ptr<CoordinatorSession> session,
-      CoordinatorSession::Create(std::move(settings.session),
-                                 {&transport, clock.get(), &control, &work},
-                                 std::move(factory)));
+      const std::unique_ptr<ClientRuns> runs,
+      ClientRuns::Create(std::move(settings.session),
+                         {[dial = settings.dial] {
+                            return std::make_unique<CoordinatorClient>(dial);
+                          },
+                          clock.get(), &control, &work},
+                         std::move(factory)));
   Outcome outcome(signals);
-  session->Start(
+  runs->Start(
       [&outcome](absl::Status status) { outcome.Set(std::move(status)); });
   int signal = 0;
   while (!outcome.Get() && signal == 0) signal = signals->Wait();
   if (signal != 0) {
     const std::string reason = strsignal(signal);
     LogInfo("ends: ", reason);
-    session->Stop(reason);
+    runs->Stop(reason);
     signals->Wait(kStopPatience);
     if (!outcome.Get()) {
       // Data being loaded, a long step, or a second Ctrl-C. Nothing is lost.

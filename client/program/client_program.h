@@ -26,7 +26,7 @@ struct TrainerSetup {
 };
 
 // Called for each run that the client joins; may take long. Its error ends the
-// program.
+// client's part in the run, and the program where the coordinator has no other.
 using MakeTrainer = std::function<absl::StatusOr<std::unique_ptr<Trainer>>(
     const TrainerSetup& setup)>;
 

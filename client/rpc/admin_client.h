@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -15,7 +16,8 @@
 namespace parley {
 
 // Blocking calls. Unavailable: nobody answers at the address.
-// DeadlineExceeded: no answer within the timeout. Thread-safe.
+// DeadlineExceeded: no answer within the timeout. NotFound: the coordinator has
+// no such run; an empty one means what StatusRequest says. Thread-safe.
 class AdminClient {
  public:
   // Errors are those of Dial. Nothing is sent yet.
@@ -23,14 +25,25 @@ class AdminClient {
       const std::string& address, const DialOptions& options,
       absl::Duration timeout = absl::Seconds(10));
 
-  absl::StatusOr<v1::RunStatus> GetStatus();
+  absl::StatusOr<v1::RunStatus> GetStatus(const std::string& run = "");
 
   // Calls `on_change` with the present status, then with each change, until it
   // returns false or the run ends.
   absl::Status Watch(
+      const std::string& run,
       absl::FunctionRef<bool(const v1::RunStatus& status)> on_change);
 
-  absl::Status Stop(const std::string& reason);
+  // The name of the run.
+  absl::StatusOr<std::string> Stop(const std::string& run,
+                                   const std::string& reason);
+
+  // InvalidArgument: what is wrong with the run file, a line each.
+  // FailedPrecondition: the coordinator has no queue. Waits for its answer
+  // however long it reads the data.
+  absl::StatusOr<v1::SubmitReply> Submit(const v1::SubmitRequest& request);
+
+  // As RunAdmin::Runs.
+  absl::StatusOr<std::vector<v1::RunStatus>> ListRuns();
 
  private:
   AdminClient(std::string address, std::unique_ptr<v1::Admin::Stub> stub,
@@ -39,6 +52,7 @@ class AdminClient {
         stub_(std::move(stub)),
         timeout_(timeout) {}
   absl::Status Ended(const grpc::Status& status) const;
+  void SetDeadline(grpc::ClientContext* context) const;
 
   const std::string address_;  // for people
   const std::unique_ptr<v1::Admin::Stub> stub_;

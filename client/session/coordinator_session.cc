@@ -35,6 +35,8 @@ SessionMachineOptions MachineOptions(const CoordinatorSessionOptions& options) {
   hello.set_software(options.software);
   hello.set_wants_part(options.wants_part);
   if (options.part) hello.set_part(*options.part);
+  hello.mutable_except_runs()->Add(options.except_runs.begin(),
+                                   options.except_runs.end());
   result.servers = options.servers;
   result.max_offline = options.max_offline;
   result.report_every = options.report_every;
@@ -216,6 +218,10 @@ class CoordinatorSession::Impl {
 
   void Perform(session_effect::MakeTrainer& e) {
     bench_.reset();
+    if (options_.on_joined) {
+      options_.on_joined(e.registered.config().name(),
+                         e.registered.more_runs());
+    }
     const uint64_t trainer = e.trainer;
     absl::StatusOr<ParameterSpec> spec =
         ReadSpec(e.registered, options_.max_model_bytes);

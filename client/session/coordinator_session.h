@@ -39,12 +39,18 @@ struct CoordinatorSessionOptions {
   // Does not join a run whose model takes more bytes, in its dtype.
   int64_t max_model_bytes = std::numeric_limits<int64_t>::max();
 
+  // Runs that it does not want, where the coordinator has several.
+  std::vector<std::string> except_runs;
+
   // Gives up when no coordinator was reached for so long.
   absl::Duration max_offline = absl::InfiniteDuration();
   // Says what it waits for so often.
   absl::Duration report_every = absl::Seconds(10);
   // Takes the log lines; default: Log(). Called on the session's sequence.
   std::function<void(LogLevel, absl::string_view)> log;
+  // Called on the session's sequence once it has joined a run, perhaps again;
+  // more_runs: the coordinator may have others.
+  std::function<void(const std::string& run, bool more_runs)> on_joined;
 };
 
 // What a session stands on; all borrowed, all must outlive it.

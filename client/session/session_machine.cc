@@ -31,7 +31,7 @@ bool IsFinal(const absl::Status& status) {
 }  // namespace
 
 SessionMachine::SessionMachine(SessionMachineOptions options, Rng jitter)
-    : options_(std::move(options)), jitter_(jitter) {
+    : options_(std::move(options)), hello_(options_.hello), jitter_(jitter) {
   PARLEY_CHECK(!options_.servers.empty());
 }
 
@@ -63,10 +63,7 @@ void SessionMachine::On(session_event::Received& event) {
     return;
   }
   if (message.has_registered()) return OnRegistered(message);
-  if (message.has_notice()) {
-    notice_ = message.notice().text();
-    return;
-  }
+  if (message.has_notice()) return OnNotice(message.notice());
   // A deposed coordinator may talk on; refusals may come without a term.
   if (link_ == Link::kUp && message.term() != term_ &&
       !(message.has_goodbye() && message.term() == 0)) {
@@ -74,7 +71,7 @@ void SessionMachine::On(session_event::Received& event) {
                absl::StrCat("ignores a message of term ", message.term(),
                             "; the term is ", term_));
   }
-  if (message.has_goodbye()) return OnGoodbye(message.goodbye());
+  if (message.has_goodbye()) return OnGoodbye(message.run(), message.goodbye());
   if (link_ != Link::kUp) return;
   switch (message.kind_case()) {
     case v1::ServerMessage::kTask:
@@ -95,7 +92,10 @@ void SessionMachine::On(session_event::Received& event) {
 void SessionMachine::On(const session_event::Closed& event) {
   if (event.connection != connection_) return;
   if (link_ == Link::kLeaving) return Exit(exit_status_);
-  if (link_ != Link::kDialing && link_ != Link::kUp) return;
+  if (link_ != Link::kDialing && link_ != Link::kWaiting &&
+      link_ != Link::kUp) {
+    return;
+  }
   if (link_ == Link::kDialing && IsFinal(event.why)) return Exit(event.why);
   // A coordinator that was up is tried again before the others are.
   LoseLink(event.why.ok() ? "the coordinator closed the connection"
@@ -118,7 +118,9 @@ void SessionMachine::On(const session_event::TimerFired& event) {
 }
 
 void SessionMachine::On(const session_event::StopRequested& event) {
-  if (link_ == Link::kUp) return Leave(event.reason, absl::OkStatus());
+  if (link_ == Link::kUp || link_ == Link::kWaiting) {
+    return Leave(event.reason, absl::OkStatus());
+  }
   Exit(link_ == Link::kLeaving ? exit_status_ : absl::OkStatus());
 }
 
@@ -126,7 +128,7 @@ void SessionMachine::On(const session_event::StopRequested& event) {
 
 void SessionMachine::OnRegistered(v1::ServerMessage& message) {
   v1::Registered& registered = *message.mutable_registered();
-  if (link_ != Link::kDialing) return;
+  if (link_ != Link::kDialing && link_ != Link::kWaiting) return;
   const std::string& server = options_.servers[server_];
   if (registered.protocol_version() != kProtocolVersion) {
     const std::string reason = absl::StrCat(
@@ -148,8 +150,8 @@ void SessionMachine::OnRegistered(v1::ServerMessage& message) {
   run_ = message.run();
   term_ = message.term();
   registered_ = std::move(registered);
+  if (link_ == Link::kDialing) up_since_ = now_;
   link_ = Link::kUp;
-  up_since_ = now_;
   last_error_.clear();
   told_failures_.clear();
   link_deadline_ = absl::InfiniteFuture();
@@ -178,13 +180,32 @@ void SessionMachine::OnRegistered(v1::ServerMessage& message) {
   }
 }
 
-void SessionMachine::OnGoodbye(const v1::Goodbye& goodbye) {
+void SessionMachine::OnNotice(const v1::Notice& notice) {
+  notice_ = notice.text();
+  if (link_ == Link::kDialing) {
+    link_ = Link::kWaiting;
+    up_since_ = now_;
+    last_error_.clear();
+    Say(LogLevel::kInfo, WaitsFor());
+  }
+  if (link_ == Link::kWaiting) link_deadline_ = now_ + kDialTimeout;
+}
+
+void SessionMachine::OnGoodbye(const std::string& run,
+                               const v1::Goodbye& goodbye) {
   const std::string text =
       absl::StrCat("the coordinator at ", options_.servers[server_],
                    " says: ", goodbye.reason());
   if (goodbye.run_over()) {
     Say(LogLevel::kInfo, absl::StrCat(text, "; the run is over"));
     return Exit(absl::OkStatus());
+  }
+  if (goodbye.more_runs() && link_ != Link::kUp && run_.empty()) {
+    if (hello_.except_runs_size() >= kMaxExceptRuns) {
+      hello_.mutable_except_runs()->DeleteSubrange(0, 1);
+    }
+    hello_.add_except_runs(run);
+    return LoseLink(text, /*try_next=*/false);
   }
   if (goodbye.retry()) return LoseLink(text, /*try_next=*/true);
   Exit(absl::FailedPreconditionError(text));
@@ -198,12 +219,14 @@ void SessionMachine::Dial() {
   effects_.push_back(
       session_effect::Dial{++connection_, options_.servers[server_]});
   v1::ClientMessage message;
-  *message.mutable_register_() = options_.hello;
+  *message.mutable_register_() = hello_;
+  // Else any run will do: the coordinator has one.
+  if (registered_.more_runs()) message.set_run(run_);
   effects_.push_back(session_effect::Send{std::move(message)});
 }
 
 void SessionMachine::LoseLink(absl::string_view why, bool try_next) {
-  if (link_ == Link::kUp) {
+  if (link_ == Link::kUp || link_ == Link::kWaiting) {
     offline_since_ = now_;
     // One that keeps breaking at once is not dialled at full pace for ever.
     if (now_ - up_since_ >= kMaxDelay) dial_failures_ = 0;
@@ -234,7 +257,10 @@ void SessionMachine::LoseLink(absl::string_view why, bool try_next) {
 }
 
 void SessionMachine::Leave(absl::string_view reason, absl::Status status) {
-  if (link_ != Link::kUp && link_ != Link::kDialing) return Exit(status);
+  if (link_ != Link::kUp && link_ != Link::kWaiting &&
+      link_ != Link::kDialing) {
+    return Exit(status);
+  }
   DropJob();
   v1::ClientMessage message;
   message.mutable_leave()->set_reason(std::string(reason));
@@ -262,7 +288,8 @@ void SessionMachine::Send(v1::ClientMessage message) {
 // --------------------------------------------------------------------- time
 
 void SessionMachine::DoWhatIsDue() {
-  if (link_ == Link::kDialing && now_ >= link_deadline_) {
+  if ((link_ == Link::kDialing || link_ == Link::kWaiting) &&
+      now_ >= link_deadline_) {
     LoseLink(absl::StrCat("no answer within ", Text(kDialTimeout)),
              /*try_next=*/true);
   }
@@ -322,6 +349,10 @@ void SessionMachine::ReportWaiting() {
 }
 
 std::string SessionMachine::WaitsFor() const {
+  if (link_ == Link::kWaiting) {
+    return absl::StrCat("the coordinator at ", options_.servers[server_],
+                        " has no task yet: ", notice_);
+  }
   if (link_ != Link::kUp) {
     return absl::StrCat("waits for the coordinator at ",
                         options_.servers[server_],

@@ -31,7 +31,8 @@ struct SessionMachineOptions {
 // Single-threaded; the driver calls Step from one sequence.
 class SessionMachine {
  public:
-  // A coordinator that says nothing for so long after the dial is given up.
+  // A coordinator that says nothing for so long after the dial, or while there
+  // is no run for this client, is given up.
   static constexpr absl::Duration kDialTimeout = absl::Seconds(20);
   // How long a goodbye may take to get through.
   static constexpr absl::Duration kLeaveTimeout = absl::Milliseconds(500);
@@ -55,7 +56,15 @@ class SessionMachine {
   absl::Time wake_at() const { return wake_at_; }
 
  private:
-  enum class Link { kNone, kDialing, kPausing, kUp, kLeaving, kOver };
+  enum class Link {
+    kNone,
+    kDialing,
+    kWaiting,  // the coordinator has no run for this client yet
+    kPausing,
+    kUp,
+    kLeaving,
+    kOver
+  };
   enum class TrainerState { kNone, kMaking, kReady };
   enum class Stage {
     kDownloading,
@@ -94,11 +103,12 @@ class SessionMachine {
 
   // Messages.
   void OnRegistered(v1::ServerMessage& message);
+  void OnNotice(const v1::Notice& notice);
   void OnTask(v1::Task& task);
   void OnGrant(const v1::GrantUpload& grant);
   void OnVerdict(const v1::Verdict& verdict);
   void OnTaskOver(const v1::TaskOver& over);
-  void OnGoodbye(const v1::Goodbye& goodbye);
+  void OnGoodbye(const std::string& run, const v1::Goodbye& goodbye);
 
   // The link.
   void Dial();
@@ -133,6 +143,7 @@ class SessionMachine {
   // Constant after construction.
   const SessionMachineOptions options_;
 
+  v1::Register hello_;  // options_.hello, and runs that sent this client away
   Rng jitter_;
   absl::Time now_ = absl::InfinitePast();
   std::vector<SessionEffect> effects_;  // of this step

@@ -242,7 +242,7 @@ absl::StatusOr<v1::RunConfig> LoadRunFile(
 
 absl::StatusOr<v1::RunConfig> LoadRunText(
     absl::string_view text, const std::string& path,
-    absl::Span<const std::string> overrides) {
+    absl::Span<const std::string> overrides, const std::string& folder) {
   if (text.size() > kMaxBytes) {
     return absl::InvalidArgumentError(absl::StrCat(
         path, ": is longer than ", kMaxBytes, " bytes: it is no run file"));
@@ -255,7 +255,8 @@ absl::StatusOr<v1::RunConfig> LoadRunText(
   Errors errors(path, parsed);
   v1::RunConfig config = parsed.config();
   std::error_code ignored;
-  const fs::path here = fs::current_path(ignored);
+  const fs::path here =
+      folder.empty() ? fs::current_path(ignored) : fs::path(folder);
   MakeAbsolute((here / path).parent_path(), &config);
   for (const std::string& override : overrides) {
     absl::StatusOr<std::string> field = ApplyOverride(override, &config);

@@ -25,10 +25,12 @@ absl::StatusOr<v1::RunConfig> LoadRunFile(
     const std::string& path, absl::Span<const std::string> overrides = {});
 
 // The same from the text of the file; `path` names it in errors and gives the
-// run its default name and relative paths their folder.
+// run its default name and relative paths their folder. Those of overrides
+// start at `folder`, where it is not empty.
 absl::StatusOr<v1::RunConfig> LoadRunText(
     absl::string_view text, const std::string& path,
-    absl::Span<const std::string> overrides = {});
+    absl::Span<const std::string> overrides = {},
+    const std::string& folder = "");
 
 // The run file that LoadRunText reads back as `config`.
 std::string PrintRun(const v1::RunConfig& config);

@@ -1,5 +1,6 @@
 #include "common/config/rules.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -12,8 +13,15 @@
 namespace parley {
 namespace {
 
+constexpr int kMaxTags = 16;
+
 bool IsNameCharacter(char c) {
   return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+}
+
+bool IsTag(const std::string& tag) {
+  return !tag.empty() && tag.size() <= 64 &&
+         std::all_of(tag.begin(), tag.end(), IsNameCharacter);
 }
 
 bool IsRunName(const std::string& name) {
@@ -56,6 +64,7 @@ class Rules : private Complaints {
     CheckStop();
     CheckStart();
     CheckRoundValues();
+    CheckTags();
     CheckWire("wire.down", config_.wire().down());
     CheckWire("wire.up", config_.wire().up());
   }
@@ -67,6 +76,19 @@ class Rules : private Complaints {
           absl::StrCat("is \"", config_.name(),
                        "\": must be 1 to 64 of A-Z a-z 0-9 . _ -, the first no "
                        "dot"));
+  }
+
+  void CheckTags() {
+    if (config_.tags_size() > kMaxTags) {
+      Value("tags", absl::StrCat("has ", config_.tags_size(),
+                                 " entries: must have at most ", kMaxTags));
+    }
+    for (int i = 0; i < config_.tags_size(); ++i) {
+      if (IsTag(config_.tags(i))) continue;
+      Value(absl::StrCat("tags[", i, "]"),
+            absl::StrCat("is \"", config_.tags(i),
+                         "\": must be 1 to 64 of A-Z a-z 0-9 . _ -"));
+    }
   }
 
   void CheckMerge(const v1::ParameterSpec& spec, const v1::MergeOf& merge,

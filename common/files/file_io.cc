@@ -105,4 +105,10 @@ absl::Status FileReplacer::Commit() {
   return absl::OkStatus();
 }
 
+absl::Status ReplaceFile(const std::string& path, absl::string_view text) {
+  PARLEY_ASSIGN_OR_RETURN(const auto file, FileReplacer::Create(path));
+  PARLEY_RETURN_IF_ERROR(file->Write(text));
+  return file->Commit();
+}
+
 }  // namespace parley

@@ -70,6 +70,9 @@ class FileReplacer {
   bool committed_ = false;
 };
 
+// Writes `text` to the file, whole or not at all.
+absl::Status ReplaceFile(const std::string& path, absl::string_view text);
+
 }  // namespace parley
 
 #endif  // PARLEY_COMMON_FILES_FILE_IO_H_

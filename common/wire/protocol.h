@@ -12,6 +12,7 @@ inline constexpr int64_t kMaxChunkBytes = 4 << 20;    // what a receiver takes
 inline constexpr int64_t kMaxControlBytes = 1 << 20;  // one control message
 // A transfer that completes no chunk for so many leases is broken off.
 inline constexpr int kStallLeases = 2;
+inline constexpr int kMaxExceptRuns = 100;  // of a Register
 inline constexpr char kModelPayload[] = "model";
 
 }  // namespace parley

@@ -74,7 +74,8 @@ class Client:
     def run(self, server: Union[str, Sequence[str]], *, tls: Tls | None = None,
             insecure: bool = False, max_offline: float = math.inf,
             max_model_bytes: int | None = None) -> None:
-        """Works for the coordinator until its run is over.
+        """Works for the coordinator until its run is over; where it has a queue of
+        runs, for one after another, until stop() or Ctrl-C.
 
         server: "host:port", or several: the first that answers counts.
         tls: needed beyond this machine, unless `insecure`.
@@ -85,6 +86,8 @@ class Client:
         The functions are called on the caller's thread. A lost connection is
         made again, and an upload goes on where it stopped. Ctrl-C takes leave
         of the coordinator, then raises KeyboardInterrupt as ever.
+
+        A run of a queue whose model does not fit is left, with a warning.
 
         Refused: the coordinator and this client do not fit, or it was sent
         away. Unreachable: no coordinator for max_offline. OSError, ValueError:

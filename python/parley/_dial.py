@@ -102,3 +102,5 @@ class Calls:
         self.get_status = call("unary_unary", "Admin/GetStatus", p.StatusRequest, p.RunStatus)
         self.watch = call("unary_stream", "Admin/Watch", p.StatusRequest, p.RunStatus)
         self.stop = call("unary_unary", "Admin/Stop", p.StopRequest, p.StopReply)
+        self.submit = call("unary_unary", "Admin/Submit", p.SubmitRequest, p.SubmitReply)
+        self.list_runs = call("unary_unary", "Admin/ListRuns", p.ListRunsRequest, p.ListRunsReply)

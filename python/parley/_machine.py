@@ -17,7 +17,7 @@ from typing import Any
 from . import _proto
 from ._dial import Refused, Unreachable
 from ._driver import Driver, Ended
-from ._states import Job, Link, Stage, Waiting
+from ._states import ANSWERING, Job, Link, Stage, Waiting, waits_for_job
 from ._wire import PROTOCOL_VERSION
 
 DIAL_TIMEOUT = 20.0
@@ -26,6 +26,7 @@ FIRST_DELAY = 0.1
 MAX_DELAY = 5.0
 MAX_DELAY_LATER = 15.0  # once there was no coordinator for a minute
 MIN_HEARTBEAT = 0.01
+MAX_EXCEPT_RUNS = 100
 REPORT_EVERY = 10.0
 STALL_LEASES = 2  # a transfer that moves no chunk for so long is given up
 
@@ -39,6 +40,7 @@ class Machine:
     random: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
+        self.hello = _proto.Register.FromString(self.hello.SerializeToString())  # grows
         self._now = -math.inf
         self._link = Link.NONE
         self._link_deadline = math.inf
@@ -54,6 +56,7 @@ class Machine:
         self._run = ""
         self._term = 0
         self._notice = ""
+        self._declines = False  # leaves this run only
         self._next_heartbeat = math.inf
         self._jobs = 0
         self._job: Job | None = None
@@ -80,8 +83,8 @@ class Machine:
         self._now = now
         if connection == self._connection:
             if self._link is Link.LEAVING:
-                self._exit(self._exit_error)
-            elif self._link in (Link.DIALING, Link.UP):
+                self._left()
+            elif self._link in (Link.DIALING, Link.WAITING, Link.UP):
                 # A coordinator that was up is tried again before the others are.
                 self._lose_link(why, try_next=self._link is Link.DIALING)
         self._after()
@@ -117,10 +120,11 @@ class Machine:
 
     def on_stop(self, reason: str, now: float) -> None:
         self._now = now
-        if self._link is Link.UP:
+        if self._link in (Link.WAITING, Link.UP):
             self._leave(reason, None)
         elif self._link is not Link.OVER:
-            self._exit(self._exit_error if self._link is Link.LEAVING else None)
+            leaves = self._link is Link.LEAVING and not self._declines
+            self._exit(self._exit_error if leaves else None)
         self._after()
 
     @property
@@ -143,18 +147,18 @@ class Machine:
         kind = message.WhichOneof("kind")
         if self._link is Link.LEAVING:
             if kind == "goodbye":
-                self._exit(self._exit_error)
+                self._left()
         elif kind == "registered":
             self._on_registered(message)
         elif kind == "notice":
-            self._notice = message.notice.text
+            self._on_notice(message.notice.text)
         # A deposed coordinator may talk on; refusals may come without a term.
         elif (self._link is Link.UP and message.term != self._term
               and not (kind == "goodbye" and message.term == 0)):
             self._say(logging.WARNING, f"ignores a message of term {message.term}; "
                                        f"the term is {self._term}")
         elif kind == "goodbye":
-            self._on_goodbye(message.goodbye)
+            self._on_goodbye(message.run, message.goodbye)
         elif self._link is not Link.UP:
             pass
         elif kind == "task":
@@ -170,7 +174,7 @@ class Machine:
                                        "is the coordinator newer?")
 
     def _on_registered(self, message: Any) -> None:
-        if self._link is not Link.DIALING:
+        if self._link not in ANSWERING:
             return
         registered, server = message.registered, self.servers[self._server]
         if registered.protocol_version != PROTOCOL_VERSION:
@@ -188,8 +192,10 @@ class Machine:
                                             or registered.run_id != known.run_id
                                             or registered.config != known.config)
         self._run, self._term, self._registered = message.run, message.term, registered
+        if self._link is Link.DIALING:
+            self._up_since = self._now
         self._link, self._link_deadline = Link.UP, math.inf
-        self._up_since, self._last_error = self._now, ""
+        self._last_error = ""
         self._next_heartbeat = self._now + self._heartbeat_pause()
         self._say(logging.INFO, f"joined run {self._run} at {server} as {self.hello.name}, "
                                 f"term {self._term}")
@@ -198,17 +204,30 @@ class Machine:
             self._drop_job()
         if other_model:
             reason = self.driver.adopt(registered)
+            self._adopted = not reason
             if reason:
-                return self._leave(reason, Refused(reason))
-            self._adopted = True
+                return self._leave(reason, Refused(reason), declines=registered.more_runs)
         if self._job and self._job.stage is Stage.DOWNLOADING:
             self._start_download(self._job)
         elif self._job:
             self._answer(self._job)  # again, if it was said before
 
-    def _on_goodbye(self, goodbye: Any) -> None:
+    def _on_notice(self, text: str) -> None:
+        self._notice = text
+        if self._link is Link.DIALING:
+            self._link, self._up_since, self._last_error = Link.WAITING, self._now, ""
+            self._say(logging.INFO, self._waits_for())
+        if self._link is Link.WAITING:
+            self._link_deadline = self._now + DIAL_TIMEOUT
+
+    def _on_goodbye(self, run: str, goodbye: Any) -> None:
         text = f"the coordinator at {self.servers[self._server]} says: {goodbye.reason}"
-        if goodbye.run_over:
+        fresh = self._link is not Link.UP and not self._run
+        if goodbye.more_runs and (fresh or not goodbye.retry):
+            self._say(logging.INFO if goodbye.run_over else logging.WARNING,
+                      f"{text}; goes on to the next run")
+            self._next_run(run or self._run)
+        elif goodbye.run_over:
             self._say(logging.INFO, f"{text}; the run is over")
             self._exit(None)
         elif goodbye.retry:
@@ -271,10 +290,27 @@ class Machine:
         self._link, self._link_deadline = Link.DIALING, self._now + DIAL_TIMEOUT
         self._connection += 1
         self.driver.dial(self._connection, self.servers[self._server])
-        self.driver.send(_proto.ClientMessage(register=self.hello))
+        # Else any run will do: the coordinator has one.
+        own = self._registered is not None and self._registered.more_runs
+        self.driver.send(_proto.ClientMessage(run=self._run if own else "", register=self.hello))
+
+    def _next_run(self, run: str) -> None:
+        """Registers again, for any run but this one."""
+        self._drop_job()
+        del self.hello.except_runs[:1 - MAX_EXCEPT_RUNS]
+        self.hello.except_runs.append(run)
+        self._run, self._term, self._declines = "", 0, False
+        self._hang_up()
+        self._offline_since = self._now
+        self._link, self._link_deadline = Link.PAUSING, self._now + FIRST_DELAY
+
+    def _hang_up(self) -> None:
+        self.driver.hang_up()
+        self._connection += 1  # what it said last is not heard any more
+        self._next_heartbeat, self._notice = math.inf, ""
 
     def _lose_link(self, why: str, try_next: bool) -> None:
-        if self._link is Link.UP:
+        if self._link in (Link.WAITING, Link.UP):
             self._offline_since = self._now
             # One that keeps breaking at once is not dialled at full pace for ever.
             if self._now - self._up_since >= MAX_DELAY:
@@ -284,10 +320,8 @@ class Machine:
             self._job.retry_at = math.inf
             if self._job.stage is Stage.UPLOADING:
                 self._job.stage = Stage.ANSWERED
-        self.driver.hang_up()
-        self._connection += 1  # what it said last is not heard any more
-        self._next_heartbeat = math.inf
-        self._notice, self._last_error = "", why
+        self._hang_up()
+        self._last_error = why
         long = self._now - self._offline_since >= 60
         delay = self._delay(self._dial_failures, MAX_DELAY_LATER if long else MAX_DELAY)
         self._dial_failures += 1
@@ -298,12 +332,21 @@ class Machine:
         self._say(logging.WARNING, f"no connection to {lost} ({why}); tries "
                                    f"{self.servers[self._server]} in {delay:.1f} s")
 
-    def _leave(self, reason: str, error: Exception | None) -> None:
+    def _leave(self, reason: str, error: Exception | None, declines: bool = False) -> None:
         self._drop_job()
+        if declines:
+            self._say(logging.WARNING, f"leaves run {self._run}: {reason}")
+        self._declines = declines
         self._send(leave=_proto.Leave(reason=reason))
         self._exit_error = error
         self._link, self._link_deadline = Link.LEAVING, self._now + LEAVE_TIMEOUT
         self._next_heartbeat = math.inf
+
+    def _left(self) -> None:
+        if self._declines:
+            self._next_run(self._run)
+        else:
+            self._exit(self._exit_error)
 
     def _exit(self, error: Exception | None) -> None:
         self._drop_job()
@@ -405,7 +448,7 @@ class Machine:
 
     def _after(self) -> None:
         """What is due by now; ends every event."""
-        if self._link is Link.DIALING and self._now >= self._link_deadline:
+        if self._link in ANSWERING and self._now >= self._link_deadline:
             self._lose_link(f"no answer within {DIAL_TIMEOUT:.1f} s", try_next=True)
         offline = self._now - self._offline_since
         if self._link in (Link.DIALING, Link.PAUSING) and offline >= self.max_offline:
@@ -415,7 +458,7 @@ class Machine:
         if self._link is Link.PAUSING and self._now >= self._link_deadline:
             self._dial()
         if self._link is Link.LEAVING and self._now >= self._link_deadline:
-            self._exit(self._exit_error)
+            self._left()
         if self._link is Link.UP:
             if self._job and self._now >= self._job.retry_at:
                 if self._job.stage is Stage.DOWNLOADING:
@@ -450,18 +493,12 @@ class Machine:
                       f"{self._waits_for()}, for {self._now - self._waiting.since:.1f} s")
 
     def _waits_for(self) -> str:
+        if self._link is Link.WAITING:
+            return f"the coordinator at {self.servers[self._server]} has no task yet: {self._notice}"
         if self._link is not Link.UP:
             why = f": {self._last_error}" if self._last_error else ""
             return f"waits for the coordinator at {self.servers[self._server]}{why}"
-        if not self._job:
-            return "waits for a task" + (f": {self._notice}" if self._notice else "")
-        return {
-            Stage.DOWNLOADING: f"downloads for the {self._job}",
-            Stage.WORKING: f"works on the {self._job}",
-            Stage.ANSWERED: f"waits for the coordinator to ask for the {self._job}",
-            Stage.UPLOADING: f"uploads the {self._job}",
-            Stage.UPLOADED: f"waits for the verdict on the {self._job}",
-        }.get(self._job.stage, f"waits for the end of the {self._job}")
+        return waits_for_job(self._job, self._notice)
 
     def _heartbeat_pause(self) -> float:
         if self._registered is None or self._registered.heartbeat_ms <= 0:

@@ -12,6 +12,10 @@ from . import _proto
 
 class Link(enum.Enum):
     NONE, DIALING, PAUSING, UP, LEAVING, OVER = range(6)
+    WAITING = 6  # the coordinator has no run for this client yet
+
+
+ANSWERING = (Link.DIALING, Link.WAITING)  # it is the coordinator's turn
 
 
 class Stage(enum.IntEnum):
@@ -48,3 +52,15 @@ class Waiting:
     on: tuple[Any, ...] = ()
     since: float = 0.0
     report_at: float = math.inf
+
+
+def waits_for_job(job: Job | None, notice: str) -> str:
+    if job is None:
+        return "waits for a task" + (f": {notice}" if notice else "")
+    return {
+        Stage.DOWNLOADING: f"downloads for the {job}",
+        Stage.WORKING: f"works on the {job}",
+        Stage.ANSWERED: f"waits for the coordinator to ask for the {job}",
+        Stage.UPLOADING: f"uploads the {job}",
+        Stage.UPLOADED: f"waits for the verdict on the {job}",
+    }.get(job.stage, f"waits for the end of the {job}")

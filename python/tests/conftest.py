@@ -65,6 +65,22 @@ def serve(tmp_path):
 
 
 @pytest.fixture
+def queue(tmp_path):
+    """queue(*flags): a coordinator with a queue; killed at the test's end."""
+    servers = []
+
+    def start(*flags):
+        server = Server(BIN, None, str(tmp_path / "runs"), "--log",
+                        str(tmp_path / "queue.log"), *flags)
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.__exit__()
+
+
+@pytest.fixture
 def native(tmp_path):
     """native(address, name, *flags): a parley-client process."""
     processes = []

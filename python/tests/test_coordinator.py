@@ -33,11 +33,59 @@ def test_stop_ends_a_run(serve, clients):
         clients.start(probe(name), server.address)
     coordinator = parley.connect(server.address)
     wait_until(lambda: coordinator.status().round > 1, "the second round")
-    coordinator.stop("seen enough")
+    assert coordinator.stop(reason="seen enough") == "run"
     assert server.wait() == 3
     assert "seen enough" in (server.folder / "status.json").read_text()
     clients.join()
     coordinator.close()
+
+
+def test_a_queue_of_runs(queue, clients, tmp_path, monkeypatch):
+    server = queue()
+    trainers = [probe("p1"), probe("p3")]
+    for trainer in trainers:  # before there is any run
+        clients.start(trainer, server.address)
+    (tmp_path / "mine.textproto").write_text(CUSTOM)
+    monkeypatch.chdir(tmp_path)
+    with parley.connect(server.address) as coordinator:
+        assert coordinator.runs() == []
+        with pytest.raises(LookupError, match="no run"):
+            coordinator.status()
+        first = coordinator.submit("mine.textproto", tags=["a", "b"])
+        second = coordinator.submit(CUSTOM, name="text", tags=["a"],
+                                    sets={"stop.rounds": "2"})
+        assert (first, second) == ("mine-1", "text-1")
+        last = [list(coordinator.watch(run))[-1] for run in (first, second)]
+        assert [(s.state, s.round) for s in last] == [(parley.RunState.FINISHED, 3),
+                                                      (parley.RunState.FINISHED, 2)]
+        config = parley.load_run(last[1].folder).config  # a message does as well
+        third = coordinator.submit(config, name="again")
+        assert list(coordinator.watch(third))[-1].state is parley.RunState.FINISHED
+
+        # Nobody can train these: the first goes on, the second waits.
+        odd = coordinator.submit(CUSTOM.replace("[2, 3]", "[2, 2]"), name="odd",
+                                 sets={"cohort.min": "9"})
+        queued = coordinator.submit(CUSTOM, name="queued")
+        assert coordinator.status(queued).state is parley.RunState.QUEUED
+        assert coordinator.stop(queued) == queued and coordinator.stop() == odd
+        assert list(coordinator.watch(odd))[-1].state is parley.RunState.STOPPED
+        assert [run.run for run in coordinator.runs()] == [first, second, third, odd, queued]
+        assert [run.run for run in coordinator.runs(["a"])] == [first, second, third]
+        assert coordinator.runs(["a", "b"])[0].tags == ("a", "b")
+        with pytest.raises(ValueError, match="(?s)stop.rounds is 0.*has no field what"):
+            coordinator.submit("stop { rounds: 0 }\nwhat: 1")
+        with pytest.raises(LookupError, match="other"):
+            coordinator.stop("other")
+    for trainer in trainers:
+        trainer.stop()
+    assert clients.join() == {"p1": None, "p3": None}
+
+
+def test_a_single_run_has_no_queue(serve):
+    with parley.connect(serve(CUSTOM).address) as coordinator:
+        with pytest.raises(RuntimeError, match="--queue"):
+            coordinator.submit(CUSTOM)
+        assert [run.run for run in coordinator.runs()] == ["run"]
 
 
 def test_load_run_reads_what_is_there(tmp_path):

@@ -312,3 +312,62 @@ def test_whoever_waits_says_for_what(world):
     world.pass_time(10)
     assert [d[2] for d in world.driver.take("say")] == [
         "waits for a task: 1 of 2 clients, for 10.0 s"]
+
+
+def notice(world):
+    world.hear(run="", term=0, notice=p.Notice(text="waits for a run"))
+
+
+def dialled_again(world):
+    """What it says first, once it has dialled again."""
+    world.pass_time(world.now + 1)
+    world.connection = [d[1] for d in world.driver.done if d[0] == "dial"][-1]
+    return world.driver.take("send")[-1][1]
+
+
+def test_waits_for_a_run_while_it_is_told_so():
+    world = World(max_offline=25)
+    for _ in range(6):  # for a minute
+        notice(world)
+        world.pass_time(world.now + 10)
+    assert not world.driver.errors
+    said = [words for _, level, words in world.driver.take("say")]
+    assert any("waits for a run" in words for words in said)
+    world.join()
+    assert not world.driver.take("dial")
+    world.lose()
+    dialled_again(world)
+    notice(world)
+    world.driver.take()
+    world.pass_time(world.now + 21)  # silent for longer
+    assert [d[0] for d in world.driver.take("hang_up", "dial")] == ["hang_up", "dial"]
+
+
+def test_goes_on_to_the_next_run():
+    world = World()
+    world.join(more_runs=True)
+    world.lose()
+    assert dialled_again(world).run == "r"  # its own
+    world.join(more_runs=True)
+    for over in (True, False):  # finished, stopped
+        world.hear(goodbye=p.Goodbye(reason="because", run_over=over, more_runs=True))
+        hello = dialled_again(world)
+        assert hello.run == "" and hello.register.except_runs[-1] == "r"
+        notice(world)
+        world.join(more_runs=True)
+    assert not world.driver.errors
+
+
+def test_leaves_a_run_that_it_cannot_train():
+    world = World()
+    world.driver.refusal = "is too large"
+    world.join(more_runs=True)
+    assert world.driver.sent()[-1] == "leave"
+    world.hear(goodbye=p.Goodbye())
+    assert dialled_again(world).register.except_runs == ["r"]
+    # A run may turn it away before it is in.
+    world.hear(run="s", term=2, goodbye=p.Goodbye(reason="full", retry=True, more_runs=True))
+    assert dialled_again(world).register.except_runs == ["r", "s"]
+    assert not world.driver.errors
+    world.machine.on_stop("enough", world.now)
+    assert world.driver.errors == [None]

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -22,17 +23,15 @@
 #include "common/base/executor.h"
 #include "common/base/flags.h"
 #include "common/base/log.h"
-#include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signals.h"
 #include "common/config/facts.h"
 #include "common/config/load.h"
-#include "common/files/file_io.h"
 #include "common/rpc/address.h"
 #include "common/rpc/process.h"
+#include "server/host/address_file.h"
+#include "server/host/run_host.h"
 #include "server/http/http_server.h"
-#include "server/http/live_runs.h"
-#include "server/round/round_driver.h"
 #include "server/rpc/server.h"
 
 namespace parley {
@@ -41,13 +40,17 @@ namespace {
 constexpr char kAbout[] =
     "Coordinates a run: registers clients, gives them tasks, averages what "
     "they\n"
-    "send, evaluates and keeps the model. Ends when the run is over.\n";
+    "send, evaluates and keeps the model. Ends when the run is over. With "
+    "--queue:\n"
+    "the runs that `parley submit` hands in, one after another, until it is "
+    "stopped.\n";
 constexpr char kNotes[] =
     "In its folder it writes run.textproto (the run file with every default\n"
     "filled in), address and http-address (while it runs), journal,\n"
     "metrics.jsonl, checkpoint-*, and at the end model.safetensors, "
     "status.json\n"
-    "and report.html.\n"
+    "and report.html. With --queue each run has such a folder below --dir,\n"
+    "NAME-N.\n"
     "\n"
     "Examples:\n"
     "  PROGRAM --run examples/fashion_fedavg.textproto\n"
@@ -55,11 +58,18 @@ constexpr char kNotes[] =
     "\\\n"
     "    --resume --listen 0.0.0.0:7070 --tls-cert server.pem --tls-key "
     "key.pem\n"
+    "  PROGRAM --queue --dir runs --at-once 2\n"
     "\n"
     "The first Ctrl-C ends the run and writes its files, the second one ends\n"
-    "the program at once.\n"
-    "Exit codes: 0 the run finished; 1 it failed; 2 wrong usage or run file;\n"
-    "3 it was stopped, by a signal or by `parley stop`.\n";
+    "the program at once. With --queue the first one leaves the runs as they\n"
+    "are; the next start in the same folder goes on with them from their last\n"
+    "checkpoints, and with those that are queued.\n"
+    "Exit codes: 0 the run finished, or the queue's coordinator was told to "
+    "end;\n"
+    "1 it failed; 2 wrong usage or run file; 3 the run was stopped, by a "
+    "signal "
+    "or\n"
+    "by `parley stop`.\n";
 
 constexpr int kExitStopped = 3;
 // For calls to end that are open when the run is over.
@@ -68,11 +78,17 @@ constexpr absl::Duration kGrace = absl::Seconds(2);
 // Beside the clients': of people and scripts, and of those not registered yet.
 constexpr int kSpareConnections = 1100;
 
+constexpr int kMaxAtOnce = 64;
+constexpr int kMaxClients = 1000000;
+
 struct Settings {
   std::string run_file;
   std::vector<std::string> sets;
   std::string folder;
   bool resume = false;
+  bool queue = false;
+  std::optional<int64_t> at_once;
+  std::optional<int64_t> max_clients;
   std::vector<CustomStrategy> strategies;
   RpcServer::Options rpc;
   std::string http;  // HOST:PORT of the live view; empty: none
@@ -87,36 +103,14 @@ std::string AddressOf(const std::string& listen, int port) {
   return absl::StrCat(listen.substr(0, listen.rfind(':')), ":", port);
 }
 
-absl::Status Replace(const std::string& path, const std::string& text) {
-  PARLEY_ASSIGN_OR_RETURN(const auto file, FileReplacer::Create(path));
-  PARLEY_RETURN_IF_ERROR(file->Write(text));
-  return file->Commit();
-}
-
-// `address` or `http-address` of the run's folder, while it lives.
-class AddressFile {
- public:
-  explicit AddressFile(std::string path) : path_(std::move(path)) {}
-  ~AddressFile() { unlink(path_.c_str()); }
-  AddressFile(const AddressFile&) = delete;
-  AddressFile& operator=(const AddressFile&) = delete;
-
-  absl::Status Write(const std::string& address) {
-    return Replace(path_, absl::StrCat(address, "\n"));
-  }
-
- private:
-  const std::string path_;
-};
-
-// The live view, and what tells it of the run.
+// The live view of the host's runs, where one is wanted.
 struct LiveView {
   std::unique_ptr<HttpServer> server;
   std::unique_ptr<AddressFile> address_file;
 };
 
 absl::StatusOr<LiveView> StartLiveView(const Settings& settings,
-                                       LiveRuns* runs) {
+                                       LiveSource* runs) {
   LiveView view;
   if (settings.http.empty()) return view;
   HttpServer::Options options;
@@ -124,8 +118,8 @@ absl::StatusOr<LiveView> StartLiveView(const Settings& settings,
   options.allow_insecure = settings.rpc.security.allow_insecure;
   PARLEY_ASSIGN_OR_RETURN(view.server, HttpServer::Start(options, runs));
   const std::string address = AddressOf(settings.http, view.server->port());
-  view.address_file = std::make_unique<AddressFile>(
-      absl::StrCat(settings.folder, "/", kHttpAddressFile));
+  view.address_file =
+      std::make_unique<AddressFile>(settings.folder, kHttpAddressFile);
   PARLEY_RETURN_IF_ERROR(view.address_file->Write(address));
   LogInfo("live at http://", address);
   return view;
@@ -142,9 +136,9 @@ absl::Status TellReady(int fd, const std::string& address) {
   return absl::ErrnoToStatus(error, absl::StrCat("--ready-fd ", fd));
 }
 
-// Waits until the run is over; a signal stops it.
-v1::RunStatus WaitForEnd(RoundDriver& driver, const std::atomic<bool>& over,
-                         StopSignals& signals) {
+// Waits until the run is over; the first signal calls `stop`.
+void WaitForEnd(const std::atomic<bool>& over, StopSignals& signals,
+                absl::FunctionRef<void(const std::string& reason)> stop) {
   bool stopping = false;
   while (!over) {
     const int signal = signals.Wait();
@@ -153,61 +147,122 @@ v1::RunStatus WaitForEnd(RoundDriver& driver, const std::atomic<bool>& over,
       LogWarning("ends at once: ", strsignal(signal));
       std::_Exit(kExitStopped);
     }
-    driver.Stop(absl::StrCat("stopped: ", strsignal(signal)));
+    stop(strsignal(signal));
   }
-  return driver.Wait();
 }
 
-absl::StatusOr<v1::RunState> Run(Settings settings, v1::RunConfig config,
-                                 StopSignals& signals) {
-  PARLEY_ASSIGN_OR_RETURN(const DataFacts facts, ProbeData(config));
-  StateFacts(facts, &config);
-
+// Serves `config`, or the queue where there is none. The exit code.
+absl::StatusOr<int> Run(Settings settings, std::optional<v1::RunConfig> config,
+                        StopSignals& signals) {
+  if (config) {
+    PARLEY_ASSIGN_OR_RETURN(const DataFacts facts, ProbeData(*config));
+    StateFacts(facts, &*config);
+  }
   const std::unique_ptr<Clock> clock = MakeRealClock();
-  LiveRuns live_runs;  // the driver tells it
-  ThreadPool control(1);
+  ThreadPool control(1), setup(1);
   ThreadPool work(static_cast<int>(settings.threads));
   std::atomic<bool> over = false;
-  RoundDriverOptions options;
-  options.config = config;
-  options.folder = settings.folder;
-  options.resume = settings.resume;
+  v1::RunState end = v1::FAILED;  // once over
+  RunHostOptions options;
+  if (!config) options.folder = settings.folder;
+  options.at_once = static_cast<int>(settings.at_once.value_or(1));
+  options.max_clients =
+      static_cast<int>(settings.max_clients.value_or(options.max_clients));
   options.strategies = std::move(settings.strategies);
   options.clock = clock.get();
   options.control = &control;
-  options.work = options.parallel = &work;
-  options.on_end = [&](const v1::RunStatus&) {
-    over = true;
-    signals.Wake();
-  };
-  PARLEY_ASSIGN_OR_RETURN(const std::unique_ptr<RoundDriver> driver,
-                          RoundDriver::Create(std::move(options)));
-  // The folder is ours from here on.
-  AddressFile address_file(absl::StrCat(settings.folder, "/", kAddressFile));
-
-  settings.rpc.max_connections = config.limits().clients() + kSpareConnections;
-  PARLEY_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
-                          RpcServer::Start(settings.rpc, driver.get()));
-  const std::string address = AddressOf(settings.rpc.address, server->port());
-  PARLEY_RETURN_IF_ERROR(address_file.Write(address));
-  LogInfo("run ", config.name(), " listens on ", address, ", folder ",
-          settings.folder);
-  PARLEY_ASSIGN_OR_RETURN(const LiveView live,
-                          StartLiveView(settings, &live_runs));
-  if (live.server != nullptr) {
-    driver->Watch([&](const v1::RunStatus& status) { live_runs.Tell(status); });
+  options.work = &work;
+  options.setup = &setup;
+  if (config) {
+    options.on_end = [&](const v1::RunStatus& status) {
+      end = status.state();
+      over = true;
+      signals.Wake();
+    };
   }
-  driver->Start();
+  // A client of several runs has a connection for each, and one that waits.
+  settings.rpc.max_connections =
+      kSpareConnections + (config
+                               ? config->limits().clients()
+                               : options.max_clients * (options.at_once + 1));
+  PARLEY_ASSIGN_OR_RETURN(const std::unique_ptr<RunHost> host,
+                          RunHost::Create(std::move(options)));
+  if (config) {
+    PARLEY_RETURN_IF_ERROR(
+        host->Host(*config, settings.folder, settings.resume));
+  }
+  PARLEY_ASSIGN_OR_RETURN(
+      const std::unique_ptr<RpcServer> server,
+      RpcServer::Start(settings.rpc, host.get(), host.get()));
+  const std::string address = AddressOf(settings.rpc.address, server->port());
+  std::optional<AddressFile> address_file;
+  if (!config) {  // a run's own is the host's
+    address_file.emplace(settings.folder, kAddressFile);
+    PARLEY_RETURN_IF_ERROR(address_file->Write(address));
+  }
+  LogInfo(config ? absl::StrCat("run ", config->name()) : "the queue",
+          " listens on ", address, ", folder ", settings.folder);
+  PARLEY_ASSIGN_OR_RETURN(const LiveView live,
+                          StartLiveView(settings, host.get()));
+  PARLEY_RETURN_IF_ERROR(host->Start(address));
   PARLEY_RETURN_IF_ERROR(
       TellReady(static_cast<int>(settings.ready_fd), address));
 
-  const v1::RunStatus status = WaitForEnd(*driver, over, signals);
-  LogInfo("run ", status.run(), " is over: ", v1::RunState_Name(status.state()),
-          ", ", status.detail(), "; ", status.round(), " rounds in ",
-          status.seconds(), " s");
+  WaitForEnd(over, signals, [&](const std::string& reason) {
+    if (config) {
+      (void)host->Stop("", absl::StrCat("stopped: ", reason));  // is there
+    } else {
+      LogInfo("ends: ", reason, "; the runs can be taken up again");
+      // Data may be being read, for long.
+      host->Shutdown(absl::StrCat("the coordinator ends: ", reason), [&] {
+        over = true;
+        signals.Wake();
+      });
+    }
+  });
   if (live.server != nullptr) live.server->Shutdown();
   server->Shutdown(kGrace);
-  return status.state();
+  if (!config || end == v1::FINISHED) return EXIT_SUCCESS;
+  return end == v1::STOPPED ? kExitStopped : EXIT_FAILURE;
+}
+
+// Errors are wrong usage.
+absl::Status CheckSettings(const Settings& settings) {
+  if (absl::Status status = CheckAddress(settings.rpc.address); !status.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--listen: ", status.message()));
+  }
+  if (settings.threads < 1 || settings.threads > 1024) {
+    return absl::InvalidArgumentError("--threads must be 1 to 1024");
+  }
+  if (settings.queue) {
+    if (!settings.run_file.empty() || !settings.sets.empty() ||
+        settings.resume) {
+      return absl::InvalidArgumentError(
+          "--queue goes without --run, --set and --resume: runs come by "
+          "`parley submit`, and are always resumed");
+    }
+    if (settings.at_once.value_or(1) < 1 ||
+        settings.at_once.value_or(1) > kMaxAtOnce) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--at-once must be 1 to ", kMaxAtOnce));
+    }
+    if (settings.max_clients.value_or(1) < 1 ||
+        settings.max_clients.value_or(1) > kMaxClients) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--max-clients must be 1 to ", kMaxClients));
+    }
+    return absl::OkStatus();
+  }
+  if (settings.at_once || settings.max_clients) {
+    return absl::InvalidArgumentError(
+        "--at-once and --max-clients go with --queue");
+  }
+  if (settings.run_file.empty()) {
+    return absl::InvalidArgumentError(
+        "--run FILE is missing (or --queue, for runs that are submitted)");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -227,7 +282,14 @@ int ServerMain(int argc, char** argv, std::vector<CustomStrategy> strategies) {
                .arguments = "",
                .about = kAbout,
                .notes = absl::StrReplaceAll(kNotes, {{"PROGRAM", program}})});
-  flags.Add("run", &settings.run_file, "FILE", "The run file. Required.");
+  flags.Add("run", &settings.run_file, "FILE",
+            "The run file. Required, but for --queue.");
+  flags.Add("queue", &settings.queue, "",
+            "Takes runs that `parley submit` hands in, until it is stopped.");
+  flags.Add("at-once", &settings.at_once, "N",
+            "Of a queue: so many runs side by side. Default: 1.");
+  flags.Add("max-clients", &settings.max_clients, "N",
+            "Of a queue: so many may wait for a run. Default: 10000.");
   flags.Add("set", &settings.sets, "PATH=VALUE",
             "Overrides a field of the run file. Repeated.");
   flags.Add(
@@ -236,7 +298,8 @@ int ServerMain(int argc, char** argv, std::vector<CustomStrategy> strategies) {
       "of IPv4, [::]:PORT that and IPv6; unix:PATH is a socket file.\n"
       "Default: 127.0.0.1:7070.");
   flags.Add("dir", &settings.folder, "DIR",
-            "The run's folder. Default: runs/NAME, the run's name.");
+            "The run's folder. Default: runs/NAME, the run's name; for\n"
+            "--queue: runs, where each run has a folder NAME-N.");
   flags.Add("resume", &settings.resume, "",
             "Goes on with the run in the folder from its last checkpoint;\n"
             "begins where there is none.");
@@ -258,40 +321,31 @@ int ServerMain(int argc, char** argv, std::vector<CustomStrategy> strategies) {
             "Threads that fold and evaluate. Default: one a processor.");
   flags.Add("log", &log, "FILE", "Log there, not to standard error.");
   if (std::optional<int> code = flags.ParseMain(argc, argv)) return *code;
-  if (settings.run_file.empty()) {
-    return flags.UsageError(
-        absl::InvalidArgumentError("--run FILE is missing"));
+  if (absl::Status status = CheckSettings(settings); !status.ok()) {
+    return flags.UsageError(status);
   }
-  if (settings.threads < 1 || settings.threads > 1024) {
-    return flags.UsageError(
-        absl::InvalidArgumentError("--threads must be 1 to 1024"));
+  std::optional<v1::RunConfig> config;
+  if (!settings.queue) {
+    absl::StatusOr<v1::RunConfig> loaded =
+        LoadRunFile(settings.run_file, settings.sets);
+    if (!loaded.ok()) return flags.UsageError(loaded.status());
+    config = *std::move(loaded);
   }
-  if (absl::Status status = CheckAddress(settings.rpc.address); !status.ok()) {
-    return flags.UsageError(absl::InvalidArgumentError(
-        absl::StrCat("--listen: ", status.message())));
-  }
-  absl::StatusOr<v1::RunConfig> config =
-      LoadRunFile(settings.run_file, settings.sets);
-  if (!config.ok()) return flags.UsageError(config.status());
   if (settings.folder.empty()) {
-    settings.folder = absl::StrCat("runs/", config->name());
+    settings.folder = config ? absl::StrCat("runs/", config->name()) : "runs";
   }
 
   StopSignals signals;  // before there are threads
-  absl::StatusOr<v1::RunState> state = v1::FAILED;
+  absl::StatusOr<int> code = EXIT_FAILURE;
   if (absl::Status status = log.empty() ? absl::OkStatus() : LogToFile(log);
       !status.ok()) {
-    state = status;
+    code = status;
   } else {
-    state = Run(std::move(settings), *std::move(config), signals);
+    code = Run(std::move(settings), std::move(config), signals);
   }
-  if (!state.ok()) {
-    LogError(state.status().message());
-    return EXIT_FAILURE;
-  }
-  return *state == v1::FINISHED  ? EXIT_SUCCESS
-         : *state == v1::STOPPED ? kExitStopped
-                                 : EXIT_FAILURE;
+  if (code.ok()) return *code;
+  LogError(code.status().message());
+  return EXIT_FAILURE;
 }
 
 }  // namespace parley

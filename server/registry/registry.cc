@@ -28,9 +28,29 @@ bool IsName(absl::string_view name) {
          });
 }
 
-absl::Status CheckRegister(const v1::Register& request,
-                           absl::string_view certificate_name,
-                           const RegistryOptions& options) {
+absl::Status CheckAbilities(const v1::Register& request,
+                            const RegistryOptions& options) {
+  for (const v1::Encoding needed : options.encodings) {
+    if (std::find(request.encodings().begin(), request.encodings().end(),
+                  needed) == request.encodings().end()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("this run needs ", v1::Encoding_Name(needed),
+                       ", which the client does not list among its encodings"));
+    }
+  }
+  if (std::find(request.kinds().begin(), request.kinds().end(), v1::TRAIN) ==
+      request.kinds().end()) {
+    return absl::FailedPreconditionError(
+        "this run needs clients that can do TRAIN, which the client does not "
+        "list among its kinds");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckIdentity(const v1::Register& request,
+                           absl::string_view certificate_name) {
   if (request.protocol_version() != kProtocolVersion) {
     return absl::FailedPreconditionError(
         absl::StrCat("protocol version ", request.protocol_version(),
@@ -62,24 +82,13 @@ absl::Status CheckRegister(const v1::Register& request,
           " bytes; its key and its value may have ", kMaxLabelBytes, " each"));
     }
   }
-  for (const v1::Encoding needed : options.encodings) {
-    if (std::find(request.encodings().begin(), request.encodings().end(),
-                  needed) == request.encodings().end()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("this run needs ", v1::Encoding_Name(needed),
-                       ", which the client does not list among its encodings"));
-    }
-  }
-  if (std::find(request.kinds().begin(), request.kinds().end(), v1::TRAIN) ==
-      request.kinds().end()) {
-    return absl::FailedPreconditionError(
-        "this run needs clients that can do TRAIN, which the client does not "
-        "list among its kinds");
+  if (request.except_runs_size() > kMaxExceptRuns) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(request.except_runs_size(), " except_runs; at most ",
+                     kMaxExceptRuns, " are taken"));
   }
   return absl::OkStatus();
 }
-
-}  // namespace
 
 Registry::Registry(RegistryOptions options) : options_(std::move(options)) {
   for (const auto& [name, part] : options_.reserved_parts) {
@@ -92,7 +101,8 @@ absl::StatusOr<Admission> Registry::Admit(uint64_t session,
                                           const v1::Register& request,
                                           absl::string_view certificate_name,
                                           absl::Time now) {
-  PARLEY_RETURN_IF_ERROR(CheckRegister(request, certificate_name, options_));
+  PARLEY_RETURN_IF_ERROR(CheckIdentity(request, certificate_name));
+  PARLEY_RETURN_IF_ERROR(CheckAbilities(request, options_));
   Client* known = Find(request.name());
   if (known == nullptr &&
       clients_.size() >= static_cast<size_t>(options_.max_clients)) {

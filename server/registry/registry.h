@@ -40,6 +40,12 @@ struct Client {
   bool last_over_told = false;
 };
 
+// What any run asks of a registration: a protocol version that is spoken here,
+// a name, the certificate's where there is one, an incarnation, and no more of
+// everything than a client needs. Codes as Registry::Admit.
+absl::Status CheckIdentity(const v1::Register& request,
+                           absl::string_view certificate_name);
+
 struct RegistryOptions {
   std::string run;
   uint64_t term = 1;

@@ -1,6 +1,6 @@
 // What a transport sees of the coordinator: sessions come and go, messages come
 // in, bulk transfers open. The gRPC service and the in-process transport of the
-// simulator both stand on it.
+// simulator both stand on it; a run implements it, and a host of several.
 #ifndef PARLEY_SERVER_ROUND_COORDINATOR_H_
 #define PARLEY_SERVER_ROUND_COORDINATOR_H_
 
@@ -11,7 +11,6 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "common/wire/chunk.h"
-#include "parley/v1/admin.pb.h"
 #include "parley/v1/coordinator.pb.h"
 
 namespace parley {
@@ -67,15 +66,6 @@ class Coordinator {
       absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<ChunkSink>>) &&>;
   virtual void OpenUpload(const v1::TransferHeader& header, UploadReady ready,
                           BreakOff break_off) = 0;
-
-  // What the admin service tells. `on_change` is called with the present
-  // status at once and then at each change, at most every 100 ms, and with the
-  // final status (state FINISHED, STOPPED or FAILED) last. Returns an id.
-  using StatusCallback = absl::AnyInvocable<void(const v1::RunStatus&)>;
-  virtual uint64_t Watch(StatusCallback on_change) = 0;
-  // After it returns the callback is not running and is not called again.
-  virtual void Unwatch(uint64_t id) = 0;
-  virtual void Stop(const std::string& reason) = 0;
 };
 
 }  // namespace parley

@@ -98,10 +98,8 @@ absl::Status RoundDriver::OpenFiles() {
   if (store_ == nullptr) return absl::OkStatus();
   PARLEY_ASSIGN_OR_RETURN(metrics_,
                           MetricsLog::Open(store_->Path(kMetricsFile)));
-  PARLEY_ASSIGN_OR_RETURN(const auto run_file,
-                          FileReplacer::Create(store_->Path(kRunFile)));
-  PARLEY_RETURN_IF_ERROR(run_file->Write(PrintRun(options_.config)));
-  PARLEY_RETURN_IF_ERROR(run_file->Commit());
+  PARLEY_RETURN_IF_ERROR(
+      ReplaceFile(store_->Path(kRunFile), PrintRun(options_.config)));
   v1::JournalRecord record;
   v1::RunOpened& opened = *record.mutable_run_opened();
   opened.set_run(options_.config.name());
@@ -232,6 +230,7 @@ v1::RunStatus RoundDriver::Status() {
         static_cast<double>(status.rounds() - status.round()));
   }
   status.set_folder(options_.folder);
+  *status.mutable_tags() = options_.config.tags();
   return status;
 }
 
@@ -321,10 +320,8 @@ absl::Status RoundDriver::WriteModel() {
 absl::Status RoundDriver::WriteStatus(const v1::RunStatus& status) {
   if (store_ == nullptr) return absl::OkStatus();
   PARLEY_RETURN_IF_ERROR(store_->Sync());
-  PARLEY_ASSIGN_OR_RETURN(const auto file,
-                          FileReplacer::Create(store_->Path(kStatusFile)));
-  PARLEY_RETURN_IF_ERROR(file->Write(StatusJson(status)));
-  PARLEY_RETURN_IF_ERROR(file->Commit());
+  PARLEY_RETURN_IF_ERROR(
+      ReplaceFile(store_->Path(kStatusFile), StatusJson(status)));
   // It only shows what the other files say: the run is good without it.
   if (const absl::Status report =
           WriteReport(options_.config, status, options_.folder);

@@ -45,10 +45,11 @@ struct RoundDriverOptions {
 
   std::vector<v1::RoundOpened> script = {};  // replay: see RoundMachineOptions
 
-  // On the driver's sequence; must not block. `say` replaces the log; `on_end`
-  // is the last call.
+  // On the driver's sequence; must not block. `say` replaces the log; `on_over`
+  // comes before clients hear of the end, `on_end` is the last call.
   absl::AnyInvocable<void(const RoundReport&)> on_round = {};
   absl::AnyInvocable<void(LogLevel, const std::string&)> say = {};
+  absl::AnyInvocable<void()> on_over = {};
   absl::AnyInvocable<void(const v1::RunStatus&)> on_end = {};
 };
 
@@ -83,9 +84,14 @@ class RoundDriver final : public Coordinator {
                     BreakOff break_off) override;
   void OpenUpload(const v1::TransferHeader& header, UploadReady ready,
                   BreakOff break_off) override;
-  uint64_t Watch(StatusCallback on_change) override;
-  void Unwatch(uint64_t id) override { board_.Remove(id); }
-  void Stop(const std::string& reason) override;
+
+  // `on_change` is called with the present status at once and then at each
+  // change, at most every 100 ms, and with the final status (state FINISHED,
+  // STOPPED or FAILED) last. Returns an id.
+  uint64_t Watch(StatusCallback on_change);
+  // After it returns the callback is not running and is not called again.
+  void Unwatch(uint64_t id) { board_.Remove(id); }
+  void Stop(const std::string& reason);
 
  private:
   // A transfer that a transport asked for: one of the two.

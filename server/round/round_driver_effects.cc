@@ -352,7 +352,8 @@ void RoundDriver::Perform(effect::StatusChanged& e) {
   const bool over = status_.state() == v1::FINISHED ||
                     status_.state() == v1::STOPPED ||
                     status_.state() == v1::FAILED;
-  if (!over) TellWatchers();  // the end is told once all is written
+  if (!over) return TellWatchers();  // the end is told once all is written
+  if (options_.on_over) std::exchange(options_.on_over, nullptr)();
 }
 
 void RoundDriver::Perform(effect::Say& e) {

@@ -5,9 +5,8 @@
 
 namespace parley {
 
-uint64_t StatusBoard::Add(Coordinator::StatusCallback callback) {
-  auto shared =
-      std::make_shared<Coordinator::StatusCallback>(std::move(callback));
+uint64_t StatusBoard::Add(StatusCallback callback) {
+  auto shared = std::make_shared<StatusCallback>(std::move(callback));
   MutexLock lock(mu_);
   watchers_[++last_id_] = std::move(shared);
   return last_id_;
@@ -26,7 +25,7 @@ bool StatusBoard::empty() {
 }
 
 void StatusBoard::Tell(uint64_t id, const v1::RunStatus& status) {
-  std::shared_ptr<Coordinator::StatusCallback> callback;
+  std::shared_ptr<StatusCallback> callback;
   {
     MutexLock lock(mu_);
     const auto it = watchers_.find(id);

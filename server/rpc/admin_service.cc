@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/mutex.h"
+#include "common/rpc/status.h"
 
 namespace parley {
 namespace {
@@ -15,21 +16,26 @@ bool IsFinal(v1::RunState state) {
 // Answers with the first status that it hears. Deletes itself.
 class GetStatusReactor final : public grpc::ServerUnaryReactor {
  public:
-  GetStatusReactor(Coordinator* coordinator, LiveCalls* calls,
+  GetStatusReactor(RunAdmin* admin, LiveCalls* calls, const std::string& run,
                    v1::RunStatus* response)
-      : coordinator_(coordinator), response_(response), live_(calls) {
-    watch_ = coordinator_->Watch([this](const v1::RunStatus& status) {
+      : admin_(admin), response_(response), live_(calls) {
+    const auto watch = admin_->Watch(run, [this](const v1::RunStatus& status) {
       if (!First()) return;
       *response_ = status;
       Finish(grpc::Status::OK);
     });
+    if (watch.ok()) {
+      watch_ = *watch;
+    } else if (First()) {
+      Finish(ToGrpc(watch.status()));
+    }
   }
 
   void OnCancel() override {
     if (First()) Finish(grpc::Status::CANCELLED);
   }
   void OnDone() override {
-    coordinator_->Unwatch(watch_);
+    admin_->Unwatch(watch_);
     delete this;
   }
 
@@ -39,7 +45,7 @@ class GetStatusReactor final : public grpc::ServerUnaryReactor {
     return !std::exchange(finished_, true);
   }
 
-  Coordinator* const coordinator_;
+  RunAdmin* const admin_;
   v1::RunStatus* const response_;
   uint64_t watch_ = 0;  // set before gRPC knows the reactor, so before OnDone
   Mutex mu_;
@@ -47,13 +53,31 @@ class GetStatusReactor final : public grpc::ServerUnaryReactor {
   LiveCalls::Ref live_;
 };
 
+// Lives until it has been answered, whatever the client does. Deletes itself.
+class SubmitReactor final : public grpc::ServerUnaryReactor {
+ public:
+  SubmitReactor(RunAdmin* admin, LiveCalls* calls,
+                const v1::SubmitRequest& request, v1::SubmitReply* response)
+      : live_(calls) {
+    admin->Submit(request,
+                  [this, response](absl::StatusOr<v1::SubmitReply> reply) {
+                    if (reply.ok()) *response = *std::move(reply);
+                    Finish(ToGrpc(reply.status()));
+                  });
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  LiveCalls::Ref live_;
+};
+
 // Writes the latest status whenever the one before is on its way; a slow
 // watcher misses those between. Deletes itself.
 class WatchReactor final : public grpc::ServerWriteReactor<v1::RunStatus> {
  public:
-  WatchReactor(Coordinator* coordinator, LiveCalls* calls)
-      : coordinator_(coordinator), live_(calls) {
-    watch_ = coordinator_->Watch([this](const v1::RunStatus& status) {
+  WatchReactor(RunAdmin* admin, LiveCalls* calls, const std::string& run)
+      : admin_(admin), live_(calls) {
+    const auto watch = admin_->Watch(run, [this](const v1::RunStatus& status) {
       {
         MutexLock lock(mu_);
         latest_ = status;
@@ -61,6 +85,11 @@ class WatchReactor final : public grpc::ServerWriteReactor<v1::RunStatus> {
       }
       Advance();
     });
+    if (watch.ok()) {
+      watch_ = *watch;
+    } else {
+      Finish(ToGrpc(watch.status()));
+    }
   }
 
   void OnWriteDone(bool ok) override {
@@ -83,7 +112,7 @@ class WatchReactor final : public grpc::ServerWriteReactor<v1::RunStatus> {
     Advance();
   }
   void OnDone() override {
-    coordinator_->Unwatch(watch_);
+    admin_->Unwatch(watch_);
     delete this;
   }
 
@@ -109,7 +138,7 @@ class WatchReactor final : public grpc::ServerWriteReactor<v1::RunStatus> {
     }
   }
 
-  Coordinator* const coordinator_;
+  RunAdmin* const admin_;
   uint64_t watch_ = 0;  // as above
   v1::RunStatus out_;   // being written
   Mutex mu_;
@@ -122,21 +151,41 @@ class WatchReactor final : public grpc::ServerWriteReactor<v1::RunStatus> {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* AdminService::GetStatus(grpc::CallbackServerContext*,
-                                                  const v1::StatusRequest*,
-                                                  v1::RunStatus* response) {
-  return new GetStatusReactor(coordinator_, &calls_, response);
+grpc::ServerUnaryReactor* AdminService::GetStatus(
+    grpc::CallbackServerContext*, const v1::StatusRequest* request,
+    v1::RunStatus* response) {
+  return new GetStatusReactor(admin_, &calls_, request->run(), response);
 }
 
 grpc::ServerWriteReactor<v1::RunStatus>* AdminService::Watch(
-    grpc::CallbackServerContext*, const v1::StatusRequest*) {
-  return new WatchReactor(coordinator_, &calls_);
+    grpc::CallbackServerContext*, const v1::StatusRequest* request) {
+  return new WatchReactor(admin_, &calls_, request->run());
 }
 
 grpc::ServerUnaryReactor* AdminService::Stop(
     grpc::CallbackServerContext* context, const v1::StopRequest* request,
-    v1::StopReply*) {
-  coordinator_->Stop(request->reason());
+    v1::StopReply* response) {
+  absl::StatusOr<std::string> run =
+      admin_->Stop(request->run(), request->reason());
+  if (run.ok()) response->set_run(*std::move(run));
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpc(run.status()));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* AdminService::Submit(grpc::CallbackServerContext*,
+                                               const v1::SubmitRequest* request,
+                                               v1::SubmitReply* response) {
+  return new SubmitReactor(admin_, &calls_, *request, response);
+}
+
+grpc::ServerUnaryReactor* AdminService::ListRuns(
+    grpc::CallbackServerContext* context, const v1::ListRunsRequest*,
+    v1::ListRunsReply* response) {
+  for (v1::RunStatus& run : admin_->Runs()) {
+    run.clear_client();
+    *response->add_run() = std::move(run);
+  }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;

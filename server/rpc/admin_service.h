@@ -1,9 +1,9 @@
-// The Admin service of the protocol, on a Coordinator.
+// The Admin service of the protocol, on a RunAdmin.
 #ifndef PARLEY_SERVER_RPC_ADMIN_SERVICE_H_
 #define PARLEY_SERVER_RPC_ADMIN_SERVICE_H_
 
 #include "parley/v1/admin.grpc.pb.h"
-#include "server/round/coordinator.h"
+#include "server/host/run_admin.h"
 #include "server/rpc/live_calls.h"
 
 namespace parley {
@@ -12,7 +12,7 @@ namespace parley {
 // the destructor waits for what is left of its calls.
 class AdminService final : public v1::Admin::CallbackService {
  public:
-  explicit AdminService(Coordinator* coordinator) : coordinator_(coordinator) {}
+  explicit AdminService(RunAdmin* admin) : admin_(admin) {}
 
   grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
                                       const v1::StatusRequest* request,
@@ -23,9 +23,15 @@ class AdminService final : public v1::Admin::CallbackService {
   grpc::ServerUnaryReactor* Stop(grpc::CallbackServerContext* context,
                                  const v1::StopRequest* request,
                                  v1::StopReply* response) override;
+  grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext* context,
+                                   const v1::SubmitRequest* request,
+                                   v1::SubmitReply* response) override;
+  grpc::ServerUnaryReactor* ListRuns(grpc::CallbackServerContext* context,
+                                     const v1::ListRunsRequest* request,
+                                     v1::ListRunsReply* response) override;
 
  private:
-  Coordinator* const coordinator_;
+  RunAdmin* const admin_;
   LiveCalls calls_;
 };
 

@@ -10,21 +10,21 @@
 namespace parley {
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
-    const Options& options, Coordinator* coordinator) {
+    const Options& options, Coordinator* coordinator, RunAdmin* admin) {
   PARLEY_ASSIGN_OR_RETURN(
       auto credentials,
       MakeServerCredentials(options.address, options.security));
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
-  std::unique_ptr<RpcServer> server(new RpcServer(coordinator));
+  std::unique_ptr<RpcServer> server(new RpcServer(coordinator, admin));
   grpc::ServerBuilder builder;
   SetServerArguments(&builder, options.lookahead_bytes);
   // Only reflection is served by threads of its own.
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
   builder.RegisterService(&server->coordinator_service_);
-  builder.RegisterService(&server->admin_service_);
+  if (admin != nullptr) builder.RegisterService(&server->admin_service_);
   PARLEY_ASSIGN_OR_RETURN(
       server->listener_,
       Listener::Open(options.address, options.max_connections));

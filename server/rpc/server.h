@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/credentials.h"
+#include "server/host/run_admin.h"
 #include "server/round/coordinator.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/coordinator_service.h"
@@ -29,11 +30,11 @@ class RpcServer {
     int max_connections = 11000;  // about
   };
 
-  // `coordinator` must outlive the server. FailedPrecondition: unencrypted
-  // beyond loopback. InvalidArgument: certificate files. Unavailable: cannot
-  // listen there, and why.
+  // Both must outlive the server; without `admin` there is no Admin service.
+  // FailedPrecondition: unencrypted beyond loopback. InvalidArgument:
+  // certificate files. Unavailable: cannot listen there, and why.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(
-      const Options& options, Coordinator* coordinator);
+      const Options& options, Coordinator* coordinator, RunAdmin* admin);
   ~RpcServer();
 
   int port() const { return listener_->port(); }  // 0 at a Unix socket
@@ -43,8 +44,8 @@ class RpcServer {
   void Shutdown(absl::Duration grace);
 
  private:
-  explicit RpcServer(Coordinator* coordinator)
-      : coordinator_service_(coordinator), admin_service_(coordinator) {}
+  RpcServer(Coordinator* coordinator, RunAdmin* admin)
+      : coordinator_service_(coordinator), admin_service_(admin) {}
 
   CoordinatorService coordinator_service_;
   AdminService admin_service_;

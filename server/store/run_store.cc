@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <google/protobuf/util/message_differencer.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -25,6 +26,7 @@ v1::RunConfig Decisive(v1::RunConfig config) {
   config.clear_stop();
   config.clear_limits();
   config.clear_checkpoints();
+  config.clear_tags();
   return config;
 }
 
@@ -34,6 +36,19 @@ void Remove(const std::string& path) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::string> MakeRunFolder(const std::string& parent,
+                                          const std::string& name) {
+  std::error_code error;
+  std::filesystem::create_directories(parent, error);
+  for (int n = 1;; ++n) {
+    std::string folder = absl::StrCat(parent, "/", name, "-", n);
+    if (mkdir(folder.c_str(), 0755) == 0) return folder;
+    if (errno != EEXIST) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot make ", folder));
+    }
+  }
+}
 
 absl::StatusOr<std::unique_ptr<RunStore>> RunStore::Open(Options options) {
   const std::string folder = options.folder;

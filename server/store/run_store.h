@@ -24,6 +24,10 @@ inline constexpr char kModelFile[] = "model.safetensors";
 inline constexpr char kStatusFile[] = "status.json";
 inline constexpr char kAddressFile[] = "address";
 
+// Makes PARENT/NAME-1, or -2, ... : the first that is not there.
+absl::StatusOr<std::string> MakeRunFolder(const std::string& parent,
+                                          const std::string& name);
+
 // Locks the folder while it lives. Calls come from one thread at a time, but
 // for Sync and WriteCheckpoint, which may run beside Append.
 class RunStore {

@@ -8,14 +8,16 @@ import threading
 
 
 class Server:
-    """A parley-server on a free port of loopback; use it in a with statement."""
+    """A parley-server on a free port of loopback; use it in a with statement.
+    Without a run file it has a queue."""
 
     def __init__(self, bin_dir, run_file, folder, *flags):
         self.folder = pathlib.Path(folder)
         ready, write = os.pipe()
         self.process = subprocess.Popen(
-            [f"{bin_dir}/parley-server", "--run", run_file, "--listen", "127.0.0.1:0",
-             "--dir", folder, "--ready-fd", str(write), *flags], pass_fds=[write])
+            [f"{bin_dir}/parley-server", *(["--run", run_file] if run_file else ["--queue"]),
+             "--listen", "127.0.0.1:0", "--dir", folder, "--ready-fd", str(write), *flags],
+            pass_fds=[write])
         os.close(write)
         with os.fdopen(ready) as pipe:
             self.address = pipe.readline().strip()

@@ -1,4 +1,4 @@
-// Which coordinator a command talks to, and how.
+// Which coordinator a command talks to, about which of its runs, and how.
 #ifndef PARLEY_TOOLS_CLI_ADMIN_TARGET_H_
 #define PARLEY_TOOLS_CLI_ADMIN_TARGET_H_
 
@@ -23,17 +23,35 @@ absl::StatusOr<std::optional<v1::RunStatus>> FinalStatusOf(
 // "run NAME finished: all rounds are done".
 std::string FormatEnd(const v1::RunStatus& status);
 
-// The address of a coordinator, of a run's folder on this machine or HOST:PORT.
-// FailedPrecondition: the folder's run has no coordinator at present. NotFound:
+// A coordinator, and its run that is meant; empty: as StatusRequest says.
+struct AdminTarget {
+  std::string address;
+  std::string run;
+};
+
+// Of a run's folder on this machine, the folder of a queue, or HOST:PORT.
+// FailedPrecondition: the folder has no coordinator at present. NotFound:
 // neither such a folder nor an address.
-absl::StatusOr<std::string> AddressOf(const std::string& target);
+absl::StatusOr<AdminTarget> TargetOf(const std::string& target);
+
+// Adds --run, for coordinators with several.
+void AddRunFlag(Flags& flags, std::string* run);
 
 // Adds --tls-ca, --tls-cert, --tls-key and --insecure.
 void AddSecurityFlags(Flags& flags, Security* security);
 
-// As AddressOf and AdminClient::Create.
+// As TargetOf and AdminClient::Create; `run`, where it is not empty, is then
+// the target's.
 absl::StatusOr<std::unique_ptr<AdminClient>> ConnectTo(
-    const std::string& target, const Security& security);
+    const std::string& target, const Security& security, std::string* run);
+
+// Shows how a run goes, by lines for people or JSON, until it has ended. The
+// last status; Unavailable: the coordinator left before.
+absl::StatusOr<v1::RunStatus> ShowRun(AdminClient& client,
+                                      const std::string& run, bool json);
+
+// That says how a run ended.
+int ExitCodeOf(v1::RunState state);
 
 }  // namespace parley
 

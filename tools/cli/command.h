@@ -24,6 +24,7 @@ struct Command {
 int RunCommand(int argc, const char* const* argv);
 int SimulateCommand(int argc, const char* const* argv);
 int ExplainCommand(int argc, const char* const* argv);
+int SubmitCommand(int argc, const char* const* argv);
 int LsCommand(int argc, const char* const* argv);
 int WatchCommand(int argc, const char* const* argv);
 int StopCommand(int argc, const char* const* argv);

@@ -65,7 +65,7 @@ absl::Status LocalRun::Run() {
     ThreadPool watcher(1);
     watcher.Post([&] {
       const absl::Status watched =
-          admin->Watch([&](const v1::RunStatus& status) {
+          admin->Watch("", [&](const v1::RunStatus& status) {
             printer_->Update(status);
             run_ended_ = HasEnded(status.state());
             return !run_ended_;
@@ -226,7 +226,7 @@ bool LocalRun::Supervise(AdminClient& admin, int* server_status) {
 }
 
 void LocalRun::Stop(AdminClient& admin, const std::string& reason) {
-  if (!admin.Stop(reason).ok()) children_->Signal(kServer, SIGTERM);
+  if (!admin.Stop("", reason).ok()) children_->Signal(kServer, SIGTERM);
 }
 
 void LocalRun::NoteClient(const Supervisor::Event& event) {

@@ -30,6 +30,12 @@ int64_t CommittedRounds(const v1::RunStatus& status) {
                                   : std::max<int64_t>(status.round() - 1, 0);
 }
 
+// For clients, or for its turn.
+bool Waits(const v1::RunStatus& status) {
+  return (status.state() == v1::WAITING || status.state() == v1::QUEUED) &&
+         !status.detail().empty();
+}
+
 std::string Quality(const v1::RunStatus& status) {
   return FormatQuality(
       status.has_loss() ? std::optional(status.loss()) : std::nullopt,
@@ -84,7 +90,7 @@ std::string Compose(const v1::RunStatus& status, int cells, bool with_phase) {
   if (status.has_accuracy()) {
     parts.push_back(absl::StrFormat("acc %.1f %%", 100 * status.accuracy()));
   }
-  if (status.state() == v1::WAITING && !status.detail().empty()) {
+  if (Waits(status)) {
     parts.push_back(status.detail());
   } else if (status.asked() > 0) {
     parts.push_back(absl::StrCat(with_phase ? status.phase() + " " : "",

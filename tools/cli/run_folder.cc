@@ -49,19 +49,6 @@ absl::Time ModifiedAt(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::string> MakeRunFolder(const std::string& parent,
-                                          const std::string& name) {
-  std::error_code error;
-  fs::create_directories(parent, error);
-  for (int n = 1;; ++n) {
-    std::string folder = absl::StrCat(parent, "/", name, "-", n);
-    if (mkdir(folder.c_str(), 0755) == 0) return folder;
-    if (errno != EEXIST) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot make ", folder));
-    }
-  }
-}
-
 absl::Status MakeEmptyFolder(const std::string& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
@@ -97,7 +84,9 @@ absl::StatusOr<RunSummary> ReadRunSummary(const std::string& folder) {
   run.run = recorded.opened.run();
   run.state = StateOf(folder, recorded);
   if (recorded.ended.has_value()) run.reason = recorded.ended->reason();
-  run.planned = recorded.opened.config().stop().rounds();
+  const v1::RunConfig& config = recorded.opened.config();
+  run.tags.assign(config.tags().begin(), config.tags().end());
+  run.planned = config.stop().rounds();
   run.started = ModifiedAt(absl::StrCat(folder, "/", kRunFile));
   const auto reports = ReadMetrics(absl::StrCat(folder, "/", kMetricsFile));
   if (!reports.ok() && !absl::IsNotFound(reports.status())) {
@@ -158,9 +147,12 @@ absl::StatusOr<std::vector<RunSummary>> ListRuns(const std::string& parent) {
 }
 
 Json ToJson(const RunSummary& run) {
+  Json tags = Json::Array();
+  for (const std::string& tag : run.tags) tags.Add(tag);
   Json json = Json::Object();
   json.Set("folder", run.folder)
       .Set("run", run.run)
+      .Set("tags", std::move(tags))
       .Set("state", run.state)
       .Set("reason", run.reason)
       .Set("rounds", run.rounds)

@@ -17,16 +17,13 @@ namespace parley {
 inline constexpr char kRunsFolder[] = "runs";
 inline constexpr char kServerLog[] = "server.log";
 
-// Makes PARENT/NAME-1, or -2, ... : the first that is not there.
-absl::StatusOr<std::string> MakeRunFolder(const std::string& parent,
-                                          const std::string& name);
-
 // Makes `folder`. AlreadyExists: there is one, and something in it.
 absl::Status MakeEmptyFolder(const std::string& folder);
 
 struct RunSummary {
   std::string folder;
   std::string run;  // its name
+  std::vector<std::string> tags;
   // "running", "finished", "stopped", "failed", or "interrupted": its
   // coordinator is gone without a word.
   std::string state;

@@ -184,9 +184,6 @@ class FoldingCoordinator final : public Coordinator {
     }
     Admit();
   }
-  uint64_t Watch(StatusCallback) override { return 0; }
-  void Unwatch(uint64_t) override {}
-  void Stop(const std::string&) override {}
 
   // The next `count` updates are a round. Before they are sent.
   void BeginRound(int count) {
@@ -366,7 +363,7 @@ void Measure(int64_t mib, int repetitions) {
     FoldingCoordinator coordinator(*ParameterSpec::Create(
         DType::kFloat32, {{"weights", {elements}, MergeRule::kMean}}));
     SocketServer sockets(elements);
-    auto server = RpcServer::Start({}, &coordinator);
+    auto server = RpcServer::Start({}, &coordinator, nullptr);
     PARLEY_CHECK(server.ok());
     const auto run = [&](char way, int n, int updates) {
       const Command command = {

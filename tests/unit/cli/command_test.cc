@@ -111,17 +111,17 @@ TEST(CommandTest, WatchAndStopWithoutACoordinator) {
 
 TEST(AdminTargetTest, AFolderSaysItsAddressWhileItsCoordinatorLives) {
   TempFolder temp;
-  EXPECT_EQ(*AddressOf("host:1"), "host:1");
-  EXPECT_THAT(AddressOf(temp.path()),
+  EXPECT_EQ(TargetOf("host:1")->address, "host:1");
+  EXPECT_THAT(TargetOf(temp.path()),
               StatusIs(absl::StatusCode::kNotFound, "no run"));
   temp.Write("journal", "");
   temp.Write("address", "127.0.0.1:4711\n");
   // Left by one that was killed.
-  EXPECT_THAT(AddressOf(temp.path()),
+  EXPECT_THAT(TargetOf(temp.path()),
               StatusIs(absl::StatusCode::kFailedPrecondition, "--resume"));
   const int fd = open(temp.path().c_str(), O_RDONLY | O_CLOEXEC);
   ASSERT_EQ(flock(fd, LOCK_EX | LOCK_NB), 0);
-  EXPECT_EQ(*AddressOf(temp.path()), "127.0.0.1:4711");
+  EXPECT_EQ(TargetOf(temp.path())->address, "127.0.0.1:4711");
   close(fd);
 }
 

@@ -24,6 +24,7 @@ void WriteRun(const std::string& folder, const char* end_state) {
   v1::JournalRecord record;
   record.mutable_run_opened()->set_run("demo");
   record.mutable_run_opened()->mutable_config()->mutable_stop()->set_rounds(5);
+  record.mutable_run_opened()->mutable_config()->add_tags("red");
   ASSERT_OK(journal->Append(record));
   ASSERT_OK_AND_ASSIGN(auto metrics,
                        MetricsLog::Open(folder + "/metrics.jsonl"));
@@ -78,6 +79,7 @@ TEST(RunFolderTest, SummarizesARun) {
   WriteRun(folder, "STOPPED");
   ASSERT_OK_AND_ASSIGN(const RunSummary run, ReadRunSummary(folder));
   EXPECT_EQ(run.run, "demo");
+  EXPECT_EQ(run.tags, std::vector<std::string>{"red"});
   EXPECT_EQ(run.state, "stopped");
   EXPECT_EQ(run.reason, "because");
   EXPECT_EQ(run.rounds, 2);

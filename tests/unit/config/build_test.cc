@@ -9,6 +9,7 @@
 #include "common/config/defaults.h"
 #include "common/config/explain.h"
 #include "common/config/load.h"
+#include "common/config/own_data.h"
 #include "tests/support/status_matchers.h"
 
 namespace parley {

@@ -187,6 +187,28 @@ TEST(LoadTest, NamesTheElementOfAList) {
             "twice");
 }
 
+TEST(LoadTest, ChecksTags) {
+  EXPECT_EQ(ErrorsAdding("tags: \"sweep-1.a_B\""), "");
+  EXPECT_EQ(ErrorsAdding("tags: [\"a\", \"b c\"]"),
+            "x.textproto:8: tags[1] is \"b c\": must be 1 to 64 of A-Z a-z 0-9 "
+            ". _ -");
+  EXPECT_NE(ErrorsAdding("tags: \"\""), "");
+  EXPECT_NE(ErrorsAdding(absl::StrCat("tags: \"", std::string(65, 'x'), "\"")),
+            "");
+  std::string many;
+  for (int i = 0; i < 17; ++i) absl::StrAppend(&many, "tags: 't' ");
+  EXPECT_EQ(ErrorsAdding(many),
+            "x.textproto:8: tags has 17 entries: must have at most 16");
+}
+
+TEST(LoadTest, OverridesMayStartAtAFolderOfTheirOwn) {
+  ASSERT_OK_AND_ASSIGN(
+      const v1::RunConfig config,
+      LoadRunText(kGood, "/files/x.textproto",
+                  {"data.train={libsvm {path: \"a.svm\"}}"}, "/elsewhere"));
+  EXPECT_EQ(config.data().train().libsvm().path(), "/elsewhere/a.svm");
+}
+
 TEST(LoadTest, MissingFieldsHaveTheLineOfTheMessageAroundThem) {
   EXPECT_EQ(ErrorsWith("rounds: 3", ""),
             "x.textproto:7: stop.rounds is missing: must be >= 1 and <= "
@@ -536,7 +558,7 @@ stop { rounds: 0 }
             "x.textproto:6: RunConfig has no field lokal; did you mean local? "
             "It has name, model, data, local, aggregation, cohort, evaluation, "
             "stop, start, seed, precision, wire, round_values, checkpoints, "
-            "limits\n"
+            "limits, tags\n"
             "x.textproto:7: local.sgd.batch_size is -1: must be >= 1 and <= "
             "1000000000\n"
             "x.textproto:8: DType has no value FLOAT16; did you mean FLOAT32? "

@@ -13,9 +13,9 @@
 #include "absl/strings/str_split.h"
 #include "common/base/json.h"
 #include "common/report/metrics_log.h"
-#include "server/http/live_runs.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/cli/temp_folder.h"
+#include "tests/unit/http/live_runs.h"
 
 namespace parley {
 namespace {

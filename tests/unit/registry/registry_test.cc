@@ -153,5 +153,14 @@ TEST(Registry, ChecksNames) {
               StatusIs(absl::StatusCode::kPermissionDenied, "'y'"));
 }
 
+TEST(Registry, BoundsTheRunsThatAClientExcepts) {
+  v1::Register hello = Hello("a");
+  for (int i = 0; i < kMaxExceptRuns; ++i) hello.add_except_runs("run");
+  EXPECT_OK(CheckIdentity(hello, ""));
+  hello.add_except_runs("run");
+  EXPECT_THAT(CheckIdentity(hello, ""),
+              StatusIs(absl::StatusCode::kInvalidArgument, "at most 100"));
+}
+
 }  // namespace
 }  // namespace parley

@@ -101,7 +101,7 @@ class BulkTest : public testing::Test {
     header_.set_token("token");
     header_.mutable_task()->set_round(3);
     ResetSink(v1::ENCODING_FLOAT32);
-    server_ = *RpcServer::Start({}, &coordinator_);
+    server_ = *RpcServer::Start({}, &coordinator_, &coordinator_);
     address_ = absl::StrCat("127.0.0.1:", server_->port());
     session_ = client_.OpenSession(address_, &listener_);
   }

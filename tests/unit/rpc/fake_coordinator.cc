@@ -74,7 +74,9 @@ void FakeCoordinator::OpenUpload(const v1::TransferHeader& header,
   Answer([this, header, shared] { std::move (*shared)(make_sink(header)); });
 }
 
-uint64_t FakeCoordinator::Watch(StatusCallback on_change) {
+absl::StatusOr<uint64_t> FakeCoordinator::Watch(const std::string& run,
+                                                StatusCallback on_change) {
+  if (run != "" && run != "run") return absl::NotFoundError("no such run");
   MutexLock lock(watch_mu_);
   on_change(status_);
   watches_[next_watch_] = std::move(on_change);
@@ -86,11 +88,29 @@ void FakeCoordinator::Unwatch(uint64_t id) {
   watches_.erase(id);
 }
 
-void FakeCoordinator::Stop(const std::string& reason) {
+absl::StatusOr<std::string> FakeCoordinator::Stop(const std::string& run,
+                                                  const std::string& reason) {
+  if (run != "" && run != "run") return absl::NotFoundError("no such run");
   v1::RunStatus status;
   status.set_state(v1::STOPPED);
   status.set_detail(reason);
   SetStatus(status);
+  return "run";
+}
+
+void FakeCoordinator::Submit(v1::SubmitRequest request, SubmitDone done) {
+  v1::SubmitReply reply;
+  if (request.text().empty()) {
+    reply.set_errors("one\ntwo");
+  } else {
+    reply.set_run(request.path());
+  }
+  std::move(done)(std::move(reply));
+}
+
+std::vector<v1::RunStatus> FakeCoordinator::Runs() {
+  MutexLock lock(watch_mu_);
+  return {status_};
 }
 
 void FakeCoordinator::SetStatus(const v1::RunStatus& status) {

@@ -11,12 +11,13 @@
 
 #include "client/session/coordinator_transport.h"
 #include "common/base/mutex.h"
+#include "server/host/run_admin.h"
 #include "server/round/coordinator.h"
 
 namespace parley {
 
 // Thread-safe. Answers at once unless told to hold an answer back.
-class FakeCoordinator final : public Coordinator {
+class FakeCoordinator final : public Coordinator, public RunAdmin {
  public:
   struct Session {
     PeerIdentity peer;
@@ -44,9 +45,15 @@ class FakeCoordinator final : public Coordinator {
                     BreakOff break_off) override;
   void OpenUpload(const v1::TransferHeader& header, UploadReady ready,
                   BreakOff break_off) override;
-  uint64_t Watch(StatusCallback on_change) override;
+  // Has one run, "run".
+  absl::StatusOr<uint64_t> Watch(const std::string& run,
+                                 StatusCallback on_change) override;
   void Unwatch(uint64_t id) override;
-  void Stop(const std::string& reason) override;
+  absl::StatusOr<std::string> Stop(const std::string& run,
+                                   const std::string& reason) override;
+  // Named after the path; text that is empty is an error.
+  void Submit(v1::SubmitRequest request, SubmitDone done) override;
+  std::vector<v1::RunStatus> Runs() override;
 
   // Blocks until `ready` holds of session `id` (the first is 1).
   Session Await(SessionId id, std::function<bool(const Session&)> ready);

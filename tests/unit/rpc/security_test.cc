@@ -25,7 +25,7 @@ class SecurityTest : public testing::Test {
     RpcServer::Options options;
     options.security.tls = server_files_;
     if (mutual) options.security.tls.ca = certificates_.authority();
-    auto server = RpcServer::Start(options, &coordinator_);
+    auto server = RpcServer::Start(options, &coordinator_, &coordinator_);
     ASSERT_OK(server);
     server_ = *std::move(server);
   }

@@ -24,9 +24,10 @@ using absl::StatusCode;
 
 TEST(ServerTest, SaysThatThePortIsInUse) {
   FakeCoordinator coordinator;
-  ASSERT_OK_AND_ASSIGN(auto first, RpcServer::Start({}, &coordinator));
+  ASSERT_OK_AND_ASSIGN(auto first,
+                       RpcServer::Start({}, &coordinator, &coordinator));
   const std::string address = absl::StrCat("127.0.0.1:", first->port());
-  EXPECT_THAT(RpcServer::Start({address}, &coordinator),
+  EXPECT_THAT(RpcServer::Start({address}, &coordinator, &coordinator),
               StatusIs(StatusCode::kUnavailable,
                        absl::StrCat("cannot listen at ", address,
                                     ": Address already in use")));
@@ -99,10 +100,10 @@ TEST(ServerTest, SaysWhatIsWrongWithAnAddress) {
   RpcServer::Options options;
   options.security.allow_insecure = true;
   options.address = "192.0.2.1:0";  // of the documentation: nobody has it
-  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+  EXPECT_THAT(RpcServer::Start(options, &coordinator, &coordinator),
               StatusIs(StatusCode::kUnavailable, "Cannot assign"));
   options.address = "nonsense";
-  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+  EXPECT_THAT(RpcServer::Start(options, &coordinator, &coordinator),
               StatusIs(StatusCode::kUnavailable, "HOST:PORT"));
   options.address = "127.0.0.1:65536";
   EXPECT_THAT(RpcServer::Start(options, &coordinator),
@@ -111,11 +112,11 @@ TEST(ServerTest, SaysWhatIsWrongWithAnAddress) {
 
 TEST(ServerTest, RefusesInsecureBeyondLoopback) {
   FakeCoordinator coordinator;
-  EXPECT_THAT(RpcServer::Start({"0.0.0.0:0"}, &coordinator),
+  EXPECT_THAT(RpcServer::Start({"0.0.0.0:0"}, &coordinator, &coordinator),
               StatusIs(StatusCode::kFailedPrecondition, "--insecure"));
   RpcServer::Options options{"0.0.0.0:0"};
   options.security.allow_insecure = true;
-  EXPECT_OK(RpcServer::Start(options, &coordinator));
+  EXPECT_OK(RpcServer::Start(options, &coordinator, &coordinator));
 }
 
 int Connect(int port) {
@@ -133,7 +134,8 @@ TEST(ServerTest, TurnsAwayAFloodOfConnectionsAndLivesOn) {
   FakeCoordinator coordinator;
   RpcServer::Options options;
   options.max_connections = 0;  // what the program itself needs, and no more
-  ASSERT_OK_AND_ASSIGN(auto server, RpcServer::Start(options, &coordinator));
+  ASSERT_OK_AND_ASSIGN(auto server,
+                       RpcServer::Start(options, &coordinator, &coordinator));
   std::vector<int> flood;
   do {
     flood.push_back(Connect(server->port()));
@@ -183,7 +185,8 @@ std::string Call(int port, const std::string& method,
 
 TEST(ServerTest, AnswersHealthChecksAndReflection) {
   FakeCoordinator coordinator;
-  ASSERT_OK_AND_ASSIGN(auto server, RpcServer::Start({}, &coordinator));
+  ASSERT_OK_AND_ASSIGN(auto server,
+                       RpcServer::Start({}, &coordinator, &coordinator));
   // HealthCheckRequest{} -> HealthCheckResponse{status: SERVING}
   EXPECT_EQ(Call(server->port(), "/grpc.health.v1.Health/Check", ""),
             std::string("\x08\x01", 2));

@@ -28,7 +28,7 @@ class SessionTest : public testing::Test {
  protected:
   SessionTest() {
     coordinator_.echo = true;
-    auto server = RpcServer::Start({}, &coordinator_);
+    auto server = RpcServer::Start({}, &coordinator_, &coordinator_);
     server_ = *std::move(server);
     address_ = absl::StrCat("127.0.0.1:", server_->port());
     session_ = client_.OpenSession(address_, &listener_);

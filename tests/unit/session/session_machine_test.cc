@@ -279,5 +279,84 @@ TEST_F(SessionMachineTest, SaysWhatItWaitsFor) {
             "waits for the end of the training of round 2, for 10.0 s");
 }
 
+// --------------------------------------------------------- several runs
+
+v1::ServerMessage Notice() {
+  v1::ServerMessage message;
+  message.mutable_notice()->set_text("waits for a run: 0 go on");
+  return message;
+}
+
+TEST_F(SessionMachineTest, WaitsForARunWhileItIsToldSo) {
+  options_.max_offline = absl::Seconds(25);
+  Start();
+  for (int i = 0; i < 6; ++i) {  // for a minute
+    EXPECT_THAT(Receive(Notice()), IsEmpty());
+    EXPECT_THAT(Pass(absl::Seconds(10)), IsEmpty());
+  }
+  EXPECT_THAT(said_.back(), HasSubstr("waits for a run: 0 go on"));
+  EXPECT_THAT(Receive(Registered()), ElementsAre("make trainer"));
+  EXPECT_THAT(Pass(absl::Seconds(1)), ElementsAre("heartbeat"));
+}
+
+TEST_F(SessionMachineTest, ACoordinatorThatFallsSilentIsDialledAgain) {
+  Start();
+  Receive(Notice());
+  EXPECT_THAT(Pass(SessionMachine::kDialTimeout - absl::Milliseconds(1)),
+              IsEmpty());
+  EXPECT_THAT(Wake(), ElementsAre("hang up"));
+  EXPECT_THAT(Wake(), ElementsAre("dial a:1", "register"));
+  Receive(Notice());
+  EXPECT_THAT(Lose(), ElementsAre("hang up"));
+  EXPECT_THAT(Wake(), ElementsAre("dial a:1", "register"));
+  Receive(Notice());
+  EXPECT_THAT(Goodbye(false, true), ElementsAre("hang up"));
+}
+
+TEST_F(SessionMachineTest, TakesLeaveWhileItWaits) {
+  Start();
+  Receive(Notice());
+  EXPECT_THAT(Stop(), ElementsAre("leave"));
+  EXPECT_THAT(Goodbye(false, false), ElementsAre("hang up", "exit OK"));
+}
+
+TEST_F(SessionMachineTest, ComesBackToItsRunWhereThereMayBeOthers) {
+  for (bool more : {false, true}) {
+    SessionMachine machine(options_, Rng(1, "jitter"));
+    machine.Step(session_event::Started{}, now_);
+    v1::ServerMessage message = Registered();
+    message.set_run("run-1");
+    message.set_term(1);
+    message.mutable_registered()->set_more_runs(more);
+    machine.Step(session_event::Received{1, message}, now_);
+    machine.Step(session_event::Closed{1, absl::UnavailableError("")}, now_);
+    std::optional<std::string> run;
+    for (const SessionEffect& effect :
+         machine.Step(session_event::TimerFired{}, machine.wake_at())) {
+      if (const auto* send = std::get_if<session_effect::Send>(&effect)) {
+        run = send->message.run();
+      }
+    }
+    EXPECT_EQ(run, more ? "run-1" : "");
+  }
+}
+
+TEST_F(SessionMachineTest, PassesOverARunThatTurnsItAway) {
+  options_.hello.add_except_runs("run-1");
+  Start();
+  Receive(Notice());
+  v1::ServerMessage message;
+  message.set_run("run-2");
+  message.mutable_goodbye()->set_reason("no part is free");
+  message.mutable_goodbye()->set_more_runs(true);
+  EXPECT_THAT(Receive(message), ElementsAre("hang up"));
+  EXPECT_THAT(Wake(), ElementsAre("dial a:1", "register"));
+  EXPECT_THAT(sent_.register_().except_runs(), ElementsAre("run-1", "run-2"));
+  Receive(Registered());
+  // But once it was in, that is the end.
+  EXPECT_THAT(Receive(message),
+              ElementsAre("hang up", "exit FAILED_PRECONDITION"));
+}
+
 }  // namespace
 }  // namespace parley

@@ -1,6 +1,6 @@
-// The latest statuses of runs, as their watchers are told them.
-#ifndef PARLEY_SERVER_HTTP_LIVE_RUNS_H_
-#define PARLEY_SERVER_HTTP_LIVE_RUNS_H_
+// A live source that is told the statuses of runs.
+#ifndef PARLEY_TESTS_UNIT_HTTP_LIVE_RUNS_H_
+#define PARLEY_TESTS_UNIT_HTTP_LIVE_RUNS_H_
 
 #include <memory>
 #include <vector>
@@ -10,8 +10,7 @@
 
 namespace parley {
 
-// To be told by the callback of Coordinator::Watch, one a run. Thread-safe; its
-// lock is held for pointers only.
+// Thread-safe.
 class LiveRuns final : public LiveSource {
  public:
   // Replaces what was told of the run of that name, or lists it last.
@@ -31,4 +30,4 @@ class LiveRuns final : public LiveSource {
 
 }  // namespace parley
 
-#endif  // PARLEY_SERVER_HTTP_LIVE_RUNS_H_
+#endif  // PARLEY_TESTS_UNIT_HTTP_LIVE_RUNS_H_

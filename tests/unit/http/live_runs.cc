@@ -1,4 +1,4 @@
-#include "server/http/live_runs.h"
+#include "tests/unit/http/live_runs.h"
 
 #include <algorithm>
 #include <utility>
