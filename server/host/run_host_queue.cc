@@ -435,6 +435,7 @@ absl::StatusOr<uint64_t> RunHost::Watch(const std::string& name,
   PARLEY_ASSIGN_OR_RETURN(const RunPtr run, Chosen(name));
   const uint64_t id = run->board.Add(std::move(on_change));
   watches_[++last_watch_] = {run, id};
+  if (run->driver != nullptr) run->driver->HurryChange();
   sequence_->Post([this, run, id] {
     v1::RunStatus status;
     {

@@ -207,6 +207,10 @@ uint64_t RoundDriver::Watch(StatusCallback on_change) {
   return id;
 }
 
+void RoundDriver::HurryChange() {
+  OnSequence([this] { told_at_ = absl::InfinitePast(); });
+}
+
 void RoundDriver::Stop(const std::string& reason) {
   OnSequence([this, reason] { Handle(event::StopRequested{reason}); });
 }

@@ -89,6 +89,8 @@ class RoundDriver final : public Coordinator {
   // change, at most every 100 ms, and with the final status (state FINISHED,
   // STOPPED or FAILED) last. Returns an id.
   uint64_t Watch(StatusCallback on_change);
+  // Whoever watches has somebody new to tell: the next change goes out at once.
+  void HurryChange();
   // After it returns the callback is not running and is not called again.
   void Unwatch(uint64_t id) { board_.Remove(id); }
   void Stop(const std::string& reason);
