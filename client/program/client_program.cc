@@ -51,9 +51,9 @@ constexpr char kNotes[] =
     "twice.\n"
     "\n"
     "Examples:\n"
-    "  PROGRAM --server localhost:7070\n"
-    "  PROGRAM --server a.example:7070 --server b.example:7070 \\\n"
-    "    --tls-ca ca.pem --state /var/lib/parley --data DATA\n"
+    "  $ PROGRAM --server localhost:7070\n"
+    "  $ PROGRAM --server a.example:7070 --server b.example:7070 \\\n"
+    "  >   --tls-ca ca.pem --state /var/lib/parley --data DATA\n"
     "\n"
     "Exit codes: 0 the run is over, or Ctrl-C; 1 it failed; 2 wrong usage.\n";
 

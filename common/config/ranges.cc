@@ -79,7 +79,7 @@ constexpr Range kRanges[] = {
     Between("Sgd.batch_size", 1, kBillion),
     Between("Sgd.steps", 1, kSteps),
     Above0("Sgd.epochs"),
-    {"ExactProx.log_lambda", -kBillion, 0, false, true},
+    {"ExactProx.log_lambda", -1e12, 0, false, true},
     Required(Above0("StepSize.initial")),
     Between("StepSize.warmup_rounds", 0, kBillion),
     Above0("StepSize.OverRounds.scale"),

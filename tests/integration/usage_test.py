@@ -74,7 +74,8 @@ SAYS = [
      "folder holds no model: neither a checkpoint nor model.safetensors"),
     ("parley model show cut", 1, "cut/checkpoint-00000003: *"),
     ("parley model export done out.bin", 1, "out.bin: the name must end in .safetensors or .npz"),
-    ("parley-server", 2, "parley-server: --run FILE is missing\nSee parley-server --help."),
+    ("parley-server", 2, "parley-server: --run FILE is missing (or --queue, for "
+     "runs that are submitted)\nSee parley-server --help."),
     ("parley-server --run q --listen here", 2, 'parley-server: --listen: "here" is no address: it '
      "must be HOST:PORT, [IPV6]:PORT or unix:PATH\nSee parley-server --help."),
     ("parley-server --run q --listen 127.0.0.1:99999", 2, 'parley-server: --listen: '
@@ -94,8 +95,10 @@ SAYS = [
      "See parley-client --help."),
     ("parley-client --server here", 2, 'parley-client: --server: "here" is no address: it must be '
      "HOST:PORT, [IPV6]:PORT or unix:PATH\nSee parley-client --help."),
-    ("parley-client --server a:1 --data idx:images", 2, 'parley-client: --data: "idx:images" is '
-     "none of part:auto, part:NUMBER, libsvm:PATH, idx:IMAGES,LABELS\nSee parley-client --help."),
+    ("parley-client --server a:1 --data idx:images", 2, 'parley-client: --data: "idx:images" '
+     "names no data: must be one of libsvm:PATH, idx:IMAGES,LABELS, "
+     "csv:PATH,target=COLUMN[,ignore=COLUMN]..., cifar10:PATH[,PATH]..., text:PATH, or part:auto, "
+     "part:NUMBER\nSee parley-client --help."),
     ("parley-client --server a:1 --max-offline -1", 2,
      "parley-client: --max-offline must be > 0\nSee parley-client --help."),
     ("parley-client --server localhost:1 --state q", 1, "cannot make the folder q: Not a directory"),

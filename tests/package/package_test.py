@@ -71,6 +71,8 @@ class PackageTest(unittest.TestCase):
             self.assertEqual(shown.stderr, "")
             self.assertRegex(shown.stdout, rf"(?m)^ +{word}\b")
             self.assertRegex(shown.stdout, rf"(?m)^NAME\n +{name} - ")
+            if name == "parley-run":  # examples stay lines of their own
+                self.assertRegex(shown.stdout, r"(?m)^ +\$ parley run mine.textproto --clients 4 -- ./my_trainer$")
         commands = re.findall(r"(?m)^  ([a-z]+)  ", call(self.parley, "--help").split("Examples")[0])
         self.assertIn("report", commands)
         for command in commands:

@@ -139,8 +139,8 @@ int LsCommand(int argc, const char* const* argv) {
                     "as they were submitted: queued, going on, and "
                     "over.\n"),
        "Examples:\n"
-       "  parley ls\n"
-       "  parley ls localhost:7070 --tag sweep --json\n"
+       "  $ parley ls\n"
+       "  $ parley ls localhost:7070 --tag sweep --json\n"
        "\n"
        "States: running, finished, stopped, failed, interrupted (its "
        "coordinator is gone\nwithout a word); of a coordinator's runs "

@@ -112,8 +112,8 @@ int Export(int argc, const char* const* argv) {
                     "other programs read.\n",
                     kSources),
        "Examples:\n"
-       "  parley model export runs/fashion_fedavg-1 model.npz\n"
-       "  parley model export runs/fashion_fedavg-1/checkpoint-00000010 "
+       "  $ parley model export runs/fashion_fedavg-1 model.npz\n"
+       "  $ parley model export runs/fashion_fedavg-1/checkpoint-00000010 "
        "ten.safetensors\n",
        2, 2});
   if (const std::optional<int> code = flags.ParseMain(argc, argv)) return *code;
@@ -131,9 +131,9 @@ int Import(int argc, const char* const* argv) {
                "and precision. A run starts from OUT\nwith "
                "start { file: \"OUT\" }.\n",
                "Example:\n"
-               "  parley model import edited.npz start.safetensors --run "
+               "  $ parley model import edited.npz start.safetensors --run "
                "examples/median.textproto\n"
-               "  parley run examples/median.textproto --set "
+               "  $ parley run examples/median.textproto --set "
                "start.file=start.safetensors\n",
                2, 2});
   flags.Add("run", &run, "RUN",

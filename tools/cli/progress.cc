@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -133,7 +134,11 @@ std::string FormatSpan(absl::Duration span) {
 std::string FormatQuality(std::optional<double> loss,
                           std::optional<double> accuracy) {
   std::vector<std::string> parts;
-  if (loss.has_value()) parts.push_back(absl::StrFormat("loss %.4f", *loss));
+  if (loss.has_value()) {
+    parts.push_back(std::abs(*loss) < 1e6
+                        ? absl::StrFormat("loss %.4f", *loss)
+                        : absl::StrFormat("loss %.3g", *loss));
+  }
   if (accuracy.has_value()) {
     parts.push_back(absl::StrFormat("accuracy %.1f %%", 100 * *accuracy));
   }

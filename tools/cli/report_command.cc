@@ -83,9 +83,9 @@ int ReportCommand(int argc, const char* const* argv) {
        "as charts, in\none file that opens without a network. Several runs "
        "are laid over each other.\n",
        "Examples:\n"
-       "  parley report runs/fashion_fedavg-1\n"
-       "  parley report runs/fashion_fedavg-* --out compared.html\n"
-       "  parley report runs/fashion_fedavg-* --tensorboard events\n"
+       "  $ parley report runs/fashion_fedavg-1\n"
+       "  $ parley report runs/fashion_fedavg-* --out compared.html\n"
+       "  $ parley report runs/fashion_fedavg-* --tensorboard events\n"
        "  tensorboard --logdir events\n"
        "\n"
        "Exit codes: 0 done; 1 a run cannot be read or the file not be written; "

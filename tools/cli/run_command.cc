@@ -171,10 +171,10 @@ int RunCommand(int argc, const char* const* argv) {
        "CLIENT is a client program of yours, instead of parley-client; see "
        "examples/custom_trainer.\n",
        "Examples:\n"
-       "  parley run examples/fashion_fedavg.textproto\n"
-       "  parley run examples/fashion_fedavg.textproto --clients 20 --set "
+       "  $ parley run examples/fashion_fedavg.textproto\n"
+       "  $ parley run examples/fashion_fedavg.textproto --clients 20 --set "
        "stop.rounds=5\n"
-       "  parley run mine.textproto --clients 4 -- ./my_trainer\n"
+       "  $ parley run mine.textproto --clients 4 -- ./my_trainer\n"
        "\n"
        "Exit codes: 0 the run finished; 1 it failed; 2 the command line or the "
        "run file is\nwrong; 3 it was stopped (Ctrl-C, parley stop).\n",

@@ -97,10 +97,16 @@ absl::StatusOr<RunSummary> ReadRunSummary(const std::string& folder) {
   }
   if (reports.ok()) {
     for (const RoundReport& report : *reports) {
+      // A loss that is not finite is not in the file; the accuracy may be.
+      const auto evaluated = [](const EvaluationReport& evaluation) {
+        return evaluation.loss.has_value() || evaluation.accuracy.has_value();
+      };
       const EvaluationReport& evaluation =
-          report.central.loss.has_value() ? report.central : report.federated;
-      if (evaluation.loss.has_value()) run.loss = evaluation.loss;
-      if (evaluation.accuracy.has_value()) run.accuracy = evaluation.accuracy;
+          evaluated(report.central) ? report.central : report.federated;
+      if (evaluated(evaluation)) {
+        run.loss = evaluation.loss;
+        run.accuracy = evaluation.accuracy;
+      }
       run.seconds = report.elapsed_seconds;
       run.bytes_up += report.bytes_up;
       run.bytes_down += report.bytes_down;

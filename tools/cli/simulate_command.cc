@@ -42,8 +42,8 @@ int SimulateCommand(int argc, const char* const* argv) {
        "Runs a run file in this one process and in virtual time: the same "
        "protocol and the\nsame model, bit for bit, as parley run.\n",
        "Examples:\n"
-       "  parley simulate examples/fashion_softmax.textproto --clients 1000\n"
-       "  parley simulate FILE --json | python3 -c 'import json, sys; ...'\n"
+       "  $ parley simulate examples/fashion_softmax.textproto --clients 1000\n"
+       "  $ parley simulate FILE --json | python3 -c 'import json, sys; ...'\n"
        "\n"
        "Exit codes: 0 the run finished; 1 it failed; 2 the command line or the "
        "run file is\nwrong; 3 it was stopped.\n",

@@ -29,8 +29,8 @@ int StopCommand(int argc, const char* const* argv) {
                "begins. Does "
                "not wait for it; `parley\nwatch` does.\n",
                "Examples:\n"
-               "  parley stop runs/fashion_fedavg-1\n"
-               "  parley stop localhost:7070 --run fashion_fedavg-2\n"
+               "  $ parley stop runs/fashion_fedavg-1\n"
+               "  $ parley stop localhost:7070 --run fashion_fedavg-2\n"
                "\n"
                "Exit codes: 0 it is stopping, or was over already; 1 it is not "
                "there.\n",

@@ -65,10 +65,10 @@ int SubmitCommand(int argc, const char* const* argv) {
        "the coordinator:\nrelative paths start at the run file's folder, and "
        "must mean the same there.\n",
        "Examples:\n"
-       "  parley submit mine.textproto --to localhost:7070 --tag sweep --tag "
+       "  $ parley submit mine.textproto --to localhost:7070 --tag sweep --tag "
        "lr0.1 \\\n"
-       "    --set local.step_size.initial=0.1\n"
-       "  parley watch localhost:7070 --run $(parley submit mine.textproto "
+       "  >   --set local.step_size.initial=0.1\n"
+       "  $ parley watch localhost:7070 --run $(parley submit mine.textproto "
        "--to "
        "localhost:7070)\n"
        "\n"

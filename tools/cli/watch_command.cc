@@ -40,9 +40,9 @@ int WatchCommand(int argc, const char* const* argv) {
        "Shows how a run goes, until it ends, or how it ended. Ctrl-C ends the "
        "watching only.\n",
        "Examples:\n"
-       "  parley watch runs/fashion_fedavg-1\n"
-       "  parley watch coordinator:7474 --tls-ca ca.pem\n"
-       "  parley watch localhost:7070 --run fashion_fedavg-2\n"
+       "  $ parley watch runs/fashion_fedavg-1\n"
+       "  $ parley watch coordinator:7474 --tls-ca ca.pem\n"
+       "  $ parley watch localhost:7070 --run fashion_fedavg-2\n"
        "\n"
        "Exit codes: 0 the run finished; 1 it failed, or is not there; 3 it was "
        "stopped.\n",

@@ -668,7 +668,7 @@ stop { rounds: 3 }
             "momentum, weight_decay and proximal: it takes no steps");
   EXPECT_EQ(errors("exact_prox {}", "exact_prox { log_lambda: 0 }"),
             "x.textproto:4: local.exact_prox.log_lambda is 0: must be >= "
-            "-1000000000 and < 0");
+            "-1000000000000 and < 0");
 }
 
 }  // namespace

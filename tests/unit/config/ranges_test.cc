@@ -23,7 +23,8 @@ using ::google::protobuf::Reflection;
 // Numbers whose sign is the user's business, as run.proto says.
 const std::set<std::string>& MayBeNegative() {
   static const auto& names = *new std::set<std::string>{
-      "stop.loss", "round_values[0].initial", "round_values[0].factor"};
+      "local.exact_prox.log_lambda", "stop.loss",
+      "round_values[0].initial", "round_values[0].factor"};
   return names;
 }
 

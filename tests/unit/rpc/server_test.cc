@@ -55,9 +55,10 @@ TEST(ServerTest, AUnixSocketIsLimitedReplacedAndRemoved) {
   RpcServer::Options options;
   options.address = "unix:" + path;
   options.max_connections = 0;  // what the program itself needs, and no more
-  ASSERT_OK_AND_ASSIGN(auto server, RpcServer::Start(options, &coordinator));
+  ASSERT_OK_AND_ASSIGN(auto server,
+                       RpcServer::Start(options, &coordinator, &coordinator));
   EXPECT_EQ(server->port(), 0);
-  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+  EXPECT_THAT(RpcServer::Start(options, &coordinator, &coordinator),
               StatusIs(StatusCode::kUnavailable, "another server listens"));
   std::vector<int> flood;
   do {
@@ -77,21 +78,22 @@ TEST(ServerTest, AUnixSocketIsLimitedReplacedAndRemoved) {
   ASSERT_EQ(bind(dead, reinterpret_cast<sockaddr*>(&address), sizeof(address)),
             0);
   close(dead);
-  ASSERT_OK_AND_ASSIGN(server, RpcServer::Start(options, &coordinator));
+  ASSERT_OK_AND_ASSIGN(server,
+                       RpcServer::Start(options, &coordinator, &coordinator));
   const int fd = Connect(path);
   EXPECT_GT(FirstBytes(fd), 0);
   close(fd);
   server.reset();
 
   WriteAll(path, "mine");
-  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+  EXPECT_THAT(RpcServer::Start(options, &coordinator, &coordinator),
               StatusIs(StatusCode::kUnavailable, "no socket is there"));
   EXPECT_EQ(ReadAll(path), "mine");
   options.address = "unix:/nowhere/socket";
-  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+  EXPECT_THAT(RpcServer::Start(options, &coordinator, &coordinator),
               StatusIs(StatusCode::kUnavailable, "No such file"));
   options.address = absl::StrCat("unix:/", std::string(200, 'x'));
-  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+  EXPECT_THAT(RpcServer::Start(options, &coordinator, &coordinator),
               StatusIs(StatusCode::kUnavailable, "1 to 107 bytes"));
 }
 
@@ -106,7 +108,7 @@ TEST(ServerTest, SaysWhatIsWrongWithAnAddress) {
   EXPECT_THAT(RpcServer::Start(options, &coordinator, &coordinator),
               StatusIs(StatusCode::kUnavailable, "HOST:PORT"));
   options.address = "127.0.0.1:65536";
-  EXPECT_THAT(RpcServer::Start(options, &coordinator),
+  EXPECT_THAT(RpcServer::Start(options, &coordinator, &coordinator),
               StatusIs(StatusCode::kUnavailable, "a port is 0 to 65535"));
 }
 
