@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr size_t kLongestWord = 64;  // longer ones are not worth a guess
 constexpr size_t kMostListed = 100;
+constexpr size_t kLeastBeginning = 3;  // characters
 
 // The fewest characters to insert, drop or replace (Levenshtein 1966).
 size_t Distance(absl::string_view a, absl::string_view b) {
@@ -35,13 +37,17 @@ std::string Nearest(absl::string_view word,
                     absl::Span<const std::string> candidates) {
   std::string best;
   if (word.size() > kLongestWord) return best;
+  const std::string small = absl::AsciiStrToLower(word);
   // Some of the word must be left.
   size_t best_distance =
       std::min(std::max<size_t>(word.size() / 3, 2) + 1, word.size());
   for (const std::string& candidate : candidates) {
     if (candidate.size() > 2 * kLongestWord) continue;
-    const size_t distance =
-        Distance(absl::AsciiStrToLower(word), absl::AsciiStrToLower(candidate));
+    const std::string whole = absl::AsciiStrToLower(candidate);
+    // A beginning is as good as one wrong letter.
+    const bool begins =
+        small.size() >= kLeastBeginning && absl::StartsWith(whole, small);
+    const size_t distance = begins ? 1 : Distance(small, whole);
     if (distance < best_distance) {
       best_distance = distance;
       best = candidate;

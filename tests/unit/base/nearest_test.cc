@@ -13,6 +13,8 @@ TEST(NearestTest, FindsTheMostAlike) {
   EXPECT_EQ(Nearest("QUORUM", names), "quorum");
   EXPECT_EQ(Nearest("taget", names), "Target");
   EXPECT_EQ(Nearest("fratcion", names), "fraction");
+  EXPECT_EQ(Nearest("frac", names), "fraction");
+  EXPECT_EQ(Nearest("quo", {"run", "quorum"}), "quorum");
   EXPECT_EQ(Nearest("deadline", names), "");
   EXPECT_EQ(Nearest("x", {"y"}), "");
   EXPECT_EQ(Nearest("quorum", {}), "");
