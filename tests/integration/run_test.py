@@ -191,9 +191,10 @@ class RunTest(unittest.TestCase):
         wait_until(lambda: "client-0003" in self.metrics("run")[-1]["counted"], "client-0003")
         victim = next(pid for pid, command in processes_of(self.cwd) if "client-0003" in command)
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: "client-0003" not in self.metrics("run")[-1]["counted"],
-                   "a round without the killed client")
-        self.assertEqual(len(self.metrics("run")[-1]["counted"]), 3)
+        # A slow machine may cost another client a lease of 1 s, too, but not for long.
+        others = ["client-0001", "client-0002", "client-0004"]
+        wait_until(lambda: self.metrics("run")[-1]["counted"] == others,
+                   "a round of the other three")
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
         self.assertEqual(process.returncode, 3)
