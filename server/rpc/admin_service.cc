@@ -4,14 +4,11 @@
 #include <utility>
 
 #include "common/base/mutex.h"
+#include "common/report/run_status.h"
 #include "common/rpc/status.h"
 
 namespace parley {
 namespace {
-
-bool IsFinal(v1::RunState state) {
-  return state == v1::FINISHED || state == v1::STOPPED || state == v1::FAILED;
-}
 
 // Answers with the first status that it hears. Deletes itself.
 class GetStatusReactor final : public grpc::ServerUnaryReactor {
@@ -81,7 +78,7 @@ class WatchReactor final : public grpc::ServerWriteReactor<v1::RunStatus> {
       {
         MutexLock lock(mu_);
         latest_ = status;
-        over_ = over_ || IsFinal(status.state());
+        over_ = over_ || HasEnded(status.state());
       }
       Advance();
     });
