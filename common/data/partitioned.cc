@@ -51,6 +51,10 @@ absl::StatusOr<PlannedData> PlanData(const DataPlan& plan, TargetKind kind) {
   PartitionOptions options = plan.partition;
   if (auto* told = std::get_if<GroupPartition>(&options.kind)) {
     told->groups = std::move(targets.groups);
+  } else if (auto* shift = std::get_if<FeatureShiftPartition>(&options.kind)) {
+    PARLEY_ASSIGN_OR_RETURN(Examples<double> rows,
+                            LoadRows<double>(plan.source));
+    shift->places = PlacesOf(Dataset<double>(std::move(rows)).All(), plan.seed);
   }
   PARLEY_ASSIGN_OR_RETURN(Partition partition,
                           MakePartition(options, targets.values, plan.seed));

@@ -40,7 +40,8 @@ class Partitioned {
 // Where a run's training rows come from and how they are dealt out.
 struct DataPlan {
   DataSource source;
-  // The groups of a GroupPartition are the source's.
+  // The groups of a GroupPartition, and the places of a FeatureShiftPartition,
+  // are the source's.
   PartitionOptions partition;
   double held_out = 0;  // share of a part's rows, 0 <= x < 1
   uint64_t seed = 1;
