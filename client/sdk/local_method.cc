@@ -13,6 +13,7 @@
 #include "common/analysis/signed_rows.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
+#include "common/kernels/kernels.h"
 
 namespace parley {
 namespace {
@@ -42,12 +43,20 @@ absl::StatusOr<double> StepSizeOf(const BuiltinTrainerOptions<T>& options,
   return step_size;
 }
 
+template <typename T>
 absl::StatusOr<TrainResult> ResultOf(const LocalResult& local, int64_t rows,
-                                     double step_size) {
+                                     double step_size, absl::Span<const T> w) {
+  std::string wrong;
   if (!std::isfinite(local.mean_loss)) {
-    return absl::InternalError(
-        absl::StrCat("training diverged: the loss is ", local.mean_loss,
-                     "; a smaller step size than ", step_size, " may help"));
+    wrong = absl::StrCat("the loss is ", local.mean_loss);
+  } else if (!KernelsFor<T>().all_finite(static_cast<int64_t>(w.size()),
+                                         w.data())) {
+    wrong = "parameters are infinite or not numbers";
+  }
+  if (!wrong.empty()) {
+    return absl::InternalError(absl::StrCat("training diverged: ", wrong,
+                                            "; a smaller step size than ",
+                                            step_size, " may help"));
   }
   TrainResult result;
   result.examples = static_cast<double>(rows);
@@ -86,7 +95,7 @@ class Steps final : public LocalMethod<T> {
             *options_.model, options_.solver, step_size, source_, rng, w,
             [&task, &taken, steps] { return GoesOn(task, taken++, steps); }));
     PARLEY_ASSIGN_OR_RETURN(TrainResult result,
-                            ResultOf(local, source_.rows(), step_size));
+                            ResultOf<T>(local, source_.rows(), step_size, w));
     if (log_loss) result.metrics[kLogLoss] = *log_loss;
     return result;
   }
@@ -129,8 +138,9 @@ class MarginSteps final : public LocalMethod<double> {
         descent_.Run(log_step_size, steps, w, [&task, steps](int64_t done) {
           return GoesOn(task, done, steps);
         }));
-    PARLEY_ASSIGN_OR_RETURN(TrainResult result,
-                            ResultOf(descended.local, rows_, step_size));
+    PARLEY_ASSIGN_OR_RETURN(
+        TrainResult result,
+        ResultOf<double>(descended.local, rows_, step_size, w));
     result.metrics[kLogLoss] = descended.log_loss;
     return result;
   }

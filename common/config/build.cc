@@ -30,6 +30,10 @@ PartitionOptions PartitionOptionsOf(const v1::Partition& partition) {
     case v1::Partition::kByColumn:
       options.kind = GroupPartition{};
       break;
+    case v1::Partition::kFeatureShift:
+      options.kind =
+          FeatureShiftPartition{partition.feature_shift().strength(), {}};
+      break;
     case v1::Partition::kIid:
     case v1::Partition::KIND_NOT_SET:
       options.kind = IidPartition{};

@@ -108,6 +108,9 @@ void FillPartition(v1::Partition* partition) {
     case v1::Partition::kPowerLaw:
       DEFAULT(partition->mutable_power_law(), exponent, 1);
       break;
+    case v1::Partition::kFeatureShift:
+      DEFAULT(partition->mutable_feature_shift(), strength, 1);
+      break;
     case v1::Partition::KIND_NOT_SET:
       partition->mutable_iid();
       break;
@@ -147,6 +150,7 @@ void FillLocal(v1::LocalAlgorithm* local) {
       break;
     case v1::StepSize::kConstant:
     case v1::StepSize::kOverSteps:
+    case v1::StepSize::kLossNormalised:
       break;
   }
 }

@@ -71,6 +71,7 @@ constexpr Range kRanges[] = {
     Between("Dirichlet.min_rows", 1, kBillion),
     Between("Shards.per_part", 1, kMillion),
     Between("PowerLaw.exponent", 0, 100),
+    Between("FeatureShift.strength", 0, 1),
 
     Below("LocalAlgorithm.momentum", 1),
     AtLeast0("LocalAlgorithm.weight_decay"),

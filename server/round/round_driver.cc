@@ -51,6 +51,7 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
     machine.run_id = store->run_id();
     machine.committed_rounds = store->committed_rounds();
     machine.elapsed = store->elapsed();
+    machine.next_values = store->next_values();
   }
   machine.token_key = std::move(token_key);
   machine.script = options.script;

@@ -27,7 +27,9 @@ std::optional<double> Value(const std::map<std::string, double>& values,
 RoundFlow::RoundFlow(RoundContext* context)
     : context_(*context),
       config_(context->options.config),
-      committed_(context->options.committed_rounds) {}
+      committed_(context->options.committed_rounds),
+      next_values_(committed_ == 0 ? FirstValues(config_)
+                                   : context->options.next_values) {}
 
 void RoundFlow::Begin() {
   if (config_.stop().wall_seconds() > 0 && !IsReplay()) {
@@ -162,6 +164,9 @@ Phase::Options RoundFlow::PhaseOptions(v1::TaskKind kind) const {
     const double factor = value.has_factor() ? value.factor() : 1;
     (*task.mutable_values())[value.name()] =
         value.initial() * std::pow(factor, static_cast<double>(round_ - 1));
+  }
+  if (train) {
+    task.mutable_values()->insert(next_values_.begin(), next_values_.end());
   }
   task.set_update_encoding(EncodingOr(config_.wire().up(), dtype));
   if (IsReplay()) {
@@ -324,6 +329,9 @@ void RoundFlow::Commit() {
   if (central_) {
     report.round.mutable_central()->insert(central_->begin(), central_->end());
   }
+  next_values_ = NextValuesOf(config_, report.round, next_values_);
+  report.round.mutable_next_values()->insert(next_values_.begin(),
+                                             next_values_.end());
   v1::JournalRecord record;
   *record.mutable_round_committed() = report.round;
   context_.out.Add(effect::Record{std::move(record)});

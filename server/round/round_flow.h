@@ -13,6 +13,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "server/round/next_values.h"
 #include "server/round/phase.h"
 #include "server/round/round_context.h"
 
@@ -92,6 +93,7 @@ class RoundFlow {
   uint64_t round_up_ = 0, round_down_ = 0;
 
   // Of the run.
+  NextValues next_values_;  // of the next round, once one is committed
   uint64_t bytes_up_ = 0, bytes_down_ = 0;
   std::optional<double> loss_, accuracy_;
 };

@@ -39,7 +39,8 @@ class RoundWorld {
  public:
   explicit RoundWorld(v1::RunConfig config,
                       std::vector<v1::RoundOpened> script = {},
-                      int64_t committed = 0);
+                      int64_t committed = 0,
+                      std::map<std::string, double> next_values = {});
   ~RoundWorld();
 
   absl::Time now() const { return now_; }
