@@ -15,7 +15,7 @@ namespace {
 
 struct Entry {
   const char* kind;
-  absl::Status (*check)(const TopologyOptions&, int64_t peers);
+  Fault (*check)(const TopologyOptions&, int64_t peers);
   ScheduleOr (*make)(const TopologyOptions&, const ScheduleKey&);
 };
 
@@ -38,13 +38,11 @@ constexpr Entry kTopologies[] = {
     {"base", CheckBase, MakeBase},
 };
 
-absl::StatusOr<const Entry*> Find(const std::string& kind) {
+const Entry* Find(const std::string& kind) {
   for (const Entry& entry : kTopologies) {
     if (kind == entry.kind) return &entry;
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("unknown topology '", kind, "'; known are ",
-                   absl::StrJoin(TopologyKinds(), ", ")));
+  return nullptr;
 }
 
 }  // namespace
@@ -55,23 +53,35 @@ std::vector<absl::string_view> TopologyKinds() {
   return kinds;
 }
 
-absl::Status CheckTopology(const TopologyOptions& options, int64_t peers) {
-  PARLEY_ASSIGN_OR_RETURN(const Entry* entry, Find(options.kind));
+Fault FindTopologyFault(const TopologyOptions& options, int64_t peers) {
+  const Entry* entry = Find(options.kind);
+  PARLEY_CHECK(entry != nullptr);
   if (peers < 1 || peers > kMostPeers) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "a topology has 1 to ", kMostPeers, " peers, not ", peers));
+    return TopologyFault{
+        "", absl::StrCat("has 1 to ", kMostPeers, " peers, not ", peers)};
   }
   return entry->check(options, peers);
 }
 
-absl::Status CheckAny(const TopologyOptions&, int64_t) {
-  return absl::OkStatus();
+absl::Status CheckTopology(const TopologyOptions& options, int64_t peers) {
+  if (Find(options.kind) == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown topology '", options.kind, "'; known are ",
+                     absl::StrJoin(TopologyKinds(), ", ")));
+  }
+  const Fault fault = FindTopologyFault(options, peers);
+  if (!fault.has_value()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(options.kind, fault->field.empty() ? "" : ".", fault->field,
+                   " ", fault->text));
 }
+
+Fault CheckAny(const TopologyOptions&, int64_t) { return std::nullopt; }
 
 absl::StatusOr<std::unique_ptr<const Schedule>> Schedule::Create(
     const TopologyOptions& options, const ScheduleKey& key) {
   PARLEY_RETURN_IF_ERROR(CheckTopology(options, key.peers));
-  PARLEY_ASSIGN_OR_RETURN(const Entry* entry, Find(options.kind));
+  const Entry* entry = Find(options.kind);
   PARLEY_ASSIGN_OR_RETURN(
       std::unique_ptr<Schedule> schedule,
       key.peers == 1 ? MakeComplete(options, key) : entry->make(options, key));

@@ -3,6 +3,7 @@
 #define PARLEY_COMMON_TOPOLOGY_TOPOLOGY_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,10 +40,19 @@ struct TopologyOptions {
 // The kinds, in the order of run.proto.
 std::vector<absl::string_view> TopologyKinds();
 
-// Whether `peers` peers can form it; one peer alone always can.
-// InvalidArgument: no such kind, a field out of its range, or not with so many
-// peers; the message says what is allowed. What is drawn may still fail in
-// Schedule::Create.
+// What keeps peers from forming a topology.
+struct TopologyFault {
+  // Of the kind's message in run.proto: "degree", "edge[2]". Empty: the kind.
+  std::string field;
+  std::string text;  // "is 9: must be less than the 8 peers"
+};
+
+// Nothing where `peers` peers can form it. One peer alone can form any. What is
+// drawn may still fail in Schedule::Create. options.kind is known.
+std::optional<TopologyFault> FindTopologyFault(const TopologyOptions& options,
+                                               int64_t peers);
+
+// InvalidArgument: no such kind, or the fault.
 absl::Status CheckTopology(const TopologyOptions& options, int64_t peers);
 
 }  // namespace parley

@@ -219,12 +219,10 @@ std::vector<SymmetricRows> BaseRounds(int64_t n, int64_t k) {
 
 }  // namespace
 
-absl::Status CheckBase(const TopologyOptions& options, int64_t) {
-  if (options.k < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("k is ", options.k, ": must be 1 or more"));
-  }
-  return absl::OkStatus();
+Fault CheckBase(const TopologyOptions& options, int64_t) {
+  if (options.k >= 1) return std::nullopt;
+  return TopologyFault{"k",
+                       absl::StrCat("is ", options.k, ": must be 1 or more")};
 }
 
 ScheduleOr MakeBase(const TopologyOptions& options, const ScheduleKey& key) {

@@ -8,27 +8,27 @@
 
 namespace parley {
 
-absl::Status CheckEdges(const TopologyOptions& options, int64_t peers) {
+Fault CheckEdges(const TopologyOptions& options, int64_t peers) {
   absl::flat_hash_set<int64_t> present;
-  for (const PeerEdge& edge : options.edges) {
-    const auto wrong = [&edge](auto... why) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the edge ", edge.a, "-", edge.b, " ", why...));
+  for (size_t i = 0; i < options.edges.size(); ++i) {
+    const PeerEdge& edge = options.edges[i];
+    const auto fault = [i, &edge](auto... why) {
+      return TopologyFault{
+          absl::StrCat("edge[", i, "]"),
+          absl::StrCat("is ", edge.a, "-", edge.b, ": ", why...)};
     };
     const auto [low, high] = std::minmax(edge.a, edge.b);
     if (low < 0 || high >= peers) {
-      return wrong("names a peer that is not one of 0..", peers - 1);
+      return fault("must join peers of 0..", peers - 1);
     }
-    if (low == high) return wrong("joins a peer to itself");
+    if (low == high) return fault("must join two peers");
     if (!present.insert(low * peers + high).second) {
-      return wrong("is there twice");
+      return fault("must be there once");
     }
   }
-  if (!Connected(peers, options.edges)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the edges do not connect all ", peers, " peers"));
-  }
-  return absl::OkStatus();
+  if (Connected(peers, options.edges)) return std::nullopt;
+  return TopologyFault{"",
+                       absl::StrCat("must connect all of ", peers, " peers")};
 }
 
 ScheduleOr MakeEdges(const TopologyOptions& options, const ScheduleKey& key) {

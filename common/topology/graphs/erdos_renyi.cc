@@ -14,12 +14,10 @@ constexpr int kDraws = 100;
 
 }  // namespace
 
-absl::Status CheckErdosRenyi(const TopologyOptions& options, int64_t) {
-  if (!(options.probability > 0 && options.probability <= 1)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "probability is ", options.probability, ": must be > 0 and <= 1"));
-  }
-  return absl::OkStatus();
+Fault CheckErdosRenyi(const TopologyOptions& options, int64_t) {
+  if (options.probability > 0 && options.probability <= 1) return std::nullopt;
+  return TopologyFault{"probability", absl::StrCat("is ", options.probability,
+                                                   ": must be > 0 and <= 1")};
 }
 
 ScheduleOr MakeErdosRenyi(const TopologyOptions& options,

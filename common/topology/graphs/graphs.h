@@ -4,8 +4,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/topology/schedule.h"
 #include "common/topology/topology.h"
@@ -16,15 +16,16 @@ namespace parley {
 // more. InvalidArgument: what was drawn is not connected.
 using ScheduleOr = absl::StatusOr<std::unique_ptr<Schedule>>;
 
-// Checks are for 1 peer or more. InvalidArgument says what is allowed.
-absl::Status CheckAny(const TopologyOptions& options, int64_t peers);
-absl::Status CheckGrid(const TopologyOptions& options, int64_t peers);
-absl::Status CheckHypercube(const TopologyOptions& options, int64_t peers);
-absl::Status CheckRandomRegular(const TopologyOptions& options, int64_t peers);
-absl::Status CheckErdosRenyi(const TopologyOptions& options, int64_t peers);
-absl::Status CheckSmallWorld(const TopologyOptions& options, int64_t peers);
-absl::Status CheckEdges(const TopologyOptions& options, int64_t peers);
-absl::Status CheckBase(const TopologyOptions& options, int64_t peers);
+// Checks are for 1 peer or more.
+using Fault = std::optional<TopologyFault>;
+Fault CheckAny(const TopologyOptions& options, int64_t peers);
+Fault CheckGrid(const TopologyOptions& options, int64_t peers);
+Fault CheckHypercube(const TopologyOptions& options, int64_t peers);
+Fault CheckRandomRegular(const TopologyOptions& options, int64_t peers);
+Fault CheckErdosRenyi(const TopologyOptions& options, int64_t peers);
+Fault CheckSmallWorld(const TopologyOptions& options, int64_t peers);
+Fault CheckEdges(const TopologyOptions& options, int64_t peers);
+Fault CheckBase(const TopologyOptions& options, int64_t peers);
 
 ScheduleOr MakeRing(const TopologyOptions& options, const ScheduleKey& key);
 ScheduleOr MakePath(const TopologyOptions& options, const ScheduleKey& key);

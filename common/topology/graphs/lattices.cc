@@ -41,24 +41,23 @@ int64_t GridRows(const TopologyOptions& options, int64_t peers) {
   return rows;
 }
 
-absl::Status CheckGrid(const TopologyOptions& options, int64_t peers) {
-  if (options.rows < 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "rows is ", options.rows, ": must be 1 or more, or 0 for a square"));
+Fault CheckGrid(const TopologyOptions& options, int64_t peers) {
+  const int64_t rows = options.rows;
+  if (rows < 0) {
+    return TopologyFault{
+        "rows", absl::StrCat("is ", rows, ": must be 1 or more, or not said")};
   }
-  if (peers > 1 && options.rows > 0 && peers % options.rows != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "rows is ", options.rows, ": must divide the ", peers, " peers"));
+  if (peers > 1 && rows > 0 && peers % rows != 0) {
+    return TopologyFault{"rows", absl::StrCat("is ", rows, ": must divide the ",
+                                              peers, " peers")};
   }
-  return absl::OkStatus();
+  return std::nullopt;
 }
 
-absl::Status CheckHypercube(const TopologyOptions&, int64_t peers) {
-  if ((peers & (peers - 1)) != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "a hypercube needs a power of two of peers, and there are ", peers));
-  }
-  return absl::OkStatus();
+Fault CheckHypercube(const TopologyOptions&, int64_t peers) {
+  if ((peers & (peers - 1)) == 0) return std::nullopt;
+  return TopologyFault{
+      "", absl::StrCat("needs a power of two of peers, not ", peers)};
 }
 
 ScheduleOr MakeRing(const TopologyOptions& options, const ScheduleKey& key) {

@@ -71,29 +71,22 @@ class Switcher {
 
 }  // namespace
 
-absl::Status CheckRandomRegular(const TopologyOptions& options, int64_t peers) {
+Fault CheckRandomRegular(const TopologyOptions& options, int64_t peers) {
   const int64_t degree = options.degree;
-  if (degree < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("degree is ", degree, ": must be 1 or more"));
-  }
-  if (peers == 1) return absl::OkStatus();
-  if (degree >= peers) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "degree is ", degree, ": must be less than the ", peers, " peers"));
-  }
+  const auto fault = [degree](auto... allowed) {
+    return TopologyFault{"degree",
+                         absl::StrCat("is ", degree, ": must be ", allowed...)};
+  };
+  if (degree < 1) return fault("1 or more");
+  if (peers == 1) return std::nullopt;
+  if (degree >= peers) return fault("less than the ", peers, " peers");
   if (degree % 2 == 1 && peers % 2 == 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("degree is ", degree,
-                     ": must be even with the odd number "
-                     "of ",
-                     peers, " peers"));
+    return fault("even, as ", peers, " peers are an odd number");
   }
   if (degree == 1 && peers > 2) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "degree is 1: that does not connect ", peers, " peers, 2 does"));
+    return fault("2 or more to connect ", peers, " peers");
   }
-  return absl::OkStatus();
+  return std::nullopt;
 }
 
 ScheduleOr MakeRandomRegular(const TopologyOptions& options,

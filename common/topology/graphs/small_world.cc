@@ -46,22 +46,23 @@ std::vector<PeerEdge> Draw(const TopologyOptions& options, int64_t peers,
 
 }  // namespace
 
-absl::Status CheckSmallWorld(const TopologyOptions& options, int64_t peers) {
+Fault CheckSmallWorld(const TopologyOptions& options, int64_t peers) {
   const int64_t neighbours = options.neighbours;
   if (neighbours < 2 || neighbours % 2 != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "neighbours is ", neighbours, ": must be even, and 2 or more"));
+    return TopologyFault{
+        "neighbours",
+        absl::StrCat("is ", neighbours, ": must be even, and 2 or more")};
   }
   if (!(options.rewire >= 0 && options.rewire <= 1)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("rewire is ", options.rewire, ": must be in 0..1"));
+    return TopologyFault{"rewire", absl::StrCat("is ", options.rewire,
+                                                ": must be >= 0 and <= 1")};
   }
   if (peers > 1 && neighbours >= peers) {
-    return absl::InvalidArgumentError(absl::StrCat("neighbours is ", neighbours,
-                                                   ": must be less than the ",
-                                                   peers, " peers"));
+    return TopologyFault{"neighbours", absl::StrCat("is ", neighbours,
+                                                    ": must be less than the ",
+                                                    peers, " peers")};
   }
-  return absl::OkStatus();
+  return std::nullopt;
 }
 
 ScheduleOr MakeSmallWorld(const TopologyOptions& options,
