@@ -66,6 +66,9 @@ absl::StatusOr<Asked> FromFlags(const std::string& kind,
       {"rewire", arguments.rewire.has_value(), {"small_world"}},
       {"edges", !arguments.edges.empty(), {"edges"}},
       {"k", arguments.k.has_value(), {"base"}},
+      {"seed",
+       arguments.seed.has_value(),
+       {"random_regular", "erdos_renyi", "small_world", "random_matching"}},
       {"set", !arguments.sets.empty(), {"a run file"}},
   };
   for (const auto& field : kFields) {
@@ -73,7 +76,8 @@ absl::StatusOr<Asked> FromFlags(const std::string& kind,
     for (absl::string_view other : field.kinds) fits |= other == kind;
     if (!fits) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "--", field.flag, " is for ", absl::StrJoin(field.kinds, " and "),
+          "--", field.flag, " is for ",
+          absl::StrJoin(field.kinds, field.kinds.size() == 2 ? " and " : ", "),
           ", not for ", kind));
     }
   }
@@ -83,6 +87,9 @@ absl::StatusOr<Asked> FromFlags(const std::string& kind,
   }
   if (arguments.rows.has_value() && *arguments.rows < 1) {
     return absl::InvalidArgumentError("--rows must be 1 or more");
+  }
+  if (arguments.seed.value_or(0) < 0) {
+    return absl::InvalidArgumentError("--seed must be 0 or more");
   }
   Asked asked;
   asked.key.peers = *arguments.peers;
