@@ -200,36 +200,40 @@ int Show(const Asked& asked, const Arguments& arguments) {
 
 int TopologyCommand(int argc, const char* const* argv) {
   Arguments arguments;
-  Flags flags({"parley topology", "KIND|FILE",
-               "Prints how a graph of peers mixes: its matrix W, how fast it "
-               "brings peers together,\nand what a round takes. KIND is one "
-               "of those below, FILE a run file with gossip.\n",
-               "Kinds:\n"
-               "  ring                  --directed\n"
-               "  path\n"
-               "  grid                  --rows\n"
-               "  torus                 --rows\n"
-               "  star\n"
-               "  complete\n"
-               "  hypercube             of a power of two of peers\n"
-               "  static_exponential\n"
-               "  random_regular        --degree, --seed\n"
-               "  erdos_renyi           --probability, --seed\n"
-               "  small_world           --neighbours, --rewire, --seed\n"
-               "  edges                 --edges\n"
-               "  one_peer_exponential  another graph each round, as the next\n"
-               "  random_matching       --seed\n"
-               "  base                  --k; exact after finitely many rounds\n"
-               "\n"
-               "Examples:\n"
-               "  $ parley topology ring --peers 16\n"
-               "  $ parley topology base --k 2 --peers 25 --svg base.svg\n"
-               "  $ parley topology edges --edges 0-1,1-2,2-3,3-0 --peers 4\n"
-               "\n"
-               "Exit codes: 0 done; 1 the picture cannot be written, or no "
-               "connected graph was drawn;\n2 the command line or the run file "
-               "is wrong, or so many peers cannot form the graph.\n",
-               1, 1});
+  Flags flags(
+      {"parley topology", "KIND|FILE",
+       "Prints how a graph of peers mixes: its matrix W, how fast it "
+       "brings peers together,\nand what a round takes. KIND is one "
+       "of those below, FILE a run file with gossip.\n",
+       "Kinds:\n"
+       "  ring                  Both ways, or one with --directed.\n"
+       "  path                  A ring that is cut.\n"
+       "  grid                  In --rows.\n"
+       "  torus                 A grid whose sides are joined.\n"
+       "  star                  All with the first peer.\n"
+       "  complete              All with all.\n"
+       "  hypercube             Of a power of two of peers.\n"
+       "  static_exponential    To those 1, 2, 4, ... further on.\n"
+       "  random_regular        Each of the same --degree, by --seed.\n"
+       "  erdos_renyi           Edges of equal --probability, by --seed.\n"
+       "  small_world           --neighbours on a ring, some moved by --rewire "
+       "and --seed.\n"
+       "  edges                 Those of --edges.\n"
+       "  one_peer_exponential  1, then 2, then 4, ... further on: a round "
+       "each.\n"
+       "  random_matching       Other pairs each round, by --seed.\n"
+       "  base                  Exact after a few rounds of at most --k "
+       "neighbours.\n"
+       "\n"
+       "Examples:\n"
+       "  $ parley topology ring --peers 16\n"
+       "  $ parley topology base --k 2 --peers 25 --svg base.svg\n"
+       "  $ parley topology edges --edges 0-1,1-2,2-3,3-0 --peers 4\n"
+       "\n"
+       "Exit codes: 0 done; 1 the picture cannot be written, or no "
+       "connected graph was drawn;\n2 the command line or the run file "
+       "is wrong, or so many peers cannot form the graph.\n",
+       1, 1});
   flags.Add("peers", &arguments.peers, "N",
             "How many. Default: the parts of the run file's data.");
   flags.Add("directed", &arguments.directed, "",
@@ -248,7 +252,7 @@ int TopologyCommand(int argc, const char* const* argv) {
   flags.Add("set", &arguments.sets, "FIELD=VALUE",
             "Change a field of the run file; may be repeated.");
   flags.Add("lazy", &arguments.lazy, "",
-            "(I + W)/2 in place of W, as D² mixes.");
+            "(I + W)/2 in place of W, as D2 mixes.");
   flags.Add("model-bytes", &arguments.model_bytes, "BYTES",
             "Of the model, for what a round takes. Default: 1e8.");
   flags.Add("bandwidth", &arguments.bandwidth, "BITS",
