@@ -155,6 +155,20 @@ void FillLocal(v1::LocalAlgorithm* local) {
   }
 }
 
+void FillTopology(v1::Topology* topology) {
+  if (topology->kind_case() == v1::Topology::KIND_NOT_SET) {
+    topology->mutable_one_peer_exponential();
+  }
+  if (topology->has_random_regular()) {
+    DEFAULT(topology->mutable_random_regular(), degree, 3);
+  }
+  if (topology->has_small_world()) {
+    DEFAULT(topology->mutable_small_world(), neighbours, 4);
+    DEFAULT(topology->mutable_small_world(), rewire, 0.1);
+  }
+  if (topology->has_base()) DEFAULT(topology->mutable_base(), k, 1);
+}
+
 void FillAggregation(v1::Aggregation* aggregation) {
   if (aggregation->strategy_case() == v1::Aggregation::STRATEGY_NOT_SET) {
     aggregation->mutable_fed_avg();
@@ -249,6 +263,9 @@ void FillDefaults(v1::RunConfig* config) {
                data->mutable_test());
   }
   if (config->has_local()) FillLocal(config->mutable_local());
+  if (config->has_gossip()) {
+    FillTopology(config->mutable_gossip()->mutable_topology());
+  }
   FillAggregation(config->mutable_aggregation());
   FillRounds(config);
   FillLimits(data->partition().parts(), config->mutable_limits());

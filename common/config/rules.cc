@@ -9,6 +9,7 @@
 #include "common/config/complaints.h"
 #include "common/config/data_rules.h"
 #include "common/config/defaults.h"
+#include "common/config/run_topology.h"
 
 namespace parley {
 namespace {
@@ -59,6 +60,7 @@ class Rules : private Complaints {
     CheckDataRules(config_, *this);
     CheckLocal();
     CheckAggregation();
+    CheckTopologyRules(config_, *this);
     CheckCohort();
     CheckEvaluation();
     CheckStop();
