@@ -11,7 +11,7 @@
 namespace parley {
 namespace {
 
-constexpr int64_t kMostGramRows = 4096;  // 128 MiB
+constexpr int64_t kMostGramRows = 2048;  // 32 MiB
 // The margins are made anew from a after so many steps, which ends what their
 // rounding errors add up to.
 constexpr int64_t kRefreshEvery = 4096;

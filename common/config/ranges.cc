@@ -86,6 +86,8 @@ constexpr Range kRanges[] = {
     Between("StepSize.StepDecay.at_rounds", 1, kBillion),
     {"StepSize.StepDecay.factor", 0, 1, true, true},
 
+    Between("DirectionGap.per_decade", 1, 10000),
+
     Below("TrimmedMean.trim", 0.5),
     Above0("Plain.step_size"),
     Above0("ServerMomentum.step_size"),

@@ -9,6 +9,7 @@
 #include "common/config/complaints.h"
 #include "common/config/data_rules.h"
 #include "common/config/defaults.h"
+#include "common/config/diagnostics_rules.h"
 
 namespace parley {
 namespace {
@@ -65,6 +66,7 @@ class Rules : private Complaints {
     CheckStart();
     CheckRoundValues();
     CheckTags();
+    CheckDiagnosticsRules(config_, *this);
     CheckWire("wire.down", config_.wire().down());
     CheckWire("wire.up", config_.wire().up());
   }

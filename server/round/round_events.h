@@ -73,6 +73,14 @@ struct Aggregated {
 struct CentrallyEvaluated {
   absl::StatusOr<std::map<std::string, double>> metrics;  // "loss", "accuracy"
 };
+// effect::PrepareDirection is done.
+struct DirectionPrepared {
+  absl::Status status;
+};
+struct DirectionMeasured {
+  // By the names of RoundReport::direction.
+  absl::StatusOr<std::map<std::string, double>> numbers;
+};
 struct TimerFired {};
 struct StopRequested {
   std::string reason;
@@ -85,7 +93,8 @@ using RoundEvent = std::variant<
     event::SessionOpened, event::MessageReceived, event::SessionClosed,
     event::DownloadRequested, event::UploadRequested, event::TransferEnded,
     event::TransferCancelled, event::Aggregated, event::CentrallyEvaluated,
-    event::TimerFired, event::StopRequested>;
+    event::DirectionPrepared, event::DirectionMeasured, event::TimerFired,
+    event::StopRequested>;
 
 // ------------------------------------------------------------------ effects
 
@@ -126,6 +135,7 @@ struct DropStaging {
 // adds it to the sum and frees it; a combining one keeps it until Aggregate.
 struct Fold {
   UpdateId update;
+  int64_t round;
 };
 // All counted updates were named by Fold: makes the next model in place, after
 // the last reader of the old one is gone; answered by event::Aggregated.
@@ -136,6 +146,13 @@ struct Aggregate {
 struct DiscardAggregate {};
 // Answered by event::CentrallyEvaluated.
 struct EvaluateCentrally {
+  int64_t round;
+};
+// Before the first round, where diagnostics.direction_gap: finds what to
+// measure against. Answered by event::DirectionPrepared; no round opens before.
+struct PrepareDirection {};
+// Answered by event::DirectionMeasured.
+struct MeasureDirection {
   int64_t round;
 };
 // Into the journal, before anything that follows it: all records but RunOpened
@@ -183,6 +200,7 @@ using RoundEffect =
                  effect::CancelTransfer, effect::OpenStaging,
                  effect::DropStaging, effect::Fold, effect::Aggregate,
                  effect::DiscardAggregate, effect::EvaluateCentrally,
+                 effect::PrepareDirection, effect::MeasureDirection,
                  effect::Record, effect::ReportRound, effect::WriteCheckpoint,
                  effect::SetTimer, effect::StatusChanged, effect::Say,
                  effect::EndRun>;

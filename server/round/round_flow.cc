@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/wire/protocol.h"
 #include "common/wire/spec.h"
+#include "server/round/measured_rounds.h"
 
 namespace parley {
 namespace {
@@ -37,6 +38,10 @@ void RoundFlow::Begin() {
   if (!IsReplay() && committed_ >= config_.stop().rounds()) {
     EndRun({v1::FINISHED, "all rounds were done already"});
     return;
+  }
+  if (MeasuresDirection()) {
+    preparing_ = true;
+    context_.out.Add(effect::PrepareDirection{});
   }
   context_.out.Say(WaitsFor());
 }
@@ -74,7 +79,7 @@ void RoundFlow::Advance() {
       case Stage::kEvaluating: {
         const bool open = evaluate_ != nullptr &&
                           evaluate_->outcome() == Phase::Outcome::kOpen;
-        if (!open && !central_pending_) {
+        if (!open && !central_pending_ && !direction_pending_) {
           EndEvaluation("too few clients evaluated the model");
           moved = true;
         }
@@ -106,6 +111,7 @@ bool RoundFlow::TryOpenRound() {
     OpenRound(std::move(members), {all, all});
     return true;
   }
+  if (preparing_) return false;
   const int64_t registered = context_.pool.size();
   if (registered < std::max(1, config_.cohort().min())) return false;
   round_ = committed_ + 1;
@@ -129,6 +135,7 @@ void RoundFlow::OpenRound(std::vector<std::string> members, CohortSize size) {
   context_.out.Add(effect::Record{std::move(record)});
 
   central_.reset();
+  direction_.clear();
   skipped_ = false;
   round_up_ = round_down_ = 0;
   section_seconds_.clear();
@@ -229,11 +236,21 @@ bool RoundFlow::IsLastRound() const {
 
 void RoundFlow::BeginEvaluation(bool aggregated) {
   stage_ = Stage::kEvaluating;
-  const int64_t every = config_.evaluation().every();
-  const bool due =
-      IsLastRound() || (aggregated && every > 0 && round_ % every == 0);
-  if (IsReplay() || end_ || !due) {
+  if (IsReplay() || end_) {
     EndEvaluation("");
+    return;
+  }
+  if (MeasuresDirection() &&
+      (IsLastRound() ||
+       (aggregated &&
+        IsMeasured(round_,
+                   config_.diagnostics().direction_gap().per_decade())))) {
+    direction_pending_ = true;
+    context_.out.Add(effect::MeasureDirection{round_});
+  }
+  const int64_t every = config_.evaluation().every();
+  if (!IsLastRound() && !(aggregated && every > 0 && round_ % every == 0)) {
+    if (!direction_pending_) EndEvaluation("");
     return;
   }
   if (config_.evaluation().central()) {
@@ -276,8 +293,30 @@ void RoundFlow::OnCentrallyEvaluated(
   EndEvaluation("the run failed");
 }
 
+void RoundFlow::OnDirectionPrepared(const event::DirectionPrepared& prepared) {
+  preparing_ = false;
+  if (stage_ != Stage::kWaiting || prepared.status.ok()) return;
+  EndRun({v1::FAILED, absl::StrCat("diagnostics.direction_gap: ",
+                                   prepared.status.message())});
+}
+
+void RoundFlow::OnDirectionMeasured(const event::DirectionMeasured& measured) {
+  if (stage_ != Stage::kEvaluating || !direction_pending_) return;
+  direction_pending_ = false;
+  if (measured.numbers.ok()) {
+    direction_ = *measured.numbers;
+    return;
+  }
+  if (!end_) {
+    end_ = End{v1::FAILED,
+               absl::StrCat("round ", round_, ": diagnostics.direction_gap: ",
+                            measured.numbers.status().message())};
+  }
+  EndEvaluation("the run failed");
+}
+
 void RoundFlow::EndEvaluation(absl::string_view unless_done) {
-  central_pending_ = false;
+  central_pending_ = direction_pending_ = false;
   std::optional<double> loss, accuracy;
   if (evaluate_ != nullptr) {
     if (evaluate_->outcome() == Phase::Outcome::kFull) {
@@ -299,7 +338,9 @@ void RoundFlow::EndEvaluation(absl::string_view unless_done) {
   }
   if (loss) loss_ = loss;
   if (accuracy) accuracy_ = accuracy;
-  if (central_ || evaluate_ != nullptr) EndSection("evaluate");
+  if (central_ || evaluate_ != nullptr || !direction_.empty()) {
+    EndSection("evaluate");
+  }
   const std::optional<End> met = end_ ? end_ : StopCondition(loss, accuracy);
   Commit();
   if (met) {
@@ -324,6 +365,8 @@ void RoundFlow::Commit() {
   if (central_) {
     report.round.mutable_central()->insert(central_->begin(), central_->end());
   }
+  report.round.mutable_direction()->insert(direction_.begin(),
+                                           direction_.end());
   v1::JournalRecord record;
   *record.mutable_round_committed() = report.round;
   context_.out.Add(effect::Record{std::move(record)});
@@ -416,6 +459,9 @@ std::string RoundFlow::WaitsFor() const {
     case Stage::kWaiting: {
       const int64_t min = std::max(1, config_.cohort().min());
       const int64_t have = context_.pool.size();
+      if (preparing_) {
+        return "waiting for what diagnostics.direction_gap measures against";
+      }
       if (IsReplay() || have >= min) return "";
       return absl::StrCat("waiting for ", min - have, " more client",
                           min - have == 1 ? "" : "s", " (", have, " of ", min,
@@ -430,7 +476,10 @@ std::string RoundFlow::WaitsFor() const {
           evaluate_->outcome() == Phase::Outcome::kOpen) {
         return absl::StrCat(round, "evaluation: ", evaluate_->WaitsFor());
       }
-      return absl::StrCat(round, "waiting for the central evaluation");
+      return absl::StrCat(round, "waiting for the ",
+                          central_pending_ ? "central evaluation"
+                                           : "numbers of "
+                                             "diagnostics.direction_gap");
     case Stage::kEnded:
       break;
   }
