@@ -7,7 +7,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "common/base/json.h"
 #include "common/base/status_macros.h"
 
 namespace parley {
@@ -71,9 +70,13 @@ std::vector<std::string> SentencesOf(const DirectionFacts& facts) {
   return words;
 }
 
+Json Sentences(const std::vector<std::string>& words) {
+  Json list = Json::Array();
+  for (const std::string& sentence : words) list.Add(sentence);
+  return list;
+}
+
 std::string ToJsonText(const DirectionFacts& facts) {
-  Json words = Json::Array();
-  for (const std::string& sentence : SentencesOf(facts)) words.Add(sentence);
   Json json = Json::Object();
   json.Set("rows", facts.rows)
       .Set("features", facts.features)
@@ -93,7 +96,7 @@ std::string ToJsonText(const DirectionFacts& facts) {
       .Set("centralized", facts.centralized)
       .Set("local_steps", facts.local_steps)
       .Set("start_hash", absl::StrFormat("%016x", facts.start_hash))
-      .Set("words", std::move(words));
+      .Set("words", Sentences(SentencesOf(facts)));
   return json.ToString() + "\n";
 }
 
@@ -165,6 +168,15 @@ absl::StatusOr<DirectionFacts> ReadDirection(const std::string& path) {
   std::stringstream text;
   text << file.rdbuf();
   return DirectionFactsFromJson(text.str());
+}
+
+absl::StatusOr<std::vector<std::string>> ReadDirectionWords(
+    const std::string& folder) {
+  const absl::StatusOr<DirectionFacts> facts =
+      ReadDirection(absl::StrCat(folder, "/", kDirectionFile));
+  if (absl::IsNotFound(facts.status())) return std::vector<std::string>();
+  PARLEY_RETURN_IF_ERROR(facts.status());
+  return SentencesOf(*facts);
 }
 
 }  // namespace parley

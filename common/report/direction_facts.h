@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/base/json.h"
 
 namespace parley {
 
@@ -52,6 +53,11 @@ absl::StatusOr<DirectionFacts> ReadDirection(const std::string& path);
 
 // The facts, for people.
 std::vector<std::string> SentencesOf(const DirectionFacts& facts);
+// Of the run in `folder`; none where they were not found out yet.
+// InvalidArgument: direction.json is damaged.
+absl::StatusOr<std::vector<std::string>> ReadDirectionWords(
+    const std::string& folder);
+Json Sentences(const std::vector<std::string>& words);  // a list
 
 }  // namespace parley
 

@@ -27,8 +27,6 @@ using UpdateId = uint64_t;
 // Names a transfer that a transport asked for; chosen by the driver.
 using TransferId = uint64_t;
 
-// ------------------------------------------------------------------- events
-
 namespace event {
 
 struct SessionOpened {
@@ -73,12 +71,11 @@ struct Aggregated {
 struct CentrallyEvaluated {
   absl::StatusOr<std::map<std::string, double>> metrics;  // "loss", "accuracy"
 };
-// effect::PrepareDirection is done.
 struct DirectionPrepared {
   absl::Status status;
 };
+// By the names of RoundReport::direction.
 struct DirectionMeasured {
-  // By the names of RoundReport::direction.
   absl::StatusOr<std::map<std::string, double>> numbers;
 };
 struct TimerFired {};
@@ -95,8 +92,6 @@ using RoundEvent = std::variant<
     event::TransferCancelled, event::Aggregated, event::CentrallyEvaluated,
     event::DirectionPrepared, event::DirectionMeasured, event::TimerFired,
     event::StopRequested>;
-
-// ------------------------------------------------------------------ effects
 
 namespace effect {
 
@@ -148,8 +143,7 @@ struct DiscardAggregate {};
 struct EvaluateCentrally {
   int64_t round;
 };
-// Before the first round, where diagnostics.direction_gap: finds what to
-// measure against. Answered by event::DirectionPrepared; no round opens before.
+// Finds what to measure against; no round opens before DirectionPrepared.
 struct PrepareDirection {};
 // Answered by event::DirectionMeasured.
 struct MeasureDirection {

@@ -102,6 +102,7 @@ class RoundFlow {
   // Of the run.
   uint64_t bytes_up_ = 0, bytes_down_ = 0;
   std::optional<double> loss_, accuracy_;
+  std::optional<double> gap_, log_loss_;  // as direction_ last had them
 };
 
 }  // namespace parley
