@@ -229,6 +229,12 @@ void FillRounds(v1::RunConfig* config) {
   DEFAULT(config->mutable_checkpoints(), keep, 2);
 }
 
+void FillDirectionGap(const v1::LocalAlgorithm& local, v1::DirectionGap* gap) {
+  DEFAULT(gap, per_decade, 20);
+  DEFAULT(gap, centralized,
+          local.has_gd() && local.momentum() == 0 && local.weight_decay() == 0);
+}
+
 void FillLimits(int32_t parts, v1::Limits* limits) {
   DEFAULT(limits, lease_seconds, 15);
   DEFAULT(limits, staging_bytes, int64_t{64} << 20);
@@ -268,6 +274,10 @@ void FillDefaults(v1::RunConfig* config) {
   }
   FillAggregation(config->mutable_aggregation());
   FillRounds(config);
+  if (config->diagnostics().has_direction_gap()) {
+    FillDirectionGap(config->local(),
+                     config->mutable_diagnostics()->mutable_direction_gap());
+  }
   FillLimits(data->partition().parts(), config->mutable_limits());
 }
 

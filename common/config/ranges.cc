@@ -98,6 +98,7 @@ constexpr Range kRanges[] = {
     Between("Topology.Edge.a", 0, kMostPeers - 1),
     Between("Topology.Edge.b", 0, kMostPeers - 1),
     Between("Topology.BaseGraph.k", 1, 1000),
+    Between("DirectionGap.per_decade", 1, 10000),
 
     Below("TrimmedMean.trim", 0.5),
     Above0("Plain.step_size"),

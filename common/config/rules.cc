@@ -10,6 +10,7 @@
 #include "common/config/data_rules.h"
 #include "common/config/defaults.h"
 #include "common/config/run_topology.h"
+#include "common/config/diagnostics_rules.h"
 
 namespace parley {
 namespace {
@@ -67,6 +68,7 @@ class Rules : private Complaints {
     CheckStart();
     CheckRoundValues();
     CheckTags();
+    CheckDiagnosticsRules(config_, *this);
     CheckWire("wire.down", config_.wire().down());
     CheckWire("wire.up", config_.wire().up());
   }

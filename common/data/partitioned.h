@@ -25,6 +25,9 @@ class Partitioned {
 
   int64_t parts() const { return static_cast<int64_t>(begin_.size()) / 2; }
   Dataset<T> train(int64_t part) const { return Piece(2 * part); }
+  // The training rows of all parts, one part after another; copies them where
+  // rows are held out.
+  Dataset<T> Training() const;
   Dataset<T> held_out(int64_t part) const { return Piece(2 * part + 1); }
 
  private:

@@ -390,6 +390,16 @@ void RoundWorld::On(const effect::EvaluateCentrally& e) {
   if (central) queue_.push_back(event::CentrallyEvaluated{central(e.round)});
 }
 
+void RoundWorld::On(const effect::PrepareDirection&) {
+  if (keep_log) absl::StrAppend(&log, "\n");
+  prepares = true;
+}
+
+void RoundWorld::On(const effect::MeasureDirection& e) {
+  if (keep_log) absl::StrAppend(&log, e.round, "\n");
+  if (direction) queue_.push_back(event::DirectionMeasured{direction(e.round)});
+}
+
 void RoundWorld::On(const effect::Record& e) {
   if (keep_log) absl::StrAppend(&log, e.record.ShortDebugString(), "\n");
   records.push_back(e.record);
