@@ -138,7 +138,7 @@ def make_big(folder):
 
 ALL_LINES = ["Loss", "Accuracy", "Accuracy by client", "Seconds a round, by phase",
              "Bytes since the start", "Clients", "first_loss, mean over the clients"]
-DIRECTION_LINES = ["Gap to the reference", "Gap to centralized descent",
+DIRECTION_LINES = ["Gap of the model", "Gap to the reference",
                    "Margin, as a share of the largest", "Logarithm of the loss",
                    "Norm of the model", "Client drift, as a share of the mean change",
                    "Gap of the clients' own models to the reference"]
@@ -208,7 +208,7 @@ class ReportTest(unittest.TestCase):
         # The buttons turn round what is so from the start.
         self.assertEqual(seen["scales"][1], "linear linear")
         self.assertEqual(seen["scales"][3], "linear logarithmic")
-        self.assertRegex(seen["tips"][1], r"^round 2  ·  0:\d\d  ·  [\d.]+ kB, model  \d")
+        self.assertRegex(seen["tips"][1], r"^round 2  ·  0:\d\d  ·  [\d.]+ kB, to the reference  \d")
         parley("report", "gap1", "gap2", cwd=self.cwd)
         told = self.browser.told(f"{self.cwd}/report.html")
         self.assertEqual((told["errors"], told["blank"]), ([], []))
