@@ -174,6 +174,18 @@ absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
     PARLEY_ASSIGN_OR_RETURN(const int64_t test, SourceBytes(config, source));
     costs.coordinator_memory = Plus(costs.coordinator_memory, test);
   }
+  if (config.diagnostics().has_direction_gap()) {
+    PARLEY_ASSIGN_OR_RETURN(
+        const int64_t train,
+        SourceBytes(config, SourceOf(config, config.data().train(), "train")));
+    // All parts; the reference, drift and centralized descent, in models; and
+    // Gram matrices, where rows are few.
+    const int64_t few = std::min<int64_t>(costs.facts.rows, 2048);
+    costs.coordinator_memory =
+        Plus(costs.coordinator_memory,
+             Plus(train, Plus(Times(count.travelling, 8 * 8),
+                              Times(2 * 8, Times(few, few)))));
+  }
   const int64_t vectors = 3 + (config.local().momentum() > 0 ? 1 : 0) +
                           (config.local().proximal() > 0 ? 1 : 0);
   costs.client_memory = Times(count.all, vectors * size);

@@ -10,6 +10,7 @@
 #include "common/config/build.h"
 #include "common/files/file_io.h"
 #include "server/round/measured_rounds.h"
+#include "server/round/next_values.h"
 #include "server/store/recorded_run.h"
 
 namespace parley {
@@ -237,7 +238,7 @@ double DirectionMeter::LogStepSize(
   }
   double log_step = std::log(StepSizeOf(step_size, round, local_steps_));
   if (step_size.has_loss_normalised()) {
-    const auto it = values.find("log_loss");
+    const auto it = values.find(kLogLoss);
     if (it != values.end()) log_step -= it->second;
   }
   return log_step;

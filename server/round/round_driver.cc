@@ -72,6 +72,7 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
   std::unique_ptr<RoundDriver> driver(new RoundDriver(
       std::move(options), std::move(model), std::move(model_store),
       std::move(store), std::move(meter)));
+  driver->next_values_ = machine.next_values;
   driver->machine_ = std::make_unique<RoundMachine>(std::move(machine));
   PARLEY_RETURN_IF_ERROR(driver->OpenFiles());
   return driver;

@@ -56,6 +56,23 @@ TEST(ExplainTest, CostsAsComputedByHand) {
   EXPECT_EQ(costs.client_memory, 4 * 754 * 4 + 100 * 21 * 4);
 }
 
+TEST(ExplainTest, CountsWhatTheDirectionGapTakes) {
+  const auto memory = [](const std::string& more) {
+    const auto config = LoadRunText(
+        absl::StrCat("model { logistic { bias: false } } precision: FLOAT64 "
+                     "data { train { separable { rows: 50 features: 100 } } } "
+                     "local { gd {} step_size { initial: 1 } } "
+                     "stop { rounds: 1 } ",
+                     more),
+        "x.textproto");
+    EXPECT_OK(config);
+    return ComputeCosts(*config)->coordinator_memory;
+  };
+  // All rows, eight models, two Gram matrices.
+  EXPECT_EQ(memory("diagnostics { direction_gap {} }") - memory(""),
+            50 * 101 * 8 + 8 * 100 * 8 + 2 * 50 * 50 * 8);
+}
+
 TEST(ExplainTest, CountsWhatTheServerOptimizerKeeps) {
   const auto memory = [](const std::string& optimizer) {
     const auto config = LoadRunText(
