@@ -89,6 +89,8 @@ TEST(DirectionFactsTest, SaysInWordsWhatIsHeldAgainstWhat) {
   EXPECT_THAT(words, HasSubstr("60 rows × 100 features of 5 clients are "
                                "separable with margin 0.25."));
   EXPECT_THAT(words, HasSubstr("largest margin"));
+  // √(2·(1 − 0.25/0.2500001))
+  EXPECT_THAT(words, HasSubstr("It is known to within 8.9e-04."));
   EXPECT_THAT(words, HasSubstr("0.5 from that of all rows on average, 1.25 at "
                                "most"));
   EXPECT_THAT(words, HasSubstr("Left out of it: 1 client whose own rows are "

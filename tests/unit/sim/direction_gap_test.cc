@@ -356,6 +356,7 @@ TEST(DirectionGapTest, FactsStandInTheRunsFolder) {
   EXPECT_FALSE(facts.clients_alike);
   EXPECT_EQ(facts.reference, "max-margin");
   EXPECT_GE(*facts.margin, 0.5 - 1e-9);
+  EXPECT_GE(*facts.margin / facts.margin_bound, 1 - 1e-12);
   EXPECT_GT(*facts.heterogeneity_mean, 0);
   EXPECT_LE(*facts.heterogeneity_mean, *facts.heterogeneity_max);
   EXPECT_EQ(facts.clients_separable, 5);
