@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 
 namespace parley {
@@ -35,18 +36,19 @@ std::string Spread(const DirectionFacts& facts) {
         "on average, %.3g at most (2 would be opposite).",
         *facts.heterogeneity_mean, *facts.heterogeneity_max);
   }
-  const int64_t left_out =
-      facts.clients_not_separable + facts.clients_undecided;
-  if (left_out == 0) return text;
-  if (!text.empty()) text += " ";
-  absl::StrAppend(
-      &text, "Left out of it: ", Count(facts.clients_not_separable, "client"),
-      " whose own rows are not separable");
-  if (facts.clients_undecided > 0) {
-    absl::StrAppend(&text, ", ", facts.clients_undecided,
-                    " of which that is undecided");
+  std::vector<std::string> left_out;
+  if (facts.clients_not_separable > 0) {
+    left_out.push_back(
+        absl::StrCat(Count(facts.clients_not_separable, "client"),
+                     " whose own rows are not separable"));
   }
-  return text + ".";
+  if (facts.clients_undecided > 0) {
+    left_out.push_back(absl::StrCat(Count(facts.clients_undecided, "client"),
+                                    " of which that was not found out"));
+  }
+  if (left_out.empty()) return text;
+  return absl::StrCat(text, text.empty() ? "" : " ",
+                      "Left out: ", absl::StrJoin(left_out, ", "), ".");
 }
 
 }  // namespace

@@ -196,8 +196,9 @@ class ReportTest(unittest.TestCase):
             parley("simulate", str(EXAMPLES / "direction_gap.textproto"), "--dir", f"gap{seed}",
                    "--set", f"seed={seed}", "--set", "stop.rounds=150", cwd=self.cwd)
         page = f"{self.cwd}/gap1/report.html"
-        charts = [c for c in ALL_LINES + ALL_MATRICES if "Accuracy" not in c]
-        self.opens(page, charts[:1] + DIRECTION_LINES + charts[1:], "direction")
+        lines = [c for c in ALL_LINES if "Accuracy" not in c]
+        charts = lines[:1] + DIRECTION_LINES + lines[1:] + ["log_loss, mean over the clients"]
+        self.opens(page, charts + ALL_MATRICES[:2], "direction")
         dom = self.browser.dom(page)
         self.assertIn("60 rows × 100 features of 5 clients are separable with margin", dom)
         self.assertIn("<span>Gap</span>", dom)

@@ -93,8 +93,10 @@ TEST(DirectionFactsTest, SaysInWordsWhatIsHeldAgainstWhat) {
   EXPECT_THAT(words, HasSubstr("It is known to within 8.9e-04."));
   EXPECT_THAT(words, HasSubstr("0.5 from that of all rows on average, 1.25 at "
                                "most"));
-  EXPECT_THAT(words, HasSubstr("Left out of it: 1 client whose own rows are "
-                               "not separable, 1 of which that is undecided."));
+  EXPECT_THAT(words,
+              HasSubstr("(2 would be opposite). Left out: 1 client whose own "
+                        "rows are not separable, 1 client of which that was "
+                        "not found out."));
   EXPECT_THAT(words, HasSubstr("each client weighing the same"));
 
   DirectionFacts none = Separable();
