@@ -145,17 +145,47 @@ TEST(LocalGdTest, WithMoreLocalStepsItIsLocalDescentWrittenOut) {
   }
 }
 
+constexpr char kWideMargin[] =
+    "train { separable { rows: 24 features: 8 margin: 4 } } "
+    "partition { parts: 4 dirichlet { alpha: 0.3 } }";
+
+// Each client divides by the loss that it has itself.
+std::vector<double> NormalisedByOwnLoss(const v1::RunConfig& config, double eta,
+                                        int local_steps, int rounds) {
+  std::vector<SignedRows> parts;
+  std::vector<MarginDescent> descents;
+  for (const Dataset<double>& part : PartsOf(config)) {
+    parts.push_back(*SignedRows::Create(part));
+    descents.emplace_back(parts.back(), MarginLoss::kExponential, true);
+  }
+  std::vector<double> w(parts[0].features());
+  for (int round = 0; round < rounds; ++round) {
+    std::vector<double> mean(w.size());
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const double n = static_cast<double>(parts[i].rows());
+      const double log_loss =
+          LogLoss(MarginLoss::kExponential, parts[i].Margins(w),
+                  std::vector<double>(parts[i].rows(), 1 / n));
+      std::vector<double> own = w;
+      EXPECT_OK(descents[i].Run(std::log(eta / local_steps) - log_loss,
+                                local_steps, absl::MakeSpan(own)));
+      for (size_t j = 0; j < w.size(); ++j) {
+        mean[j] += own[j] / static_cast<double>(parts.size());
+      }
+    }
+    w = mean;
+  }
+  return w;
+}
+
 // A step in proportion to 1/f goes on where plain steps all but stop: the loss
 // becomes e^−800 and less, which no double holds, and the direction follows.
 TEST(LocalGdTest, NormalisedByTheLossItGoesOn) {
-  constexpr char kData[] =
-      "train { separable { rows: 24 features: 8 margin: 4 } } "
-      "partition { parts: 4 dirichlet { alpha: 0.3 } }";
   constexpr int kRounds = 300;
   for (const char* loss : {"LOGISTIC", "EXPONENTIAL"}) {
     for (const char* aggregation : {"uniform {}", "fed_avg {}"}) {
       const auto with = [&](const char* schedule) {
-        return RunOf(loss, kData,
+        return RunOf(loss, kWideMargin,
                      absl::StrCat("gd { steps: 4 } step_size { initial: 3 ",
                                   schedule, " }"),
                      aggregation, kRounds);
@@ -174,6 +204,20 @@ TEST(LocalGdTest, NormalisedByTheLossItGoesOn) {
           << loss << " " << aggregation;
     }
   }
+}
+
+// The clients with a large loss must pull harder than those with a small one.
+TEST(LocalGdTest, NormalisedByEachClientsOwnLossItLeadsElsewhere) {
+  constexpr int kRounds = 300, kSteps = 4;
+  const v1::RunConfig config =
+      RunOf("EXPONENTIAL", kWideMargin,
+            absl::StrCat("gd { steps: ", kSteps,
+                         " } step_size { initial: 3 loss_normalised {} }"),
+            "uniform {}", kRounds);
+  const std::vector<double> svm = SvmOf(config).w;
+  const double own =
+      DirectionGap(NormalisedByOwnLoss(config, 3, kSteps, kRounds), svm);
+  EXPECT_GT(own, 15 * DirectionGap(ModelOf(config), svm));
 }
 
 // One round of exact local solves from zeros: the mean of the clients' own
@@ -196,7 +240,7 @@ TEST(OneShotTest, AveragesTheClientsSupportVectorMachines) {
     }
     std::vector<double> got = ModelOf(config);
     for (double& v : got) v /= -kLogLambda;
-    // What λ leaves is of the order of ln(1/λ)/(1/λ)'s logarithm: 1e-5.
+    // Margins are ln(1/λ) but for some ln ln(1/λ), about 1e-5 of it.
     EXPECT_LT(RelativeError(got, mean), 1e-4);
     EXPECT_GT(DirectionGap(got, SvmOf(config).w), 1e-2);
   }
