@@ -194,6 +194,11 @@ absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
         const int64_t train,
         SourceBytes(config, SourceOf(config, config.data().train(), "train")));
     costs.client_memory = Plus(costs.client_memory, train / costs.facts.parts);
+    if (config.data().partition().has_feature_shift()) {
+      // To find its own rows it reads all, in double.
+      const int64_t doubles = config.precision() == v1::FLOAT64 ? 1 : 2;
+      costs.client_memory = Plus(costs.client_memory, Times(train, doubles));
+    }
   }
   return costs;
 }

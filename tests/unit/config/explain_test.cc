@@ -3,6 +3,7 @@
 #include <google/protobuf/util/message_differencer.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/config/load.h"
 #include "tests/support/status_matchers.h"
 
@@ -71,6 +72,16 @@ TEST(ExplainTest, CountsWhatTheDirectionGapTakes) {
   // All rows, eight models, two Gram matrices.
   EXPECT_EQ(memory("diagnostics { direction_gap {} }") - memory(""),
             50 * 101 * 8 + 8 * 100 * 8 + 2 * 50 * 50 * 8);
+}
+
+TEST(ExplainTest, DealingByPlaceReadsAllRowsInDouble) {
+  const auto memory = [](absl::string_view partition) {
+    return ComputeCosts(
+               Load(absl::StrReplaceAll(kRun, {{"parts: 10", partition}})))
+        ->client_memory;
+  };
+  EXPECT_EQ(memory("parts: 10 feature_shift {}") - memory("parts: 10"),
+            1000 * 21 * 8);
 }
 
 TEST(ExplainTest, CountsWhatTheServerOptimizerKeeps) {
