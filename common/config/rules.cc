@@ -26,14 +26,6 @@ bool IsTag(const std::string& tag) {
          std::all_of(tag.begin(), tag.end(), IsNameCharacter);
 }
 
-bool IsRunName(const std::string& name) {
-  if (name.empty() || name.size() > 64 || name[0] == '.') return false;
-  for (char c : name) {
-    if (!IsNameCharacter(c)) return false;
-  }
-  return true;
-}
-
 bool IsValueName(const std::string& name) {
   if (name.empty() || !absl::ascii_islower(name[0])) return false;
   for (char c : name) {
@@ -428,6 +420,14 @@ class Rules : private Complaints {
 };
 
 }  // namespace
+
+bool IsRunName(const std::string& name) {
+  if (name.empty() || name.size() > 64 || name[0] == '.') return false;
+  for (char c : name) {
+    if (!IsNameCharacter(c)) return false;
+  }
+  return true;
+}
 
 void CheckRules(const v1::RunConfig& config, std::vector<Problem>* problems) {
   Rules(config, problems).CheckAll();
