@@ -22,9 +22,11 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
   std::unique_ptr<RunStore> store;
   std::unique_ptr<CheckpointReader> checkpoint;
   if (!options.folder.empty()) {
-    PARLEY_ASSIGN_OR_RETURN(store, RunStore::Open({.folder = options.folder,
-                                                   .config = options.config,
-                                                   .resume = options.resume}));
+    PARLEY_ASSIGN_OR_RETURN(store,
+                            RunStore::Open({.folder = options.folder,
+                                            .config = options.config,
+                                            .resume = options.resume,
+                                            .durable = options.durable}));
     checkpoint = store->TakeCheckpoint();
   }
   const bool measures =  // a replay compares models alone
