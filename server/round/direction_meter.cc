@@ -299,6 +299,10 @@ absl::StatusOr<std::map<std::string, double>> DirectionMeter::Measure(
   const std::vector<double> margins = rows_->Margins(w);
   const double norm = Norm(w);
   numbers["norm"] = norm;
+  if (w.size() == 2) {
+    numbers["w0"] = w[0];
+    numbers["w1"] = w[1];
+  }
   numbers["log_loss"] = LogLoss(loss_, margins, weights_);
   if (!reference_.empty()) numbers["gap"] = DirectionGap(w, reference_);
   if (margin_ > 0) {
