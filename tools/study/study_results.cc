@@ -232,8 +232,11 @@ std::vector<LambdaFloor> FloorsOf(const StudyResults& results) {
     }
     const std::string name =
         point.algorithm.substr(0, point.algorithm.find("-lnlambda"));
-    found[absl::StrCat(name, point.partition.empty() ? "" : " ",
-                       point.partition, " seed ", point.seed)]
+    const v1::ImplicitBias& sweep = results.study->config.implicit_bias();
+    found[absl::StrCat(
+              name, sweep.partition_size() > 1 ? ", " : "",
+              sweep.partition_size() > 1 ? point.partition : "",
+              sweep.seed_size() > 1 ? absl::StrCat(", seed ", point.seed) : "")]
         .emplace_back(1 / std::abs(point.log_lambda), gap);
   }
   std::vector<LambdaFloor> floors;

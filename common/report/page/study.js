@@ -8,10 +8,11 @@
 //     bytes, and those of RoundReport.direction}, fits: null or {first,
 //     inverse_gap, norm: {slope, within, intercept, r_squared}, loss_least,
 //     loss_most, loss_last}, bias: null or {measured, predicted, cosine}}
-//   points: {cell, algorithm, kind, local_steps (0: none), rule ("": none), size (η
-//     or c), partition, seed, log_lambda (0: none)}
-//   sets: {words: [text], rows: null or [[x, y, label, client]], limit: null or
-//     [x, y]}, of 2-D data
+//   points: {cell, algorithm, local_steps (0: none), rule of the step size ("":
+//     none), partition, seed, log_lambda (0: none)}
+//   sets: {words: [text], rows, limit: null or, of two features, [[x, y, label,
+//     client]] and [x, y], inverse_gap_slope (null: not predicted), spans_rows:
+//     whether that is what it is, and not the most it can be; heterogeneity}
 //   floors: [{algorithm, x: [1/|ln λ|], gap}]
 
 const view = {
@@ -110,8 +111,9 @@ function chartSpecs(data, lines) {
 
   add("inverse", "1/gap against ln(ηLk): (paper) a line", BY.t, "number",
       (cell) => cell.margin === null ? null : cell.columns.gap?.map((gap) => gap > 0 ? 1 / gap : null),
-      {log: false, extra: fitLines(shown), zero: true,
-       note: "Dashed: least squares over the last two factors of ten."});
+      {log: false, extra: [...fitLines(shown), ...slopeLines(data, shown)], zero: true,
+       note: "Dashed: least squares over the last two factors of ten. In grey, where it can be told: the " +
+             "(derived) slope in the end, through the last point."});
   add("loss-product", "f·ηLk·γ²: (derived) tends to 1", BY.t, "number", (cell) => cell.margin === null ||
       !cell.columns.t ? null : cell.columns.log_loss?.map((loss, i) => loss === null ||
           cell.columns.t[i] === null ? null
@@ -156,7 +158,22 @@ function fitLines(lines) {
   });
 }
 
-// From the last point back, with the slope that theory has.
+// Through the last point of the line that goes farthest, with the slope that
+// theory has.
+function slopeLines(data, lines) {
+  const fitted = lines.filter(({run}) => run.fits !== null && run.columns.t &&
+                              data.sets[run.set].spans_rows);
+  const farthest = distinct(fitted.map(({run}) => run.set)).map((set) => fitted
+      .filter(({run}) => run.set === set)
+      .reduce((a, b) => last(a.run.columns.t) >= last(b.run.columns.t) ? a : b));
+  return farthest.map(({run, name}) => {
+    const xs = run.columns.t.slice(run.fits.first), t1 = last(xs), end = 1 / last(run.columns.gap);
+    return theory(`predicted slope for ${name}`, css("--quiet"), xs,
+                  xs.map((t) => end + data.sets[run.set].inverse_gap_slope * Math.log(t / t1)));
+  });
+}
+
+// The same for ‖w‖, of every line.
 function normLines(lines) {
   return lines.filter(({run}) => run.fits !== null && run.margin && run.columns.t)
       .map(({run, color, name}) => {
