@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/random.h"
+#include "common/config/config_errors.h"
 #include "common/config/load.h"
 #include "common/config/ranges.h"
 #include "tests/support/status_matchers.h"
@@ -228,6 +230,31 @@ TEST(StudyCellsTest, TheExamplesLoad) {
     EXPECT_EQ(study->config.name(), name);
     EXPECT_GT(study->cells.cells.size(), 5);
   }
+}
+
+TEST(StudyCellsTest, DamagedTextsNeverCrash) {
+  const std::string path =
+      absl::StrCat(PARLEY_EXAMPLES, "/implicit_bias.textproto");
+  ASSERT_OK_AND_ASSIGN(const std::string text, ReadConfigFile(path));
+  int refused = 0;
+  for (int trial = 0; trial < 300; ++trial) {
+    Rng rng(1, path, trial, "damage");
+    std::string damaged = text;
+    for (uint64_t n = 1 + rng.Below(5); n > 0; --n) {
+      const size_t at = rng.Below(damaged.size());
+      if (rng.Below(2) == 0) {
+        damaged[at] = "{}[]:,#'-.019az\n"[rng.Below(16)];
+      } else {
+        damaged.erase(at, rng.Below(20));
+      }
+    }
+    const auto study = LoadStudyText(damaged, path);
+    if (study.ok()) continue;
+    ++refused;
+    EXPECT_EQ(study.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_NE(study.status().message(), "");
+  }
+  EXPECT_GT(refused, 0);
 }
 
 TEST(StudyCellsTest, WhatTheRunCannotDoIsSaidOfTheCellThatWouldDoIt) {
