@@ -9,8 +9,8 @@
 #include "common/config/complaints.h"
 #include "common/config/data_rules.h"
 #include "common/config/defaults.h"
-#include "common/config/run_topology.h"
 #include "common/config/diagnostics_rules.h"
+#include "common/config/run_topology.h"
 
 namespace parley {
 namespace {

@@ -32,8 +32,8 @@ std::vector<Problem> ValidateRun(const v1::RunConfig& config);
 void CheckRanges(const google::protobuf::Message& message,
                  const std::string& prefix, std::vector<Problem>* problems);
 
-// ValidateRun as one status, a problem a line; for a configuration that came over
-// the network. InvalidArgument.
+// ValidateRun as one status, a problem a line; for a configuration that came
+// over the network. InvalidArgument.
 absl::Status CheckRun(const v1::RunConfig& config);
 
 }  // namespace parley
