@@ -1,0 +1,260 @@
+// One peer's side of gossip: whom to reach, when to train, what to exchange
+// over which edge, what became of it, when to go on. A pure state machine: no
+// I/O, no threads, no clock, no numbers of the model.
+//
+// A round: prepare what is sent (and train, before or beside it), use each edge
+// or give it up, mix. An edge counts at both ends or at neither (peer.proto):
+// the end that decides (`committed`, `decided`) tells the other one, which is
+// in doubt meanwhile; if it goes on in doubt, what the edge would have changed
+// is kept and settled when the two meet again. So the sum over all peers is
+// what it was, whatever breaks when.
+#ifndef PARLEY_CLIENT_GOSSIP_GOSSIP_MACHINE_H_
+#define PARLEY_CLIENT_GOSSIP_GOSSIP_MACHINE_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "client/gossip/edge_plan.h"
+#include "client/gossip/gossip_events.h"
+#include "common/base/random.h"
+#include "parley/v1/peer.pb.h"
+
+namespace parley {
+
+// Whether two steps are the same one.
+bool SameStep(const v1::PeerStep& a, const v1::PeerStep& b);
+
+struct GossipMachineOptions {
+  v1::PeerHello hello;             // of this peer; `round` is filled in
+  std::vector<std::string> names;  // of all peers
+  int64_t rounds = 0;
+  bool trains_first = false;  // before it prepares what it sends
+  // Edges give away (push-sum) instead of exchanging.
+  bool flows = false;
+  // Rounds that average all peers exactly: every so many; 0: none.
+  int64_t average_every = 0;
+  // Averages all peers exactly after the last round.
+  bool final_average = true;
+  absl::Duration edge_timeout = absl::Seconds(15);
+  // Begins without peers that cannot be reached for so long.
+  absl::Duration start_wait = absl::InfiniteDuration();
+};
+
+// Single-threaded; the driver calls Step from one sequence.
+class GossipMachine {
+ public:
+  // A neighbour that does not answer a dial for so long is dialled again.
+  static constexpr absl::Duration kDialTimeout = absl::Seconds(20);
+  static constexpr absl::Duration kFirstDelay = absl::Milliseconds(100);
+  static constexpr absl::Duration kMaxDelay = absl::Seconds(5);
+  static constexpr absl::Duration kReportEvery = absl::Seconds(10);
+
+  // `plan` is borrowed. `jitter` spreads the tries of many peers.
+  GossipMachine(GossipMachineOptions options, EdgePlan* plan, Rng jitter);
+
+  // The effects to perform, in order. `now` never goes back. After an Exit
+  // there are none any more.
+  std::vector<GossipEffect> Step(GossipEvent event, absl::Time now);
+
+  // When TimerFired is due; earlier or repeated ones do no harm.
+  absl::Time wake_at() const { return wake_at_; }
+
+  int64_t round() const { return round_; }
+  // Edges of the last round that were used and given up, for reports.
+  int used_edges() const { return used_edges_; }
+  int lost_edges() const { return lost_edges_; }
+  // The last round whose exchange or flow with `peer` this peer committed; 0:
+  // none. What it may be in doubt about itself.
+  int64_t committed(int peer) const;
+  std::optional<int64_t> doubt(int peer) const;
+  // Of averages: the last one known to be committed.
+  int64_t committed_average() const { return average_committed_; }
+
+ private:
+  enum class Phase {
+    kNew,
+    kJoining,   // waits for its links before the first round
+    kIsolated,  // waits for any link
+    kRound,
+    kMixing,
+    kFinishing,  // done; others may still need to hear what was decided
+    kOver
+  };
+  enum class Part { kNone, kWaiting, kUnderway, kWhole, kDone, kFailed };
+
+  struct Doubt {
+    v1::PeerStep step;
+    double weight = 0;
+    std::optional<bool> outcome = {};  // known, not yet performed
+  };
+  struct Stranger {  // a link before its hello
+    absl::Time deadline;
+    std::string certificate_name;
+  };
+  struct Neighbour {
+    uint64_t link = 0;   // 0: none
+    bool up = false;     // both ends have said hello
+    bool wanted = true;  // there should be a link
+    absl::Time since;    // it is up or down
+    absl::Time since_dial;
+    absl::Time dial_at = absl::InfinitePast();
+    int failures = 0;
+    uint64_t incarnation = 0;
+    bool left = false;
+    bool refused = false;  // they do not fit
+    bool idle = false;     // the schedule has no use for the link now
+    uint64_t chunks = 0;
+    std::optional<v1::PeerStep> ready;  // the latest
+    int64_t committed = 0;              // where this peer decides
+    int64_t decided = 0;
+    std::optional<Doubt> doubt;  // where the other one does
+  };
+  struct Edge {
+    PlannedEdge plan;
+    int position = 0;  // in its order
+    Part in = Part::kNone;
+    Part out = Part::kNone;
+    bool received = false;  // the other one has our payload, as it says
+    double omega = 1;
+    absl::Time moved;
+  };
+  struct Average {
+    int in_step = 0;   // that comes next
+    int out_step = 0;  // that goes next
+    Part in = Part::kWaiting;
+    bool token = false;      // all before this peer hold the average
+    bool forwarded = false;  // it said so to the next one
+    bool over = false;
+    absl::Time moved;
+  };
+
+  // Events: gossip_machine.cc.
+  void On(const gossip_event::Started&);
+  void On(const gossip_event::Accepted& event);
+  void On(gossip_event::Received& event);
+  void On(const gossip_event::PayloadEnded& event);
+  void On(const gossip_event::Closed& event);
+  void On(const gossip_event::Prepared&);
+  void On(const gossip_event::Trained& event);
+  void On(const gossip_event::Staged&);
+  void On(const gossip_event::Mixed& event);
+  void On(const gossip_event::TimerFired& event);
+  void On(const gossip_event::StopRequested& event);
+  void OnMessage(int peer, v1::PeerMessage& message);
+
+  // Rounds: gossip_machine.cc.
+  void JoinIfReady();
+  void BeginRound();
+  void Advance();
+  void PerformSettlements();
+  void FinishIfDone();
+  void Exit(absl::Status status);
+  bool IsAverage(int64_t round) const;
+  bool IsFinal() const { return round_ > options_.rounds; }
+
+  // Links: gossip_machine_links.cc.
+  void DialDue();
+  void OnHello(uint64_t link, const v1::PeerHello& hello);
+  std::string WhyNot(uint64_t link, const v1::PeerHello& hello) const;
+  void Refuse(uint64_t link, absl::string_view reason, bool retry);
+  void LinkUp(int peer, uint64_t link, const v1::PeerHello& hello);
+  void LoseLink(int peer, absl::string_view why);  // hangs up
+  void LinkLost(int peer, absl::string_view why);  // is gone already
+  void TendLinks();
+  void OnSettle(int peer, const v1::PeerSettle& settle);
+  void Outcome(Doubt* doubt, bool committed);
+  v1::PeerMessage HelloMessage() const;
+  int PeerOf(uint64_t link) const;  // -1: none that is up
+  bool Dials(int peer) const { return self_ < peer; }
+  void Send(int peer, v1::PeerMessage message);
+  void SendDecision(int peer, const v1::PeerStep& step, bool committed,
+                    absl::string_view reason);
+
+  // Edges: gossip_machine_edges.cc.
+  v1::PeerUse Use() const { return options_.flows ? v1::FLOW : v1::EXCHANGE; }
+  v1::PeerStep StepOf(v1::PeerUse use, int32_t step = 0) const;
+  bool IsNow(const v1::PeerStep& step, v1::PeerUse use) const;
+  bool DecidesExchange(int peer) const { return self_ < peer; }
+  void AdvanceEdges();
+  Edge* EdgeOf(int peer);
+  void Commit(Edge& edge);
+  void FailEdge(Edge& edge, absl::string_view why);
+  void EdgeLinkLost(Edge& edge, absl::string_view why);
+  void EnterDoubt(Edge& edge);
+  void OnPayload(int peer);
+  void OnDecision(int peer, const v1::PeerDecision& decision);
+  bool EdgesDone() const;
+
+  // Averages: gossip_machine_average.cc.
+  int Next() const { return (self_ + 1) % peers_; }
+  int Previous() const { return (self_ + peers_ - 1) % peers_; }
+  int AverageSteps() const { return 2 * (peers_ - 1); }
+  void AdvanceAverage();
+  bool AverageMoves() const;
+  void FailAverage(absl::string_view why);
+  void EndAverage(bool committed);
+  void OnToken();
+  void OnAverageDecision(bool committed, int64_t round);
+  void TellAverage(int64_t round, bool committed);
+
+  void CheckDeadlines();
+  absl::Time DeadlineOf(const Edge& edge) const;
+  void ReportWaiting();
+  void SetWakeAt();
+  void Say(LogLevel level, std::string text);
+  template <typename E>
+  void Do(E effect) {
+    effects_.emplace_back(std::move(effect));
+  }
+
+  // Constant after construction.
+  const GossipMachineOptions options_;
+  EdgePlan* const plan_;
+  const int self_;
+  const int peers_;
+
+  Rng jitter_;
+  absl::Time now_ = absl::InfinitePast();
+  std::vector<GossipEffect> effects_;  // of this step
+  absl::Time wake_at_ = absl::InfiniteFuture();
+
+  Phase phase_ = Phase::kNew;
+  absl::Time phase_since_;
+  std::map<int, Neighbour> neighbours_;
+  std::map<uint64_t, Stranger> strangers_;
+  uint64_t last_link_ = 1;  // odd: of dialled links
+
+  // The round.
+  int64_t round_ = 1;
+  bool prepared_ = false;
+  bool trained_ = false;
+  std::vector<Edge> edges_;
+  std::optional<Average> average_;
+  double given_ = 0;
+  // The staging buffer: what was armed last, and whether it is in use.
+  uint64_t armed_link_ = 0;
+  v1::PeerStep armed_;
+  bool armed_begun_ = false;
+  double armed_omega_ = 1;
+  bool staging_busy_ = false;
+  int used_edges_ = 0;
+  int lost_edges_ = 0;
+
+  int64_t average_committed_ = 0;
+  int64_t average_decided_ = 0;
+  std::optional<Doubt> average_doubt_;
+
+  absl::Time next_report_ = absl::InfiniteFuture();
+};
+
+}  // namespace parley
+
+#endif  // PARLEY_CLIENT_GOSSIP_GOSSIP_MACHINE_H_
