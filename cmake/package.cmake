@@ -18,7 +18,7 @@ install(CODE "execute_process(COMMAND_ERROR_IS_FATAL ANY COMMAND
 
 set(libraries
   parley_proto parley_proto_grpc
-  parley_base parley_kernels parley_model parley_data parley_analysis parley_files parley_wire
+  parley_base parley_kernels parley_topology parley_model parley_data parley_analysis parley_files parley_wire
   parley_rpc parley_config parley_metrics parley_report
   parley_client_sdk parley_client_state parley_client_session parley_client_rpc
   parley_client_program
