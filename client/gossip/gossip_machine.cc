@@ -126,7 +126,8 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
       for (Edge& edge : edges_) {
         if (edge.plan.peer == peer) FailEdge(edge, "it has left");
       }
-      if (average_ && AverageMoves() && (peer == Next() || peer == Previous())) {
+      if (average_ && AverageMoves() &&
+          (peer == Next() || peer == Previous())) {
         FailAverage(absl::StrCat(options_.names[peer], " has left"));
       }
       return;
@@ -308,9 +309,8 @@ void GossipMachine::FinishIfDone() {
   if (phase_ != Phase::kFinishing) return;
   PerformSettlements();
   for (const auto& [peer, n] : neighbours_) {
-    const bool gone =
-        n.refused || n.idle ||
-        (!n.up && now_ >= n.since + options_.edge_timeout);
+    const bool gone = n.refused || n.idle ||
+                      (!n.up && now_ >= n.since + options_.edge_timeout);
     // Whoever has left has said before what it decided.
     if (!gone && !n.left) return;
   }

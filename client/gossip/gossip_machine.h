@@ -229,6 +229,7 @@ class GossipMachine {
   Phase phase_ = Phase::kNew;
   absl::Time phase_since_;
   std::map<int, Neighbour> neighbours_;
+  bool tended_ = false;
   std::map<uint64_t, Stranger> strangers_;
   uint64_t last_link_ = 1;  // odd: of dialled links
 

@@ -1,6 +1,7 @@
 // The gossip machine's links: dialling, hellos, what is settled when two meet
 // again.
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/gossip/gossip_machine.h"
@@ -11,7 +12,7 @@ namespace parley {
 // Which neighbours there should be links to.
 void GossipMachine::TendLinks() {
   const bool drawn = plan_->schedule().period() == 0;
-  if (!drawn && !neighbours_.empty()) return;
+  if (!drawn && std::exchange(tended_, true)) return;
   std::set<int> wanted =
       plan_->NeighboursOf(std::min(round_, options_.rounds), self_);
   if (peers_ > 1 && (options_.average_every > 0 || options_.final_average)) {

@@ -45,8 +45,7 @@ void AddDifference(double w, const ParameterVector& a, const ParameterVector& b,
 void ScaleBy(double w, ParameterVector* y) {
   ForDType(y->dtype(), [&](auto zero) {
     using T = decltype(zero);
-    KernelsFor<T>().scale(y->elements(), static_cast<T>(w),
-                          y->As<T>().data());
+    KernelsFor<T>().scale(y->elements(), static_cast<T>(w), y->As<T>().data());
   });
 }
 
@@ -67,13 +66,25 @@ void CopyRange(const ParameterVector& x, int64_t begin, int64_t end,
               (end - begin) * size);
 }
 
-double SquaredDistance(const ParameterVector& a, const ParameterVector& b) {
+void SubtractRounded(double w, const ParameterVector& x, ParameterVector* y) {
+  ForDType(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T factor = static_cast<T>(w);
+    const absl::Span<const T> from = x.As<T>();
+    const absl::Span<T> to = y->As<T>();
+    for (size_t i = 0; i < to.size(); ++i) to[i] -= factor * from[i];
+  });
+}
+
+double SquaredDistance(double v, const ParameterVector& a, double w,
+                       const ParameterVector& b) {
   return ForDType(a.dtype(), [&](auto zero) {
     using T = decltype(zero);
     double sum = 0;
     const absl::Span<const T> x = a.As<T>(), y = b.As<T>();
     for (size_t i = 0; i < x.size(); ++i) {
-      const double d = static_cast<double>(x[i]) - static_cast<double>(y[i]);
+      const double d =
+          v * static_cast<double>(x[i]) - w * static_cast<double>(y[i]);
       sum += d * d;
     }
     return sum;

@@ -17,6 +17,8 @@ void AddScaled(double w, const ParameterVector& x, ParameterVector* y);
 void AddDifference(double w, const ParameterVector& a, const ParameterVector& b,
                    ParameterVector* y);
 void ScaleBy(double w, ParameterVector* y);
+// y −= w·x with w·x rounded first: 0 where y is that.
+void SubtractRounded(double w, const ParameterVector& x, ParameterVector* y);
 
 // The elements begin..end−1 of `x`, and those of `y` from to_begin on.
 void AddRange(const ParameterVector& x, int64_t begin, int64_t end,
@@ -24,8 +26,9 @@ void AddRange(const ParameterVector& x, int64_t begin, int64_t end,
 void CopyRange(const ParameterVector& x, int64_t begin, int64_t end,
                ParameterVector* y, int64_t to_begin);
 
-// ‖a − b‖², in double.
-double SquaredDistance(const ParameterVector& a, const ParameterVector& b);
+// ‖v·a − w·b‖², in double.
+double SquaredDistance(double v, const ParameterVector& a, double w,
+                       const ParameterVector& b);
 // Σ x, in double.
 double SumOf(const ParameterVector& x);
 

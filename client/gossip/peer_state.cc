@@ -1,0 +1,274 @@
+#include "client/gossip/peer_state.h"
+
+#include <cmath>
+
+#include "client/gossip/vectors.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/wire/encoding.h"
+#include "common/wire/parameter_sink.h"
+#include "common/wire/payload_source.h"
+
+namespace parley {
+namespace {
+
+// Chunks of numbers that live as long as the source.
+class OwningSource final : public ChunkSource {
+ public:
+  OwningSource(std::shared_ptr<const ParameterVector> numbers, int64_t begin,
+               int64_t end)
+      : numbers_(std::move(numbers)) {
+    const DType dtype = numbers_->dtype();
+    auto source = PayloadSource::Create(
+        {{.dtype = dtype,
+          .encoding = NativeEncoding(dtype),
+          .elements = end - begin,
+          .data =
+              numbers_->data() + begin * static_cast<int64_t>(SizeOf(dtype))}},
+        0);
+    PARLEY_CHECK(source.ok());
+    source_ = *std::move(source);
+  }
+  std::optional<ChunkView> Next() override { return source_->Next(); }
+
+ private:
+  const std::shared_ptr<const ParameterVector> numbers_;  // shared: see above
+  std::unique_ptr<PayloadSource> source_;
+};
+
+// Writes chunks into numbers that live as long as the sink.
+class OwningSink final : public ChunkSink {
+ public:
+  explicit OwningSink(std::shared_ptr<ParameterVector> numbers)
+      : numbers_(std::move(numbers)),
+        sink_({{.encoding = NativeEncoding(numbers_->dtype()),
+                .into = numbers_.get()}}) {}
+  absl::Status Write(const ChunkHeader& header,
+                     absl::Span<const absl::string_view> pieces) override {
+    return sink_.Write(header, pieces);
+  }
+  absl::StatusOr<uint64_t> Finish() override { return sink_.Finish(); }
+
+ private:
+  const std::shared_ptr<ParameterVector> numbers_;  // shared: see above
+  ParameterSink sink_;
+};
+
+// One that nobody else holds, of so many elements.
+void Renew(DType dtype, int64_t elements,
+           std::shared_ptr<ParameterVector>* numbers) {
+  if (*numbers && numbers->use_count() == 1 &&
+      (*numbers)->elements() == elements) {
+    return;
+  }
+  *numbers = std::make_shared<ParameterVector>(dtype, elements);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PeerState>> PeerState::Create(
+    const AlgorithmOptions& options, ParameterVector start, int self,
+    int peers) {
+  PARLEY_ASSIGN_OR_RETURN(const AlgorithmTraits traits, TraitsOf(options));
+  PARLEY_ASSIGN_OR_RETURN(
+      std::unique_ptr<Algorithm> algorithm,
+      MakeAlgorithm(options, start.dtype(), start.elements()));
+  return std::unique_ptr<PeerState>(new PeerState(
+      std::move(algorithm), traits, std::move(start), self, peers));
+}
+
+PeerState::PeerState(std::unique_ptr<Algorithm> algorithm,
+                     AlgorithmTraits traits, ParameterVector start, int self,
+                     int peers)
+    : algorithm_(std::move(algorithm)),
+      traits_(traits),
+      self_(self),
+      peers_(peers),
+      x_(std::move(start)),
+      delta_(x_.dtype(), x_.elements()),
+      omegas_(peers) {}
+
+// ------------------------------------------------------------- local steps
+
+absl::StatusOr<TrainResult> PeerState::Train(Trainer* trainer,
+                                             const TrainTask& task) {
+  CopyInto(x_, &delta_);
+  ScaleBy(1 / omega_, &delta_);
+  PARLEY_ASSIGN_OR_RETURN(const TrainResult result,
+                          trainer->Train(task, delta_));
+  if (delta_.dtype() != x_.dtype() || delta_.elements() != x_.elements()) {
+    return absl::InternalError("the trainer changed the parameters' shape");
+  }
+  if (!delta_.AllFinite()) {
+    return absl::InternalError(
+        "training diverged: parameters are infinite or not numbers; a smaller "
+        "step size may help");
+  }
+  SubtractRounded(1 / omega_, x_, &delta_);
+  return result;
+}
+
+// ------------------------------------------------------------------ rounds
+
+void PeerState::Prepare(int64_t round, bool last) {
+  last_ = last;
+  const int64_t elements = x_.elements() * (last ? 1 : traits_.parts);
+  Renew(x_.dtype(), elements, &sent_);
+  Renew(x_.dtype(), elements, &mixed_);
+  SetZero(mixed_.get());
+  mixed_omega_ = 0;
+  neighbour_distance_ = 0;
+  omegas_[self_] = omega_;
+  if (last) {
+    CopyInto(x_, sent_.get());
+  } else {
+    algorithm_->Prepare(round, x_, delta_, sent_.get());
+  }
+}
+
+void PeerState::Fold(const gossip_effect::Fold& fold) {
+  if (fold.step.use() == v1::AVERAGE) {
+    return FoldSegment(fold.step, fold.omega);
+  }
+  if (fold.step.use() == v1::EXCHANGE) {
+    AddDifference(fold.weight, *staged_, *sent_, mixed_.get());
+  } else {
+    AddScaled(fold.weight, *staged_, mixed_.get());
+    mixed_omega_ += fold.weight * fold.omega;
+  }
+  neighbour_distance_ += fold.weight * SquaredDistance(1 / fold.omega, *staged_,
+                                                       1 / omega_, *sent_);
+}
+
+void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
+  Kept kept = {.use = doubt.step.use(),
+               .round = doubt.step.round(),
+               .change = ParameterVector(x_.dtype(), sent_->elements())};
+  if (kept.use == v1::EXCHANGE) {
+    AddDifference(doubt.weight, *staged_, *sent_, &kept.change);
+  } else if (kept.use == v1::FLOW) {
+    AddScaled(doubt.weight, *sent_, &kept.change);
+    kept.omega = doubt.weight * omega_;
+  } else {
+    CopyInto(*mixed_, &kept.change);
+    TakeMean(&kept.change, &kept.omega);
+  }
+  doubts_.insert_or_assign(doubt.peer, std::move(kept));
+}
+
+void PeerState::Settle(const gossip_effect::Settle& settle) {
+  const auto it = doubts_.find(settle.peer);
+  if (it == doubts_.end()) return;
+  Kept& kept = it->second;
+  const bool applies =
+      kept.use == v1::FLOW ? !settle.committed : settle.committed;
+  if (applies) {
+    omega_ += kept.omega;
+    if (kept.change.elements() < x_.elements() * traits_.parts) {
+      AddScaled(1, kept.change, &x_);  // of the last average
+    } else {
+      algorithm_->MixLate(kept.change, settle.rounds_late, &x_);
+    }
+  }
+  doubts_.erase(it);
+}
+
+absl::Status PeerState::Mix(double given) {
+  if (given != 0) {
+    AddScaled(-given, *sent_, mixed_.get());
+    mixed_omega_ -= given * omega_;
+  }
+  omega_ += mixed_omega_;
+  if (last_) {
+    AddScaled(1, *mixed_, &x_);
+  } else {
+    algorithm_->Mix(&delta_, *sent_, mixed_.get(), &x_);
+  }
+  if (!x_.AllFinite()) {
+    return absl::InternalError(
+        "mixing diverged: parameters are infinite or not numbers");
+  }
+  return absl::OkStatus();
+}
+
+ParameterVector PeerState::Model() const {
+  ParameterVector model = x_.Clone();
+  if (omega_ != 1) ScaleBy(1 / omega_, &model);
+  return model;
+}
+
+// ---------------------------------------------------------------- averages
+
+PeerState::Range PeerState::SegmentOf(int sender, int step) const {
+  // First each peer sums up one segment, then all get all sums.
+  const int shift = step < peers_ - 1 ? -step : peers_ - step;
+  const int segment = ((sender + shift) % peers_ + peers_) % peers_;
+  const int64_t n = sent_->elements();
+  return {n * segment / peers_, n * (segment + 1) / peers_};
+}
+
+void PeerState::FoldSegment(const v1::PeerStep& step, double omega) {
+  const int sender = (self_ + peers_ - 1) % peers_;
+  const Range range = SegmentOf(sender, step.step());
+  if (step.step() == 0) AddScaled(1, *sent_, mixed_.get());
+  if (step.step() < peers_ - 1) {
+    omegas_[(sender - step.step() + peers_) % peers_] = omega;
+    AddRange(*staged_, 0, range.end - range.begin, mixed_.get(), range.begin);
+  } else {
+    CopyRange(*staged_, 0, range.end - range.begin, mixed_.get(), range.begin);
+  }
+}
+
+void PeerState::TakeMean(ParameterVector* mixed, double* omega) const {
+  ScaleBy(1.0 / peers_, mixed);
+  AddScaled(-1, *sent_, mixed);
+  double sum = 0;
+  for (const double o : omegas_) sum += o;
+  *omega = sum / peers_ - omega_;
+}
+
+void PeerState::CloseAverage(bool applied) {
+  if (applied) {
+    TakeMean(mixed_.get(), &mixed_omega_);
+  } else {
+    SetZero(mixed_.get());
+  }
+}
+
+// --------------------------------------------------------------- transfers
+
+std::shared_ptr<ChunkSink> PeerState::Staging(const v1::PeerStep& step) {
+  int64_t elements = sent_->elements();
+  if (step.use() == v1::AVERAGE) {
+    const Range range = SegmentOf((self_ + peers_ - 1) % peers_, step.step());
+    elements = range.end - range.begin;
+  }
+  Renew(x_.dtype(), elements, &staged_);
+  return std::make_shared<OwningSink>(staged_);
+}
+
+std::shared_ptr<ChunkSource> PeerState::Source(const v1::PeerStep& step) const {
+  if (step.use() != v1::AVERAGE) {
+    return std::make_shared<OwningSource>(sent_, 0, sent_->elements());
+  }
+  const Range range = SegmentOf(self_, step.step());
+  return std::make_shared<OwningSource>(step.step() == 0 ? sent_ : mixed_,
+                                        range.begin, range.end);
+}
+
+double PeerState::OmegaOf(const v1::PeerStep& step) const {
+  if (step.use() == v1::FLOW) return omega_;
+  if (step.use() == v1::AVERAGE && step.step() < peers_ - 1) {
+    return omegas_[(self_ - step.step() + peers_) % peers_];
+  }
+  return 1;
+}
+
+uint64_t PeerState::BytesOf(const v1::PeerStep& step) const {
+  const uint64_t size = SizeOf(x_.dtype());
+  if (step.use() != v1::AVERAGE) return sent_->elements() * size;
+  const Range range = SegmentOf(self_, step.step());
+  return (range.end - range.begin) * size;
+}
+
+}  // namespace parley
