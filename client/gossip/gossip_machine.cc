@@ -403,7 +403,7 @@ void GossipMachine::SetWakeAt() {
     }
     for (const auto& [peer, n] : neighbours_) {
       if (n.link != 0 && !n.up) at = std::min(at, n.since_dial + kDialTimeout);
-      if (n.link == 0 && Dials(peer) && !n.left && !n.refused) {
+      if (n.link == 0 && Dials(peer) && !n.left && !n.refused && n.wanted) {
         at = std::min(at, n.dial_at);
       }
       if (phase_ == Phase::kFinishing && !n.up && !n.left && !n.refused) {
