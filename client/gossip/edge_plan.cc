@@ -9,6 +9,8 @@ namespace {
 
 // Drawn rounds whose colouring is kept: peers may be a few apart.
 constexpr size_t kKeptColourings = 64;
+// With drawn schedules so many peers are linked all with all from the start.
+constexpr int kAllLinked = 64;
 
 }  // namespace
 
@@ -90,6 +92,11 @@ std::set<int> EdgePlan::NeighboursOf(int64_t round, int peer) {
   const int64_t first = period > 0 ? 1 : round;
   const int64_t rounds = period > 0 ? period : 2;
   std::set<int> result;
+  if (period == 0 && peers() <= kAllLinked) {
+    for (int other = 0; other < peers(); ++other) result.insert(other);
+    result.erase(peer);
+    return result;
+  }
   for (int64_t r = first; r < first + rounds; ++r) {
     const MixingRow row = schedule_->Row(r - 1, peer);
     for (const PeerWeight& w : row.in) result.insert(static_cast<int>(w.peer));

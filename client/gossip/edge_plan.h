@@ -37,8 +37,8 @@ class EdgePlan {
   // In `round`, from 1.
   std::vector<PlannedEdge> EdgesOf(int64_t round, int peer);
 
-  // Whom the peer meets at all, where the schedule repeats itself; in this
-  // round or the next where it does not.
+  // Whom the peer meets at all, where the schedule repeats itself; where it
+  // does not, all of few peers, or those of this round and the next of many.
   std::set<int> NeighboursOf(int64_t round, int peer);
 
  private:

@@ -101,13 +101,20 @@ struct Prepare {
 // Adds what was staged to what the round mixes in, with the edge's weight;
 // `omega` came with it. Of an average: the segment of this step.
 struct Fold {
+  int peer;
   v1::PeerStep step;
   double weight;
   double omega;
 };
+// What was sent counts at the other end of a flow: its share of it is given
+// away.
+struct Give {
+  int peer;
+  double weight;
+};
 // The peer may or may not have used what this peer sent in the round: keeps
-// what it would change. Of an exchange the difference to what is staged, of a
-// flow what was given away.
+// what it would change. Of an exchange the difference to what is staged; of a
+// flow what was sent, which is given away, too.
 struct KeepDoubt {
   int peer;
   v1::PeerStep step;
@@ -125,10 +132,9 @@ struct Settle {
 struct CloseAverage {
   bool applied;
 };
-// Makes the peer's next state. `given` is the share that it gave away.
+// Makes the peer's next state.
 struct Mix {
   int64_t round;
-  double given;
 };
 struct Say {
   LogLevel level;
@@ -141,12 +147,14 @@ struct Exit {
 
 }  // namespace gossip_effect
 
-using GossipEffect = std::variant<
-    gossip_effect::Dial, gossip_effect::HangUp, gossip_effect::Send,
-    gossip_effect::SendPayload, gossip_effect::Arm, gossip_effect::Train,
-    gossip_effect::Prepare, gossip_effect::Fold, gossip_effect::KeepDoubt,
-    gossip_effect::Settle, gossip_effect::CloseAverage, gossip_effect::Mix,
-    gossip_effect::Say, gossip_effect::Exit>;
+using GossipEffect =
+    std::variant<gossip_effect::Dial, gossip_effect::HangUp,
+                 gossip_effect::Send, gossip_effect::SendPayload,
+                 gossip_effect::Arm, gossip_effect::Train,
+                 gossip_effect::Prepare, gossip_effect::Fold,
+                 gossip_effect::Give, gossip_effect::KeepDoubt,
+                 gossip_effect::Settle, gossip_effect::CloseAverage,
+                 gossip_effect::Mix, gossip_effect::Say, gossip_effect::Exit>;
 
 }  // namespace parley
 

@@ -132,7 +132,6 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
       }
       return;
     case v1::PeerMessage::kGoodbye:
-      n.idle = message.goodbye().reason().empty();
       return LoseLink(peer, message.goodbye().reason());
     default:
       return;  // End, which OnPayload told; kinds of a newer version
@@ -167,12 +166,7 @@ void GossipMachine::On(const gossip_event::Prepared&) {
 
 void GossipMachine::On(const gossip_event::Trained& event) {
   if (!event.status.ok()) {
-    for (auto& [peer, n] : neighbours_) {
-      if (!n.up) continue;
-      v1::PeerMessage message;
-      message.mutable_leave()->set_reason("its training failed");
-      Send(peer, std::move(message));
-    }
+    TellLeaving("its training failed");
     return Exit(event.status);
   }
   trained_ = true;
@@ -192,12 +186,6 @@ void GossipMachine::On(const gossip_event::Mixed& event) {
   if (round_ > options_.rounds + (options_.final_average ? 1 : 0)) {
     phase_ = Phase::kFinishing;
     phase_since_ = now_;
-    for (auto& [peer, n] : neighbours_) {
-      if (!n.up) continue;
-      v1::PeerMessage message;
-      message.mutable_leave()->set_reason("it has done all rounds");
-      Send(peer, std::move(message));
-    }
     return;
   }
   phase_ = Phase::kIsolated;
@@ -215,12 +203,7 @@ void GossipMachine::On(const gossip_event::TimerFired& event) {
 }
 
 void GossipMachine::On(const gossip_event::StopRequested& event) {
-  for (auto& [peer, n] : neighbours_) {
-    if (!n.up) continue;
-    v1::PeerMessage message;
-    message.mutable_leave()->set_reason(event.reason);
-    Send(peer, std::move(message));
-  }
+  TellLeaving(event.reason);
   Exit(absl::OkStatus());
 }
 
@@ -242,13 +225,15 @@ void GossipMachine::JoinIfReady() {
   }
   if (phase_ != Phase::kIsolated) return;
   // A peer that reaches nobody may be the one that is cut off: alone it would
-  // run ahead of all others.
+  // run ahead of all others, so it waits for a while.
   bool any = neighbours_.empty(), all_gone = true;
   for (const auto& [peer, n] : neighbours_) {
     any |= n.up && !n.left;
     all_gone &= n.left || n.refused;
   }
-  if (any || all_gone) BeginRound();
+  if (any) alone_ = false;
+  alone_ |= now_ >= phase_since_ + kAloneAfter * options_.edge_timeout;
+  if (any || all_gone || alone_) BeginRound();
 }
 
 void GossipMachine::BeginRound() {
@@ -257,7 +242,6 @@ void GossipMachine::BeginRound() {
   PerformSettlements();
   prepared_ = false;
   trained_ = IsFinal();
-  given_ = 0;
   used_edges_ = lost_edges_ = 0;
   edges_.clear();
   average_.reset();
@@ -302,19 +286,37 @@ void GossipMachine::Advance() {
   if (phase_ != Phase::kRound || staging_busy_ || !trained_) return;
   if (average_ ? !average_->over : !EdgesDone()) return;
   phase_ = Phase::kMixing;
-  Do(gossip_effect::Mix{round_, given_});
+  Do(gossip_effect::Mix{round_});
 }
 
 void GossipMachine::FinishIfDone() {
   if (phase_ != Phase::kFinishing) return;
   PerformSettlements();
+  if (!leaves_) {
+    // Before that its doubts should be over: who can end them waits for it.
+    bool doubts = average_doubt_.has_value();
+    for (const auto& [peer, n] : neighbours_) doubts |= n.doubt.has_value();
+    if (doubts && now_ < phase_since_ + 2 * options_.edge_timeout) return;
+    leaves_ = true;
+    TellLeaving("it has done all rounds");
+  }
   for (const auto& [peer, n] : neighbours_) {
-    const bool gone = n.refused || n.idle ||
-                      (!n.up && now_ >= n.since + options_.edge_timeout);
-    // Whoever has left has said before what it decided.
-    if (!gone && !n.left) return;
+    if (now_ < GoneAt(n)) return;
   }
   Exit(absl::OkStatus());
+}
+
+void GossipMachine::TellLeaving(absl::string_view reason) {
+  v1::PeerMessage message;
+  message.mutable_leave()->set_reason(std::string(reason));
+  for (const auto& [peer, n] : neighbours_) Send(peer, message);
+}
+
+// When a neighbour needs nothing more of this peer. Whoever has left has said
+// before what it decided.
+absl::Time GossipMachine::GoneAt(const Neighbour& n) const {
+  if (n.left || n.refused) return absl::InfinitePast();
+  return n.up ? absl::InfiniteFuture() : n.since + options_.edge_timeout;
 }
 
 void GossipMachine::Exit(absl::Status status) {
@@ -403,11 +405,11 @@ void GossipMachine::SetWakeAt() {
     }
     for (const auto& [peer, n] : neighbours_) {
       if (n.link != 0 && !n.up) at = std::min(at, n.since_dial + kDialTimeout);
-      if (n.link == 0 && Dials(peer) && !n.left && !n.refused && n.wanted) {
+      if (n.link == 0 && Dials(peer) && !n.left && !n.refused) {
         at = std::min(at, n.dial_at);
       }
-      if (phase_ == Phase::kFinishing && !n.up && !n.left && !n.refused) {
-        at = std::min(at, n.since + options_.edge_timeout);
+      if (phase_ == Phase::kFinishing && GoneAt(n) > now_) {
+        at = std::min(at, GoneAt(n));
       }
     }
     if (phase_ == Phase::kRound && prepared_) {
@@ -419,8 +421,14 @@ void GossipMachine::SetWakeAt() {
     if (phase_ == Phase::kJoining) {
       at = std::min(at, phase_since_ + options_.start_wait);
     }
+    if (phase_ == Phase::kIsolated) {
+      at = std::min(at, phase_since_ + kAloneAfter * options_.edge_timeout);
+    }
     if (phase_ == Phase::kJoining || phase_ == Phase::kIsolated) {
       at = std::min(at, next_report_);
+    }
+    if (phase_ == Phase::kFinishing && !leaves_) {
+      at = std::min(at, phase_since_ + 2 * options_.edge_timeout);
     }
   }
   wake_at_ = at;

@@ -55,6 +55,8 @@ class GossipMachine {
   static constexpr absl::Duration kDialTimeout = absl::Seconds(20);
   static constexpr absl::Duration kFirstDelay = absl::Milliseconds(100);
   static constexpr absl::Duration kMaxDelay = absl::Seconds(5);
+  // Without any link it waits for so many edge timeouts before it goes on.
+  static constexpr int kAloneAfter = 4;
   static constexpr absl::Duration kReportEvery = absl::Seconds(10);
 
   // `plan` is borrowed. `jitter` spreads the tries of many peers.
@@ -100,17 +102,15 @@ class GossipMachine {
     std::string certificate_name;
   };
   struct Neighbour {
-    uint64_t link = 0;   // 0: none
-    bool up = false;     // both ends have said hello
-    bool wanted = true;  // there should be a link
-    absl::Time since;    // it is up or down
+    uint64_t link = 0;  // 0: none
+    bool up = false;    // both ends have said hello
+    absl::Time since;   // it is up or down
     absl::Time since_dial;
     absl::Time dial_at = absl::InfinitePast();
     int failures = 0;
     uint64_t incarnation = 0;
     bool left = false;
     bool refused = false;  // they do not fit
-    bool idle = false;     // the schedule has no use for the link now
     uint64_t chunks = 0;
     std::optional<v1::PeerStep> ready;  // the latest
     int64_t committed = 0;              // where this peer decides
@@ -156,6 +156,8 @@ class GossipMachine {
   void Advance();
   void PerformSettlements();
   void FinishIfDone();
+  absl::Time GoneAt(const Neighbour& n) const;
+  void TellLeaving(absl::string_view reason);
   void Exit(absl::Status status);
   bool IsAverage(int64_t round) const;
   bool IsFinal() const { return round_ > options_.rounds; }
@@ -237,9 +239,10 @@ class GossipMachine {
   int64_t round_ = 1;
   bool prepared_ = false;
   bool trained_ = false;
+  bool alone_ = false;   // goes on without reaching anybody
+  bool leaves_ = false;  // has said so
   std::vector<Edge> edges_;
   std::optional<Average> average_;
-  double given_ = 0;
   // The staging buffer: what was armed last, and whether it is in use.
   uint64_t armed_link_ = 0;
   v1::PeerStep armed_;

@@ -100,7 +100,8 @@ void GossipMachine::OnAverageDecision(bool committed, int64_t round) {
   }
   if (!average_ || average_->over || round != round_) return;
   if (committed && !average_->forwarded) return;  // nobody could know
-  if (committed) return EndAverage(true);
+  // Whoever gives it up before it passes the token on has the last word.
+  if (average_->forwarded) return EndAverage(committed);
   FailAverage("a peer gave it up");
 }
 

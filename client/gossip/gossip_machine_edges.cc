@@ -84,7 +84,7 @@ void GossipMachine::OnPayload(int peer) {
     }
     average_->moved = now_;
     average_->in = Part::kWhole;
-    Do(gossip_effect::Fold{armed_, 1, armed_omega_});
+    Do(gossip_effect::Fold{peer, armed_, 1, armed_omega_});
     return;
   }
   Edge* edge = EdgeOf(peer);
@@ -112,7 +112,8 @@ void GossipMachine::Commit(Edge& edge) {
   if (!options_.flows) edge.out = Part::kDone;
   ++used_edges_;
   SendDecision(edge.plan.peer, StepOf(Use()), true, "");
-  Do(gossip_effect::Fold{StepOf(Use()), edge.plan.in, edge.omega});
+  Do(gossip_effect::Fold{edge.plan.peer, StepOf(Use()), edge.plan.in,
+                         edge.omega});
 }
 
 void GossipMachine::OnDecision(int peer, const v1::PeerDecision& decision) {
@@ -133,13 +134,13 @@ void GossipMachine::OnDecision(int peer, const v1::PeerDecision& decision) {
   if (options_.flows) {
     if (edge->out != Part::kUnderway) return;
     edge->out = Part::kDone;
-    given_ += edge->plan.out;
+    Do(gossip_effect::Give{peer, edge->plan.out});
     return;
   }
   if (DecidesExchange(peer) || edge->in != Part::kWhole) return;
   edge->in = edge->out = Part::kDone;
   ++used_edges_;
-  Do(gossip_effect::Fold{step, edge->plan.in, edge->omega});
+  Do(gossip_effect::Fold{peer, step, edge->plan.in, edge->omega});
 }
 
 // Goes on without the edge. Where something is under way over the link, the
@@ -175,7 +176,6 @@ void GossipMachine::EdgeLinkLost(Edge& edge, absl::string_view) {
     if (edge.out == Part::kUnderway) {
       EnterDoubt(edge);
       edge.out = Part::kFailed;
-      given_ += edge.plan.out;
     }
     return;
   }

@@ -9,7 +9,8 @@
 
 namespace parley {
 
-// Which neighbours there should be links to.
+// Which neighbours there should be links to. They are kept: drawn schedules
+// bring ever new ones.
 void GossipMachine::TendLinks() {
   const bool drawn = plan_->schedule().period() == 0;
   if (!drawn && std::exchange(tended_, true)) return;
@@ -23,27 +24,12 @@ void GossipMachine::TendLinks() {
     const auto [it, added] = neighbours_.try_emplace(peer);
     if (added) it->second.since = now_;
   }
-  if (!drawn) return;
-  for (auto it = neighbours_.begin(); it != neighbours_.end();) {
-    const int peer = it->first;
-    Neighbour& n = it->second;
-    ++it;
-    if (wanted.contains(peer) || n.doubt || !Dials(peer)) continue;
-    n.wanted = false;
-    if (n.link == 0) continue;
-    v1::PeerMessage message;
-    message.mutable_goodbye()->set_retry(true);
-    Send(peer, std::move(message));
-    n.idle = true;
-    LoseLink(peer, "");
-  }
-  for (const int peer : wanted) neighbours_[peer].wanted = true;
 }
 
 void GossipMachine::DialDue() {
   if (phase_ == Phase::kNew || phase_ == Phase::kOver) return;
   for (auto& [peer, n] : neighbours_) {
-    if (!Dials(peer) || n.link != 0 || n.left || n.refused || !n.wanted ||
+    if (!Dials(peer) || n.link != 0 || n.left || n.refused ||
         now_ < n.dial_at) {
       continue;
     }
@@ -160,7 +146,7 @@ void GossipMachine::LinkUp(int peer, uint64_t link,
   n.up = true;
   n.since = now_;
   n.failures = 0;
-  n.left = n.idle = false;
+  n.left = false;
   n.chunks = 0;
   n.ready.reset();
   const auto settle = [&](v1::PeerUse use, int64_t committed, int64_t decided) {
@@ -176,7 +162,7 @@ void GossipMachine::LinkUp(int peer, uint64_t link,
   if (average_decided_ > 0 && (peer == Next() || peer == Previous())) {
     settle(v1::AVERAGE, average_committed_, average_decided_);
   }
-  if (phase_ == Phase::kFinishing) {
+  if (leaves_) {
     v1::PeerMessage message;
     message.mutable_leave()->set_reason("it has done all rounds");
     Send(peer, std::move(message));
@@ -233,13 +219,13 @@ int GossipMachine::PeerOf(uint64_t link) const {
 
 void GossipMachine::OnSettle(int peer, const v1::PeerSettle& settle) {
   if (settle.use() == v1::AVERAGE) {
-    if (settle.decided() <= average_decided_) return;
-    average_decided_ = settle.decided();
-    average_committed_ = std::max(average_committed_, settle.committed());
-    if (average_doubt_ && average_doubt_->step.round() <= average_decided_) {
-      Outcome(&*average_doubt_,
-              average_doubt_->step.round() == settle.committed());
+    if (average_doubt_ && !average_doubt_->outcome &&
+        average_doubt_->step.round() <= settle.decided()) {
+      const int64_t round = average_doubt_->step.round();
+      OnAverageDecision(round == settle.committed(), round);
     }
+    average_decided_ = std::max(average_decided_, settle.decided());
+    average_committed_ = std::max(average_committed_, settle.committed());
     return;
   }
   Neighbour& n = neighbours_[peer];

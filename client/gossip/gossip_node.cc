@@ -178,29 +178,35 @@ class GossipNode::Impl {
       return [this] { Handle(gossip_event::Staged{}); };
     });
   }
+  void Perform(gossip_effect::Give& e) {
+    mixing_.Run([this, e]() -> Closure {
+      state_->Give(e.peer, e.weight);
+      return [this] { FinishIfQuiet(); };
+    });
+  }
   void Perform(gossip_effect::KeepDoubt& e) {
     mixing_.Run([this, e]() -> Closure {
       state_->KeepDoubt(e);
-      if (e.step.use() != v1::EXCHANGE) return [] {};
+      if (e.step.use() != v1::EXCHANGE) return [this] { FinishIfQuiet(); };
       return [this] { Handle(gossip_event::Staged{}); };
     });
   }
   void Perform(gossip_effect::Settle& e) {
     mixing_.Run([this, e]() -> Closure {
       state_->Settle(e);
-      return [] {};
+      return [this] { FinishIfQuiet(); };
     });
   }
   void Perform(gossip_effect::CloseAverage& e) {
     mixing_.Run([this, e]() -> Closure {
       state_->CloseAverage(e.applied);
-      return [] {};
+      return [this] { FinishIfQuiet(); };
     });
   }
   void Perform(gossip_effect::Mix& e) {
-    mixing_.Run([this, e]() -> Closure {
-      const absl::Status status = state_->Mix(e.given);
-      return [this, round = e.round, status] {
+    mixing_.Run([this, round = e.round]() -> Closure {
+      const absl::Status status = state_->Mix();
+      return [this, round, status] {
         TellRound(round);
         Handle(gossip_event::Mixed{status});
       };
@@ -224,7 +230,6 @@ class GossipNode::Impl {
   void Perform(gossip_effect::Exit& e) {
     exit_ = std::move(e.status);
     training_.Clear();
-    mixing_.Clear();
   }
 
   // ------------------------------------------------------------ time and end

@@ -130,14 +130,27 @@ void PeerState::Fold(const gossip_effect::Fold& fold) {
   if (fold.step.use() == v1::AVERAGE) {
     return FoldSegment(fold.step, fold.omega);
   }
+  const Comparison compared =
+      Compare(1 / fold.omega, *staged_, 1 / omega_, *sent_);
+  neighbour_distance_ += fold.weight * compared.squared_distance;
+  Flow& flow = flows_[fold.peer];
   if (fold.step.use() == v1::EXCHANGE) {
     AddDifference(fold.weight, *staged_, *sent_, mixed_.get());
+    flow.sum += fold.weight * (compared.sum_a - compared.sum_b);
   } else {
     AddScaled(fold.weight, *staged_, mixed_.get());
     mixed_omega_ += fold.weight * fold.omega;
+    flow.sum += fold.weight * compared.sum_a;
+    flow.omega += fold.weight * fold.omega;
   }
-  neighbour_distance_ += fold.weight * SquaredDistance(1 / fold.omega, *staged_,
-                                                       1 / omega_, *sent_);
+}
+
+void PeerState::Give(int peer, double weight) {
+  AddScaled(-weight, *sent_, mixed_.get());
+  mixed_omega_ -= weight * omega_;
+  Flow& flow = flows_[peer];
+  flow.sum -= weight * SumOf(*sent_);
+  flow.omega -= weight * omega_;
 }
 
 void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
@@ -147,6 +160,7 @@ void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
   if (kept.use == v1::EXCHANGE) {
     AddDifference(doubt.weight, *staged_, *sent_, &kept.change);
   } else if (kept.use == v1::FLOW) {
+    Give(doubt.peer, doubt.weight);
     AddScaled(doubt.weight, *sent_, &kept.change);
     kept.omega = doubt.weight * omega_;
   } else {
@@ -164,6 +178,9 @@ void PeerState::Settle(const gossip_effect::Settle& settle) {
       kept.use == v1::FLOW ? !settle.committed : settle.committed;
   if (applies) {
     omega_ += kept.omega;
+    Flow& flow = flows_[settle.peer];
+    flow.sum += SumOf(kept.change);
+    flow.omega += kept.omega;
     if (kept.change.elements() < x_.elements() * traits_.parts) {
       AddScaled(1, kept.change, &x_);  // of the last average
     } else {
@@ -173,11 +190,7 @@ void PeerState::Settle(const gossip_effect::Settle& settle) {
   doubts_.erase(it);
 }
 
-absl::Status PeerState::Mix(double given) {
-  if (given != 0) {
-    AddScaled(-given, *sent_, mixed_.get());
-    mixed_omega_ -= given * omega_;
-  }
+absl::Status PeerState::Mix() {
   omega_ += mixed_omega_;
   if (last_) {
     AddScaled(1, *mixed_, &x_);

@@ -34,6 +34,14 @@ class PeerState {
     double omega = 0;
   };
 
+  // What has come over an edge so far, less what has gone: Σ of the numbers and
+  // of ω. The two ends' add up to 0, but for what one of them is in doubt
+  // about.
+  struct Flow {
+    double sum = 0;
+    double omega = 0;
+  };
+
   // `self` of `peers`. InvalidArgument: as MakeAlgorithm.
   static absl::StatusOr<std::unique_ptr<PeerState>> Create(
       const AlgorithmOptions& options, ParameterVector start, int self,
@@ -47,11 +55,12 @@ class PeerState {
   void Prepare(int64_t round, bool last);
   // See gossip_effect.
   void Fold(const gossip_effect::Fold& fold);
+  void Give(int peer, double weight);
   void KeepDoubt(const gossip_effect::KeepDoubt& doubt);
   void Settle(const gossip_effect::Settle& settle);
   void CloseAverage(bool applied);
   // Internal: x is no number any more.
-  absl::Status Mix(double given);
+  absl::Status Mix();
 
   // Where the payload of a step is to be put, and where it comes from. Both
   // stay valid whatever happens to the state.
@@ -67,6 +76,8 @@ class PeerState {
   ParameterVector Model() const;  // x/ω
   // By peer (−1: of an average).
   const std::map<int, Kept>& doubts() const { return doubts_; }
+  // By peer: the counters of what is used of each edge.
+  const std::map<int, Flow>& flows() const { return flows_; }
   // Σ_k W_jk·‖x_j − x_k‖² over what was folded this round: ρ-times a bound of
   // the consensus distance, from neighbours alone.
   double neighbour_distance() const { return neighbour_distance_; }
@@ -104,6 +115,7 @@ class PeerState {
   std::vector<double> omegas_;  // of an average, by peer
 
   std::map<int, Kept> doubts_;
+  std::map<int, Flow> flows_;
 };
 
 }  // namespace parley

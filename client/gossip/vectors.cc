@@ -76,18 +76,20 @@ void SubtractRounded(double w, const ParameterVector& x, ParameterVector* y) {
   });
 }
 
-double SquaredDistance(double v, const ParameterVector& a, double w,
-                       const ParameterVector& b) {
+Comparison Compare(double v, const ParameterVector& a, double w,
+                   const ParameterVector& b) {
   return ForDType(a.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    double sum = 0;
+    Comparison result;
     const absl::Span<const T> x = a.As<T>(), y = b.As<T>();
     for (size_t i = 0; i < x.size(); ++i) {
-      const double d =
-          v * static_cast<double>(x[i]) - w * static_cast<double>(y[i]);
-      sum += d * d;
+      const double p = x[i], q = y[i];
+      const double d = v * p - w * q;
+      result.squared_distance += d * d;
+      result.sum_a += p;
+      result.sum_b += q;
     }
-    return sum;
+    return result;
   });
 }
 

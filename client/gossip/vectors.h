@@ -26,11 +26,15 @@ void AddRange(const ParameterVector& x, int64_t begin, int64_t end,
 void CopyRange(const ParameterVector& x, int64_t begin, int64_t end,
                ParameterVector* y, int64_t to_begin);
 
-// ‖v·a − w·b‖², in double.
-double SquaredDistance(double v, const ParameterVector& a, double w,
-                       const ParameterVector& b);
-// Σ x, in double.
-double SumOf(const ParameterVector& x);
+struct Comparison {
+  double squared_distance = 0;  // ‖v·a − w·b‖²
+  double sum_a = 0;             // Σ a, and of b
+  double sum_b = 0;
+};
+// In double, in one pass.
+Comparison Compare(double v, const ParameterVector& a, double w,
+                   const ParameterVector& b);
+double SumOf(const ParameterVector& x);  // in double
 
 }  // namespace parley
 

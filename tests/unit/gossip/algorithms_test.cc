@@ -74,13 +74,13 @@ void Compare(const TopologyOptions& topology, const AlgorithmOptions& algorithm,
              int64_t rounds, const Reference& step, int64_t average_every = 0) {
   ThreadPool pool(2);
   const auto schedule = MakeSchedule(topology, kPeers);
-  GossipWorldOptions options = BenchOptions(
-      &pool, schedule, rounds, kElements,
-      [](int peer, int64_t, const Vector& at) {
-        Vector delta = Gradient(peer, at);
-        for (double& d : delta) d *= -kEta;
-        return delta;
-      });
+  GossipWorldOptions options =
+      BenchOptions(&pool, schedule, rounds, kElements,
+                   [](int peer, int64_t, const Vector& at) {
+                     Vector delta = Gradient(peer, at);
+                     for (double& d : delta) d *= -kEta;
+                     return delta;
+                   });
   options.algorithm = algorithm;
   options.average_every = average_every;
   Trajectory trajectory;
@@ -114,9 +114,9 @@ void AtcStep(const MatrixXd& w, MatrixXd* x) {
   *x = w * (*x - kEta * g);
 }
 
-const char* const kTopologies[] = {"ring",   "torus",
-                                   "base",   "static_exponential",
-                                   "star",   "one_peer_exponential",
+const char* const kTopologies[] = {"ring",           "torus",
+                                   "base",           "static_exponential",
+                                   "star",           "one_peer_exponential",
                                    "random_matching"};
 
 TEST(Algorithms, DSgdAdaptsWhileCommunicating) {
@@ -153,8 +153,7 @@ TEST(Algorithms, DecentLam) {
   MatrixXd m = MatrixXd::Zero(kPeers, kElements);
   Compare(Kind("ring"), {.kind = "decent_lam", .momentum = 0.9}, 40,
           [&](const MatrixXd& w, MatrixXd* x) {
-            const MatrixXd g =
-                (*x - w * (*x - kEta * Gradients(*x))) / kEta;
+            const MatrixXd g = (*x - w * (*x - kEta * Gradients(*x))) / kEta;
             m = 0.9 * m + g;
             *x -= kEta * m;
           });
@@ -271,14 +270,14 @@ TEST(DSgd, NoiseSettlesAtTheTopologysConsensusDistance) {
        {Stationary{"ring", false, 2.41}, Stationary{"grid", false, 1.49},
         Stationary{"static_exponential", false, 1.12},
         Stationary{"ring", true, 2.41 - 15.0 / 16}}) {
-    GossipWorldOptions options = BenchOptions(
-        &pool, MakeSchedule(Kind(s.topology), m), kRounds, kMany,
-        [](int peer, int64_t round, const Vector& at) {
-          Vector noise(at.size());
-          Rng rng(11, "", round, std::to_string(peer));
-          for (double& x : noise) x = rng.Normal();
-          return noise;
-        });
+    GossipWorldOptions options =
+        BenchOptions(&pool, MakeSchedule(Kind(s.topology), m), kRounds, kMany,
+                     [](int peer, int64_t round, const Vector& at) {
+                       Vector noise(at.size());
+                       Rng rng(11, "", round, std::to_string(peer));
+                       for (double& x : noise) x = rng.Normal();
+                       return noise;
+                     });
     options.algorithm.combine = s.combine;
     options.start = [](int) { return ToParameters(Vector(kMany, 0.0)); };
     std::map<int64_t, std::vector<Vector>> models;
