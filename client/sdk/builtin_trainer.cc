@@ -1,42 +1,28 @@
 #include "client/sdk/builtin_trainer.h"
 
 #include <algorithm>
-#include <cmath>
-#include <type_traits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/analysis/direction.h"
-#include "common/base/random.h"
+#include "client/sdk/local_method.h"
 #include "common/base/status_macros.h"
 
 namespace parley {
 namespace {
 
-constexpr char kStepSize[] = "step_size";
 constexpr int64_t kEvaluationRows = 1024;  // at once: bounds the scratch memory
-
-// Says how far the task is; false where it is wanted no more.
-bool GoesOn(const TrainTask& task, int64_t done, int64_t of) {
-  if (task.fraction != nullptr) {
-    task.fraction->store(static_cast<double>(done) / static_cast<double>(of),
-                         std::memory_order_relaxed);
-  }
-  return task.cancelled == nullptr || !*task.cancelled;
-}
 
 template <typename T>
 class BuiltinTrainer final : public Trainer {
  public:
-  // `prox` may be null.
-  BuiltinTrainer(BuiltinTrainerOptions<T> options,
-                 std::unique_ptr<ExactProx> prox)
-      : options_(std::move(options)),
-        source_(options_.train),
-        prox_(std::move(prox)) {}
+  BuiltinTrainer(std::shared_ptr<const Model<T>> model, Dataset<T> held_out,
+                 std::unique_ptr<LocalMethod<T>> method)
+      : model_(std::move(model)),
+        held_out_(std::move(held_out)),
+        method_(std::move(method)) {}
 
   absl::Status Accepts(const ParameterSpec& spec) const override {
-    const ParameterSpec& own = options_.model->spec();
+    const ParameterSpec& own = model_->spec();
     if (spec == own) return absl::OkStatus();
     return absl::FailedPreconditionError(
         absl::StrCat("the coordinator's model is ", spec.ToString(),
@@ -45,42 +31,12 @@ class BuiltinTrainer final : public Trainer {
 
   absl::StatusOr<TrainResult> Train(const TrainTask& task,
                                     ParameterVector& parameters) override {
-    if (prox_ != nullptr) return SolveProx(task, parameters);
-    const int64_t steps = PlannedSteps(options_.solver, source_.rows());
-    double step_size;
-    if (auto it = task.values.find(kStepSize); it != task.values.end()) {
-      step_size = it->second;
-    } else {
-      step_size = options_.step_size(task.round, steps);
-    }
-    if (!std::isfinite(step_size) || step_size <= 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the step size is ", step_size, "; it must be > 0"));
-    }
-    Rng rng(options_.seed, task.client, task.round, "batches");
-    int64_t taken = 0;
-    PARLEY_ASSIGN_OR_RETURN(
-        const LocalResult local,
-        Solve<T>(*options_.model, options_.solver, step_size, source_, rng,
-                 parameters.As<T>(), [&task, &taken, steps] {
-                   return GoesOn(task, taken++, steps);
-                 }));
-    if (!std::isfinite(local.mean_loss)) {
-      return absl::InternalError(
-          absl::StrCat("training diverged: the loss is ", local.mean_loss,
-                       "; a smaller step size than ", step_size, " may help"));
-    }
-    TrainResult result;
-    result.examples = static_cast<double>(source_.rows());
-    result.local_steps = local.steps;
-    result.metrics = {{"loss", local.mean_loss},
-                      {"first_loss", local.first_loss}};
-    return result;
+    return method_->Train(task, parameters.As<T>());
   }
 
   absl::StatusOr<TrainResult> Evaluate(
       const TrainTask& task, const ParameterVector& parameters) override {
-    const Dataset<T>& data = options_.held_out;
+    const Dataset<T>& data = held_out_;
     if (data.rows() == 0) {
       return absl::UnimplementedError(
           "this client holds no rows out to evaluate on (data.held_out)");
@@ -92,51 +48,23 @@ class BuiltinTrainer final : public Trainer {
         return absl::CancelledError("wanted no more");
       }
       const int64_t end = std::min(row + kEvaluationRows, data.rows());
-      sums.Add(options_.model->Evaluate(parameters.As<T>(),
-                                        data.Slice(row, end).All(), workspace));
+      sums.Add(model_->Evaluate(parameters.As<T>(), data.Slice(row, end).All(),
+                                workspace));
     }
     TrainResult result;
     result.examples = sums.examples;
     result.metrics["loss"] = sums.loss / sums.examples;
-    if (options_.model->target_kind() != TargetKind::kReal) {
+    if (model_->target_kind() != TargetKind::kReal) {
       result.metrics["accuracy"] = sums.correct / sums.examples;
     }
     return result;
   }
 
  private:
-  absl::StatusOr<TrainResult> SolveProx(const TrainTask& task,
-                                        ParameterVector& parameters) {
-    const absl::Span<double> w = parameters.As<double>();
-    TrainResult result;
-    result.examples = static_cast<double>(source_.rows());
-    const std::vector<double> shares(source_.rows(), 1 / result.examples);
-    result.metrics["log_loss"] =
-        LogLoss(MarginLoss::kExponential, prox_->rows().Margins(w), shares);
-    PARLEY_RETURN_IF_ERROR(prox_->Solve(
-        w, [&task] { return task.cancelled == nullptr || !*task.cancelled; }));
-    result.local_steps = prox_->epochs();
-    return result;
-  }
-
-  const BuiltinTrainerOptions<T> options_;
-  DatasetSource<T> source_;
-  const std::unique_ptr<ExactProx> prox_;  // null: takes steps
+  const std::shared_ptr<const Model<T>> model_;  // as the options have it
+  const Dataset<T> held_out_;
+  const std::unique_ptr<LocalMethod<T>> method_;
 };
-
-// Null where it is not wanted.
-template <typename T>
-absl::StatusOr<std::unique_ptr<ExactProx>> MakeProx(
-    const BuiltinTrainerOptions<T>& options) {
-  if (!options.exact_prox) return nullptr;
-  if constexpr (std::is_same_v<T, double>) {
-    PARLEY_ASSIGN_OR_RETURN(SignedRows rows, SignedRows::Create(options.train));
-    return std::make_unique<ExactProx>(std::move(rows), *options.exact_prox);
-  } else {
-    return absl::InvalidArgumentError(
-        "exact_prox needs parameters in double: precision FLOAT64");
-  }
-}
 
 }  // namespace
 
@@ -159,9 +87,10 @@ absl::StatusOr<std::unique_ptr<Trainer>> MakeBuiltinTrainer(
           absl::StrCat("this client's data does not fit: ", fits.message()));
     }
   }
-  PARLEY_ASSIGN_OR_RETURN(std::unique_ptr<ExactProx> prox, MakeProx(options));
-  return std::make_unique<BuiltinTrainer<T>>(std::move(options),
-                                             std::move(prox));
+  PARLEY_ASSIGN_OR_RETURN(std::unique_ptr<LocalMethod<T>> method,
+                          MakeLocalMethod(options));
+  return std::make_unique<BuiltinTrainer<T>>(
+      std::move(options.model), std::move(options.held_out), std::move(method));
 }
 
 template absl::StatusOr<std::unique_ptr<Trainer>> MakeBuiltinTrainer(

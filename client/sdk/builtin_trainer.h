@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/sdk/trainer.h"
+#include "common/analysis/direction.h"
 #include "common/analysis/exact_prox.h"
 #include "common/data/dataset.h"
 #include "common/model/local_solver.h"
@@ -27,16 +28,22 @@ struct BuiltinTrainerOptions {
   // model without a bias; T must be double.
   std::optional<ExactProxOptions> exact_prox = {};
   LocalSolverOptions solver;
+  // Of a linear model without a bias; T must be double. Its log-loss is told
+  // with every update, and GD may work on its margins.
+  std::optional<MarginLoss> margin_loss = {};
   // The step size in a round, from 1, of a client that takes `local_steps`.
   std::function<double(int64_t round, int64_t local_steps)> step_size;
+  // Divides it by the loss whose logarithm is TrainTask::values "log_loss".
+  bool loss_normalised = false;
   uint64_t seed = 1;
 };
 
 // Train: batches are drawn by (seed, client, round); TrainTask::values
 // "step_size", where given, is the step size. Metrics: "loss", the mean over
-// the steps' batches, each before its step; "first_loss", of the first batch.
-// With exact_prox: "log_loss", of the mean exponential loss before the solve,
-// and local_steps counts its passes over the rows.
+// the steps' batches, each before its step; "first_loss", of the first batch;
+// with margin_loss or exact_prox "log_loss", the logarithm of the mean loss of
+// all rows at the start. exact_prox has no other, and its local_steps counts
+// the passes over the rows.
 // Evaluate: "loss", and "accuracy" where there are classes.
 // InvalidArgument: no rows to train on, rows that do not fit the model.
 template <typename T>

@@ -42,6 +42,8 @@ absl::StatusOr<BuiltinTrainerOptions<T>> BuiltinOptionsOf(
   BuiltinTrainerOptions<T> options;
   PARLEY_ASSIGN_OR_RETURN(options.model, MakeModel<T>(model));
   options.exact_prox = ExactProxOptionsOf(config.local());
+  options.margin_loss = MarginLossOf(config);
+  options.loss_normalised = config.local().step_size().has_loss_normalised();
   options.solver = SolverOptionsOf(config.local());
   options.step_size = [step_size = config.local().step_size()](
                           int64_t round, int64_t local_steps) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "common/base/log.h"
 
@@ -36,6 +37,13 @@ double DirectionGap(absl::Span<const double> a, absl::Span<const double> b) {
     sum += d * d;
   }
   return std::sqrt(sum);
+}
+
+double Distance(absl::Span<const double> w, absl::Span<const double> to) {
+  PARLEY_CHECK(w.size() == to.size());
+  std::vector<double> difference(w.begin(), w.end());
+  for (size_t i = 0; i < w.size(); ++i) difference[i] -= to[i];
+  return Norm(difference) / Norm(to);
 }
 
 double LogLoss(MarginLoss loss, absl::Span<const double> margins,

@@ -13,6 +13,9 @@ double Norm(absl::Span<const double> w);
 // arXiv 2412.07971 (theorem 2).
 double DirectionGap(absl::Span<const double> a, absl::Span<const double> b);
 
+// ‖w − to‖/‖to‖.
+double Distance(absl::Span<const double> w, absl::Span<const double> to);
+
 enum class MarginLoss {
   kLogistic,     // log(1 + exp(−m))
   kExponential,  // exp(−m)

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/kernels/kernels.h"
+#include "common/model/batch_ops.h"
 
 namespace parley {
 
@@ -53,6 +54,20 @@ double SignedRows::Dot(int64_t row, absl::Span<const double> w) const {
     sum += batch_.value[i] * w[batch_.column[i]];
   }
   return y * sum;
+}
+
+void SignedRows::Dots(int64_t begin, int64_t end, absl::Span<const double> w,
+                      double* margins) const {
+  const Batch<double> range = RowRange(batch_, begin, end);
+  MultiplyBatch(range, 1, w.data(), margins);
+  for (int64_t n = 0; n < range.rows; ++n) margins[n] *= range.target[n];
+}
+
+void SignedRows::AddAll(int64_t begin, int64_t end, double* a,
+                        absl::Span<double> w) const {
+  const Batch<double> range = RowRange(batch_, begin, end);
+  for (int64_t n = 0; n < range.rows; ++n) a[n] *= range.target[n];
+  AddTransposed(range, 1, a, w.data());
 }
 
 void SignedRows::Add(int64_t row, double a, absl::Span<double> w) const {

@@ -30,8 +30,14 @@ class SignedRows {
 
   // z_row · w.
   double Dot(int64_t row, absl::Span<const double> w) const;
+  // The same for rows [begin, end), into `margins`.
+  void Dots(int64_t begin, int64_t end, absl::Span<const double> w,
+            double* margins) const;
   // w += a · z_row.
   void Add(int64_t row, double a, absl::Span<double> w) const;
+  // w += Σ a_n·z_n over rows [begin, end), a_begin first. Overwrites a.
+  void AddAll(int64_t begin, int64_t end, double* a,
+              absl::Span<double> w) const;
   // sums += a · z_row², element by element.
   void AddSquares(int64_t row, double a, absl::Span<double> sums) const;
   // z_i · z_j for all pairs, rows×rows.

@@ -30,6 +30,10 @@ PartitionOptions PartitionOptionsOf(const v1::Partition& partition) {
     case v1::Partition::kByColumn:
       options.kind = GroupPartition{};
       break;
+    case v1::Partition::kFeatureShift:
+      options.kind =
+          FeatureShiftPartition{partition.feature_shift().strength(), {}};
+      break;
     case v1::Partition::kIid:
     case v1::Partition::KIND_NOT_SET:
       options.kind = IidPartition{};
@@ -160,6 +164,17 @@ std::optional<ExactProxOptions> ExactProxOptionsOf(
   return ExactProxOptions{.log_lambda = local.exact_prox().log_lambda()};
 }
 
+std::optional<MarginLoss> MarginLossOf(const v1::RunConfig& config) {
+  const v1::Model& model = config.model();
+  if (!model.has_logistic() || model.logistic().bias() ||
+      config.precision() != v1::FLOAT64) {
+    return std::nullopt;
+  }
+  return model.logistic().loss() == v1::Logistic::EXPONENTIAL
+             ? MarginLoss::kExponential
+             : MarginLoss::kLogistic;
+}
+
 LocalSolverOptions SolverOptionsOf(const v1::LocalAlgorithm& local) {
   LocalSolverOptions options;
   options.momentum = local.momentum();
@@ -180,7 +195,7 @@ double StepSizeOf(const v1::StepSize& step_size, int64_t round,
                   int64_t local_steps) {
   const int64_t t = round - 1;
   double eta = step_size.initial();
-  if (step_size.has_over_steps()) {
+  if (step_size.has_over_steps() || step_size.has_loss_normalised()) {
     eta /= static_cast<double>(local_steps);
   } else if (step_size.has_over_rounds()) {
     eta /= 1 + static_cast<double>(t) / step_size.over_rounds().scale();

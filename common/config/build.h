@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/analysis/direction.h"
 #include "common/analysis/exact_prox.h"
 #include "common/config/facts.h"
 #include "common/data/dataset.h"
@@ -31,12 +32,16 @@ absl::StatusOr<ModelOptions> ModelOptionsOf(const v1::RunConfig& config,
 std::optional<ExactProxOptions> ExactProxOptionsOf(
     const v1::LocalAlgorithm& local);
 
+// Of a logistic model without a bias in FLOAT64, which may be looked at by its
+// margins; nullopt of any other.
+std::optional<MarginLoss> MarginLossOf(const v1::RunConfig& config);
+
 // Of the steps that all other local algorithms take.
 LocalSolverOptions SolverOptionsOf(const v1::LocalAlgorithm& local);
 
 // The local step size η in round `round`, from 1, of a client that takes
 // `local_steps` steps (PlannedSteps): the formulas of run.proto with
-// t = round − 1.
+// t = round − 1, but without the f of loss_normalised.
 double StepSizeOf(const v1::StepSize& step_size, int64_t round,
                   int64_t local_steps);
 

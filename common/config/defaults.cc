@@ -108,6 +108,9 @@ void FillPartition(v1::Partition* partition) {
     case v1::Partition::kPowerLaw:
       DEFAULT(partition->mutable_power_law(), exponent, 1);
       break;
+    case v1::Partition::kFeatureShift:
+      DEFAULT(partition->mutable_feature_shift(), strength, 1);
+      break;
     case v1::Partition::KIND_NOT_SET:
       partition->mutable_iid();
       break;
@@ -147,8 +150,23 @@ void FillLocal(v1::LocalAlgorithm* local) {
       break;
     case v1::StepSize::kConstant:
     case v1::StepSize::kOverSteps:
+    case v1::StepSize::kLossNormalised:
       break;
   }
+}
+
+void FillTopology(v1::Topology* topology) {
+  if (topology->kind_case() == v1::Topology::KIND_NOT_SET) {
+    topology->mutable_one_peer_exponential();
+  }
+  if (topology->has_random_regular()) {
+    DEFAULT(topology->mutable_random_regular(), degree, 3);
+  }
+  if (topology->has_small_world()) {
+    DEFAULT(topology->mutable_small_world(), neighbours, 4);
+    DEFAULT(topology->mutable_small_world(), rewire, 0.1);
+  }
+  if (topology->has_base()) DEFAULT(topology->mutable_base(), k, 1);
 }
 
 void FillAggregation(v1::Aggregation* aggregation) {
@@ -211,6 +229,12 @@ void FillRounds(v1::RunConfig* config) {
   DEFAULT(config->mutable_checkpoints(), keep, 2);
 }
 
+void FillDirectionGap(const v1::LocalAlgorithm& local, v1::DirectionGap* gap) {
+  DEFAULT(gap, per_decade, 20);
+  DEFAULT(gap, centralized,
+          local.has_gd() && local.momentum() == 0 && local.weight_decay() == 0);
+}
+
 void FillLimits(int32_t parts, v1::Limits* limits) {
   DEFAULT(limits, lease_seconds, 15);
   DEFAULT(limits, staging_bytes, int64_t{64} << 20);
@@ -245,8 +269,15 @@ void FillDefaults(v1::RunConfig* config) {
                data->mutable_test());
   }
   if (config->has_local()) FillLocal(config->mutable_local());
+  if (config->has_gossip()) {
+    FillTopology(config->mutable_gossip()->mutable_topology());
+  }
   FillAggregation(config->mutable_aggregation());
   FillRounds(config);
+  if (config->diagnostics().has_direction_gap()) {
+    FillDirectionGap(config->local(),
+                     config->mutable_diagnostics()->mutable_direction_gap());
+  }
   FillLimits(data->partition().parts(), config->mutable_limits());
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "common/topology/topology.h"
 
 namespace parley {
 namespace {
@@ -71,6 +72,7 @@ constexpr Range kRanges[] = {
     Between("Dirichlet.min_rows", 1, kBillion),
     Between("Shards.per_part", 1, kMillion),
     Between("PowerLaw.exponent", 0, 100),
+    Between("FeatureShift.strength", 0, 1),
 
     Below("LocalAlgorithm.momentum", 1),
     AtLeast0("LocalAlgorithm.weight_decay"),
@@ -85,6 +87,18 @@ constexpr Range kRanges[] = {
     Above0("StepSize.OverRounds.scale"),
     Between("StepSize.StepDecay.at_rounds", 1, kBillion),
     {"StepSize.StepDecay.factor", 0, 1, true, true},
+
+    Between("Gossip.average_every", 0, kBillion),
+    Between("Gossip.edge_seconds", 0.1, 86400),
+    Between("Topology.Grid.rows", 1, kMostPeers),
+    Between("Topology.RandomRegular.degree", 1, 1000),
+    Required({"Topology.ErdosRenyi.probability", 0, 1, true}),
+    Between("Topology.SmallWorld.neighbours", 2, 1000),
+    Between("Topology.SmallWorld.rewire", 0, 1),
+    Between("Topology.Edge.a", 0, kMostPeers - 1),
+    Between("Topology.Edge.b", 0, kMostPeers - 1),
+    Between("Topology.BaseGraph.k", 1, 1000),
+    Between("DirectionGap.per_decade", 1, 10000),
 
     Below("TrimmedMean.trim", 0.5),
     Above0("Plain.step_size"),

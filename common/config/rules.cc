@@ -9,6 +9,8 @@
 #include "common/config/complaints.h"
 #include "common/config/data_rules.h"
 #include "common/config/defaults.h"
+#include "common/config/run_topology.h"
+#include "common/config/diagnostics_rules.h"
 
 namespace parley {
 namespace {
@@ -59,12 +61,14 @@ class Rules : private Complaints {
     CheckDataRules(config_, *this);
     CheckLocal();
     CheckAggregation();
+    CheckTopologyRules(config_, *this);
     CheckCohort();
     CheckEvaluation();
     CheckStop();
     CheckStart();
     CheckRoundValues();
     CheckTags();
+    CheckDiagnosticsRules(config_, *this);
     CheckWire("wire.down", config_.wire().down());
     CheckWire("wire.up", config_.wire().up());
   }
@@ -206,6 +210,31 @@ class Rules : private Complaints {
     if (local.step_size().has_step_decay()) {
       CheckRising("local.step_size.step_decay.at_rounds",
                   local.step_size().step_decay());
+    }
+    if (local.step_size().has_loss_normalised()) CheckLossNormalised();
+  }
+
+  void CheckLossNormalised() {
+    const std::string path = "local.step_size.loss_normalised";
+    const v1::Model& model = config_.model();
+    if (!model.has_logistic() || model.logistic().bias()) {
+      Conflict(path, "must go with model { logistic { bias: false } }");
+    }
+    if (config_.precision() != v1::FLOAT64) {
+      Conflict(path, "must go with precision FLOAT64");
+    }
+    const v1::LocalAlgorithm& local = config_.local();
+    if (!local.has_gd() || local.momentum() != 0 || local.weight_decay() != 0 ||
+        local.proximal() != 0) {
+      Conflict(path,
+               "must go with local.gd, without momentum, weight_decay and "
+               "proximal");
+    }
+    if (!config_.aggregation().has_fed_avg() &&
+        !config_.aggregation().has_uniform()) {
+      Conflict(path,
+               "must go with aggregation fed_avg or uniform, by whose weights "
+               "it makes the clients' losses one");
     }
   }
 
@@ -362,6 +391,15 @@ class Rules : private Complaints {
       } else if (!names.insert(value.name()).second) {
         Conflict(path + ".name", absl::StrCat("is \"", value.name(),
                                               "\": must not be there twice"));
+      } else if (value.name() == "log_loss") {
+        Conflict(path + ".name",
+                 "is \"log_loss\": must be another, as "
+                 "local.step_size.loss_normalised sends that");
+      } else if (value.name() == "step_size" &&
+                 config_.local().step_size().has_loss_normalised()) {
+        Conflict(path + ".name",
+                 "is \"step_size\": must not be set with "
+                 "local.step_size.loss_normalised, which it would replace");
       }
       if (value.name() != "step_size") continue;
       if (value.initial() <= 0) {

@@ -45,14 +45,18 @@ Partition Deal(const std::vector<int64_t>& order,
   return partition;
 }
 
-absl::StatusOr<Partition> Make(const IidPartition&, int64_t parts,
-                               absl::Span<const double> targets, Rng& rng) {
-  const int64_t rows = static_cast<int64_t>(targets.size());
+std::vector<int64_t> EqualSizes(int64_t rows, int64_t parts) {
   std::vector<int64_t> sizes(parts);
   for (int64_t i = 0; i < parts; ++i) {
     sizes[i] = Cut(rows, parts, i + 1) - Cut(rows, parts, i);
   }
-  return Deal(Shuffled(rows, rng), sizes);
+  return sizes;
+}
+
+absl::StatusOr<Partition> Make(const IidPartition&, int64_t parts,
+                               absl::Span<const double> targets, Rng& rng) {
+  const int64_t rows = static_cast<int64_t>(targets.size());
+  return Deal(Shuffled(rows, rng), EqualSizes(rows, parts));
 }
 
 // A draw of the symmetric Dirichlet(alpha), as cumulative sums that end in 1.
@@ -249,6 +253,49 @@ absl::StatusOr<Partition> Make(const IndexFilePartition& options, int64_t,
   return partition;
 }
 
+// Ranks in 0..1 of numbers, of equal ones by their order.
+std::vector<double> Ranks(absl::Span<const double> x) {
+  std::vector<int64_t> order(x.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return x[a] < x[b]; });
+  std::vector<double> ranks(x.size());
+  for (size_t i = 1; i < order.size(); ++i) {
+    ranks[order[i]] =
+        static_cast<double>(i) / static_cast<double>(order.size() - 1);
+  }
+  return ranks;
+}
+
+absl::StatusOr<Partition> Make(const FeatureShiftPartition& options,
+                               int64_t parts, absl::Span<const double> targets,
+                               Rng& rng) {
+  if (!(options.strength >= 0 && options.strength <= 1)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "feature_shift.strength is ", options.strength, "; allowed: 0 to 1"));
+  }
+  PARLEY_CHECK(options.places.size() == targets.size());
+  const int64_t rows = static_cast<int64_t>(targets.size());
+  // In random order first, so that rows in one place are dealt at random.
+  std::vector<int64_t> order = Shuffled(rows, rng);
+  std::vector<double> key(rows);
+  for (int64_t i = 0; i < rows; ++i) key[i] = options.places[order[i]];
+  key = Ranks(key);
+  for (int64_t i = 0; i < rows; ++i) {
+    const double at_random =
+        static_cast<double>(i) /
+        static_cast<double>(std::max<int64_t>(rows - 1, 1));
+    key[i] = options.strength * key[i] + (1 - options.strength) * at_random;
+  }
+  std::vector<int64_t> by_key(rows);
+  std::iota(by_key.begin(), by_key.end(), 0);
+  std::stable_sort(by_key.begin(), by_key.end(),
+                   [&](int64_t a, int64_t b) { return key[a] < key[b]; });
+  std::vector<int64_t> dealt(rows);
+  for (int64_t i = 0; i < rows; ++i) dealt[i] = order[by_key[i]];
+  return Deal(dealt, EqualSizes(rows, parts));
+}
+
 absl::StatusOr<Partition> Make(const GroupPartition& options, int64_t,
                                absl::Span<const double> targets, Rng&) {
   const std::vector<int64_t>& groups = options.groups;
@@ -297,6 +344,28 @@ absl::StatusOr<Partition> MakePartition(const PartitionOptions& options,
     std::sort(part.begin(), part.end());
   }
   return partition;
+}
+
+// Plain loops, without kernels, which differ from machine to machine.
+std::vector<double> PlacesOf(const Batch<double>& rows, uint64_t seed) {
+  Rng rng(seed, "feature shift");
+  std::vector<double> direction(rows.features);
+  for (double& x : direction) x = rng.Normal();
+  std::vector<double> places(rows.rows);
+  for (int64_t n = 0; n < rows.rows; ++n) {
+    double sum = 0;
+    if (rows.sparse()) {
+      for (int64_t i = rows.row_begin[n]; i < rows.row_begin[n + 1]; ++i) {
+        sum += rows.value[i] * direction[rows.column[i]];
+      }
+    } else {
+      for (int64_t j = 0; j < rows.features; ++j) {
+        sum += rows.dense[n * rows.features + j] * direction[j];
+      }
+    }
+    places[n] = sum;
+  }
+  return places;
 }
 
 std::pair<std::vector<int64_t>, std::vector<int64_t>> SplitHeldOut(

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "common/model/batch.h"
 
 namespace parley {
 
@@ -50,11 +51,20 @@ struct GroupPartition {
   std::vector<int64_t> groups;
 };
 
+// Rows in the order of strength·p + (1 − strength)·u, cut into parts of equal
+// size, give or take one row; p and u are ranks in 0..1, of the row's place and
+// at random.
+struct FeatureShiftPartition {
+  double strength = 1;         // 0..1
+  std::vector<double> places;  // one a row: PlacesOf
+};
+
 struct PartitionOptions {
   // 1..1,000,000 and at most the rows; ignored by IndexFile and Group.
   int64_t parts = 10;
   std::variant<IidPartition, DirichletPartition, ShardPartition,
-               PowerLawPartition, IndexFilePartition, GroupPartition>
+               PowerLawPartition, IndexFilePartition, GroupPartition,
+               FeatureShiftPartition>
       kind;
 };
 
@@ -68,6 +78,10 @@ using Partition = std::vector<std::vector<int64_t>>;
 absl::StatusOr<Partition> MakePartition(const PartitionOptions& options,
                                         absl::Span<const double> targets,
                                         uint64_t seed);
+
+// The product of each row with a direction drawn by seed, the same on every
+// machine to the last bit: all must deal alike.
+std::vector<double> PlacesOf(const Batch<double>& rows, uint64_t seed);
 
 // A part's rows as (training rows, held-out rows), both rising. `share`,
 // 0 <= share < 1, of the rows, rounded to the nearest, is held out, but one row

@@ -40,6 +40,18 @@ Partitioned<T>::Partitioned(const Dataset<T>& all, const Partition& partition,
   rows_ = all.Select(order);
 }
 
+template <typename T>
+Dataset<T> Partitioned<T>::Training() const {
+  std::vector<int64_t> rows;
+  for (size_t i = 0; i + 1 < begin_.size(); i += 2) {
+    for (int64_t row = begin_[i]; row < begin_[i + 1]; ++row) {
+      rows.push_back(row);
+    }
+  }
+  if (static_cast<int64_t>(rows.size()) == rows_.rows()) return rows_;
+  return rows_.Select(rows);
+}
+
 absl::StatusOr<PlannedData> PlanData(const DataPlan& plan, TargetKind kind) {
   if (!(plan.held_out >= 0 && plan.held_out < 1)) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -51,6 +63,10 @@ absl::StatusOr<PlannedData> PlanData(const DataPlan& plan, TargetKind kind) {
   PartitionOptions options = plan.partition;
   if (auto* told = std::get_if<GroupPartition>(&options.kind)) {
     told->groups = std::move(targets.groups);
+  } else if (auto* shift = std::get_if<FeatureShiftPartition>(&options.kind)) {
+    PARLEY_ASSIGN_OR_RETURN(Examples<double> rows,
+                            LoadRows<double>(plan.source));
+    shift->places = PlacesOf(Dataset<double>(std::move(rows)).All(), plan.seed);
   }
   PARLEY_ASSIGN_OR_RETURN(Partition partition,
                           MakePartition(options, targets.values, plan.seed));

@@ -25,6 +25,9 @@ class Partitioned {
 
   int64_t parts() const { return static_cast<int64_t>(begin_.size()) / 2; }
   Dataset<T> train(int64_t part) const { return Piece(2 * part); }
+  // The training rows of all parts, one part after another; copies them where
+  // rows are held out.
+  Dataset<T> Training() const;
   Dataset<T> held_out(int64_t part) const { return Piece(2 * part + 1); }
 
  private:
@@ -40,7 +43,8 @@ class Partitioned {
 // Where a run's training rows come from and how they are dealt out.
 struct DataPlan {
   DataSource source;
-  // The groups of a GroupPartition are the source's.
+  // The groups of a GroupPartition, and the places of a FeatureShiftPartition,
+  // are the source's.
   PartitionOptions partition;
   double held_out = 0;  // share of a part's rows, 0 <= x < 1
   uint64_t seed = 1;

@@ -58,6 +58,12 @@ struct Kernels {
   // loss[i] = log(1 + exp(−m[i])), slope[i] = −1/(1 + exp(m[i])) its
   // derivative.
   void (*logistic)(int64_t n, const T* m, T* loss, T* slope);
+  // The same loss, and pull[i] = −exp(log_scale)·slope[i], right even where
+  // neither of the two factors is a number that T has.
+  void (*logistic_pull)(int64_t n, T log_scale, const T* m, T* loss, T* pull);
+  // Of loss[i] = exp(−m[i]).
+  void (*exponential_pull)(int64_t n, T log_scale, const T* m, T* loss,
+                           T* pull);
 
   // Convolutions are products with the windows: rows·cols rows of
   // kernel·kernel·channels. add_patches adds them back where they came from.

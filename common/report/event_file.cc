@@ -97,6 +97,9 @@ v1::Summary Summarize(const RoundReport& round) {
   for (const auto& [name, value] : round.metrics) {
     scalars.Add("metrics", name, value);
   }
+  for (const auto& [name, value] : round.direction) {
+    scalars.Add("direction", name, value);
+  }
   for (const auto& [phase, value] : round.seconds) {
     scalars.Add("seconds", phase, value);
   }

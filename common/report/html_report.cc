@@ -6,6 +6,7 @@
 #include "common/base/json.h"
 #include "common/base/status_macros.h"
 #include "common/files/file_io.h"
+#include "common/report/direction_facts.h"
 #include "common/report/page.h"
 
 namespace parley {
@@ -41,7 +42,8 @@ std::string ReportJson(absl::Span<const ReportRun> runs) {
                     ",\"reason\":", Json(run.reason).ToString(),
                     ",\"planned\":", run.planned_rounds,
                     ",\"run_file\":", Json(run.run_file).ToString(),
-                    ",\"labels\":", LabelsOf(run).ToString(), ",",
+                    ",\"labels\":", LabelsOf(run).ToString(),
+                    ",\"direction\":", Sentences(run.direction).ToString(), ",",
                     run.history.ToJsonMembers(), "}");
     separator = ",";
   }

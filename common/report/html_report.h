@@ -1,7 +1,8 @@
 // report.html: runs as charts, in one file that needs nothing else.
 //
 // The page is page/: report.html frames report.css, body.html, Debian's
-// Chart.js, data.js (what the data is), charts.js and matrix.js (draw), page.js
+// Chart.js, data.js (what the data is), charts.js, direction.js and matrix.js
+// (draw), page.js
 // (the rest) and report.js (starts it).
 #ifndef PARLEY_COMMON_REPORT_HTML_REPORT_H_
 #define PARLEY_COMMON_REPORT_HTML_REPORT_H_

@@ -180,8 +180,15 @@ std::string ToJsonLine(const RoundReport& report) {
       .Set("asked", Names(report.asked))
       .Set("counted", Names(report.counted))
       .Set("refused", std::move(refused))
-      .Set("evaluations", Evaluations(report.evaluations))
-      .Set("bytes_up", report.bytes_up)
+      .Set("evaluations", Evaluations(report.evaluations));
+  if (!report.direction.empty()) {
+    Json direction = Json::Object();
+    for (const auto& [name, value] : report.direction) {
+      direction.Set(name, value);
+    }
+    line.Set("direction", std::move(direction));
+  }
+  line.Set("bytes_up", report.bytes_up)
       .Set("bytes_down", report.bytes_down)
       .Set("seconds", std::move(seconds))
       // As text: programs that read numbers as doubles would round it.
@@ -222,6 +229,11 @@ absl::StatusOr<RoundReport> FromJsonLine(const std::string& line) {
       inner.Number("loss", &one.loss);
       inner.Number("accuracy", &one.accuracy);
     }
+  }
+  if (json.Find("direction") != nullptr) {
+    reader.Numbers("direction", [&](const std::string& name, double value) {
+      report.direction[name] = value;
+    });
   }
   reader.Integer("bytes_up", &report.bytes_up);
   reader.Integer("bytes_down", &report.bytes_down);

@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
 #include "common/config/build.h"
 #include "common/config/load.h"
+#include "common/report/direction_facts.h"
 #include "common/report/metrics_log.h"
 
 namespace parley {
@@ -53,6 +55,8 @@ absl::StatusOr<ReportRun> ReadReportRun(const std::string& folder,
       ForEachRound(absl::StrCat(folder, "/", kMetricsFile),
                    [&](RoundReport round) { run.history.Add(round); });
   if (!read.ok() && !absl::IsNotFound(read)) return read;
+  if (!config.diagnostics().has_direction_gap()) return run;
+  PARLEY_ASSIGN_OR_RETURN(run.direction, ReadDirectionWords(folder));
   return run;
 }
 

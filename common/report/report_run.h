@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/data/partition.h"
@@ -19,6 +20,8 @@ struct ReportRun {
   int64_t planned_rounds = 0;
   std::string run_file;  // its text
   RunHistory history;
+  // What diagnostics.direction_gap knew before the first round, in sentences.
+  std::vector<std::string> direction;
   // Rows by part and label: at most kMaxLabelCells counts, of the first parts.
   LabelHistogram labels;
   int64_t parts = 0;       // of which labels.counts shows the first

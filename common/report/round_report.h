@@ -63,6 +63,27 @@ struct RoundReport {
 
   std::vector<ClientEvaluation> evaluations;  // what federated is the mean of
 
+  // What diagnostics.direction_gap measured of the new model; empty where it
+  // did not. Of w, the model, and w*, the reference:
+  //   "gap"               DirectionGap(w, w*)
+  //   "distance"          ‖w − w*‖/‖w*‖, where nothing separates the rows
+  //   "margin"            min z·w/‖w‖, "margin_share": of the largest one; both
+  //                       where something does
+  //   "log_loss", "norm"  ln f(w) of all rows, as the strategy weighs them; ‖w‖
+  //   "drift"             sqrt(Σ p·‖Δ − Δ̄‖²) over the clients' changes Δ, p
+  //   what
+  //                       each counts for; "drift_share": of ‖Δ̄‖
+  //   "client_gap_min", "client_gap_median", "client_gap_max"
+  //                       DirectionGap of the clients' own models to w*
+  //   "centralized_rounds_gap", "centralized_rounds_reference_gap"
+  //                       DirectionGap of centralized descent, after as many
+  //                       steps as rounds, to w and to w*
+  //   "centralized_steps_gap", "centralized_steps_reference_gap",
+  //   "centralized_steps_distance"
+  //                       the same of v, after as many steps as a client took,
+  //                       and ‖w − v‖/‖v‖
+  std::map<std::string, double> direction;
+
   uint64_t bytes_up = 0;  // payload bytes of this round, all clients
   uint64_t bytes_down = 0;
 

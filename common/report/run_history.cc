@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -127,6 +128,17 @@ void RunHistory::Add(const RoundReport& report) {
     put(metrics_, name, value, round.metrics);
   }
 
+  if (!report.direction.empty()) {
+    measured_.push_back({report.round, round.values[0], round.values[1],
+                         round.values[2], report.direction});
+    if (measured_.size() > limits_.measured) {
+      for (size_t i = 1; i < measured_.size() / 2; ++i) {
+        std::swap(measured_[i], measured_[2 * i]);
+      }
+      std::swap(measured_[measured_.size() / 2], measured_.back());
+      measured_.resize(measured_.size() / 2 + 1);
+    }
+  }
   // One that stood there only as the latest.
   if (!rounds_.empty() && rounds_.back().ordinal % stride_ != 0) {
     cells_ -= rounds_.back().cells.size();
@@ -277,6 +289,39 @@ void RunHistory::AppendCells(size_t from, std::string* out) const {
   AppendRounds(from, row, out);
 }
 
+void RunHistory::AppendMeasured(std::string* out) const {
+  const auto column = [&](auto get) {
+    AppendList(
+        measured_,
+        [&](const Measured& round) { AppendNumber(get(round), out); }, out);
+  };
+  *out += ",\"measured\":{\"round\":";
+  AppendList(
+      measured_,
+      [&](const Measured& round) { absl::StrAppend(out, round.number); }, out);
+  *out += ",\"elapsed\":";
+  column([](const Measured& round) { return round.elapsed; });
+  *out += ",\"bytes_up\":";
+  column([](const Measured& round) { return round.bytes_up; });
+  *out += ",\"bytes_down\":";
+  column([](const Measured& round) { return round.bytes_down; });
+  *out += ",\"numbers\":{";
+  std::set<std::string> names;
+  for (const Measured& round : measured_) {
+    for (const auto& [name, value] : round.direction) names.insert(name);
+  }
+  const char* separator = "";
+  for (const std::string& name : names) {
+    absl::StrAppend(out, std::exchange(separator, ","), Json(name).ToString(),
+                    ":");
+    column([&](const Measured& round) {
+      const auto it = round.direction.find(name);
+      return it == round.direction.end() ? kNone : it->second;
+    });
+  }
+  *out += "}}";
+}
+
 std::string RunHistory::ToJsonMembers(Seen since) const {
   // Those that stand for good; the latest may have been there for now only.
   const size_t from = since.stride == stride_
@@ -325,6 +370,7 @@ std::string RunHistory::ToJsonMembers(Seen since) const {
         out += json.ToString();
       },
       &out);
+  AppendMeasured(&out);
   out += ",\"cells\":";
   AppendCells(from, &out);
   out += ",\"refusals\":";

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,8 @@ class RunHistory {
     size_t cells = 500'000;  // client × round
     size_t clients = 500;    // by name
     size_t reasons = 100;
-    size_t names = 16;  // of phases and of numbers that clients send, each
+    size_t names = 16;       // of phases and of numbers that clients send, each
+    size_t measured = 1000;  // rounds with numbers of RoundReport::direction
   };
 
   RunHistory() = default;
@@ -63,6 +65,13 @@ class RunHistory {
     std::vector<double> metrics;  // as metrics_
     std::vector<Cell> cells;
   };
+  // A round at which the direction was measured: few, and kept beside the
+  // others, of which only every so many-th is.
+  struct Measured {
+    int64_t number = 0;
+    double elapsed = 0, bytes_up = 0, bytes_down = 0;  // as of kColumns
+    std::map<std::string, double> direction;
+  };
   struct Client {
     std::string name;
     int64_t asked = 0;
@@ -97,9 +106,11 @@ class RunHistory {
   void AppendColumn(const char* name, size_t from, Get get,
                     std::string* out) const;
   void AppendCells(size_t from, std::string* out) const;
+  void AppendMeasured(std::string* out) const;
 
   Limits limits_;
   std::vector<Round> rounds_;
+  std::vector<Measured> measured_;
   size_t cells_ = 0;  // in rounds_
   int64_t stride_ = 1;
   int64_t added_ = 0;

@@ -3,6 +3,7 @@
 namespace parley {
 
 double GossipSeconds(double degree, double model_bytes, const LinkCost& link) {
+  if (degree == 0) return 0;
   return degree * model_bytes / link.bytes_per_second + link.latency_seconds;
 }
 

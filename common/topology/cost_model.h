@@ -11,7 +11,8 @@ struct LinkCost {
   double latency_seconds = 0;
 };
 
-// d·M/B + L: every peer exchanges `model_bytes` with `degree` neighbours.
+// d·M/B + L: every peer exchanges `model_bytes` with `degree` neighbours. 0
+// without any.
 double GossipSeconds(double degree, double model_bytes, const LinkCost& link);
 
 // 2(n−1)/n·M/B + 2(n−1)·L: the exact average of n peers along a ring.

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/config/load.h"
+#include "common/report/direction_facts.h"
 #include "common/report/html_report.h"
 #include "server/store/run_store.h"
 
@@ -31,7 +32,12 @@ absl::Status RunFeed::Refresh() {
   };
   const absl::Status read = ForEachNewRound(
       absl::StrCat(folder_, "/", kMetricsFile), &position_, take);
-  return absl::IsNotFound(read) ? absl::OkStatus() : read;
+  if (!read.ok() && !absl::IsNotFound(read)) return read;
+  // Written before the first round, perhaps after the page was opened.
+  if (described_ && measures_ && run_.direction.empty()) {
+    PARLEY_ASSIGN_OR_RETURN(run_.direction, ReadDirectionWords(folder_));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> RunFeed::Whole(RunHistory::Seen* seen) {
@@ -42,6 +48,7 @@ absl::StatusOr<std::string> RunFeed::Whole(RunHistory::Seen* seen) {
     RunHistory history = std::move(run_.history);
     run_ = DescribeRun(config);
     run_.history = std::move(history);
+    measures_ = config.diagnostics().has_direction_gap();
     described_ = true;
   }
   PARLEY_RETURN_IF_ERROR(Refresh());
@@ -56,7 +63,9 @@ absl::StatusOr<std::string> RunFeed::Since(RunHistory::Seen* seen) {
   if (*seen == now) return "";
   const std::string members = run_.history.ToJsonMembers(*seen);
   *seen = now;
-  return absl::StrCat("{", members, "}");
+  return absl::StrCat("{", members,
+                      ",\"direction\":", Sentences(run_.direction).ToString(),
+                      "}");
 }
 
 absl::StatusOr<RunFeed::Lines> RunFeed::LinesAfter(int64_t round) {

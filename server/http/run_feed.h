@@ -46,6 +46,7 @@ class RunFeed {
   Mutex mu_;
   ReportRun run_ GUARDED_BY(mu_);
   bool described_ GUARDED_BY(mu_) = false;  // all of run_ but its history
+  bool measures_ GUARDED_BY(mu_) = false;   // diagnostics.direction_gap
   MetricsPosition position_ GUARDED_BY(mu_);
   std::vector<std::pair<int64_t, int64_t>> lines_
       GUARDED_BY(mu_);  // round, begin

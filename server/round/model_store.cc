@@ -28,11 +28,15 @@ ModelStore::ModelStore(std::unique_ptr<Strategy> strategy,
       aggregator_(strategy_.get(), spec_, executor),
       model_(std::make_shared<ParameterVector>(std::move(start))) {}
 
-void ModelStore::Accumulate(const StagedUpdate& update) {
+UpdateView ModelStore::View(const StagedUpdate& update) const {
   // The machine takes updates of one payload: the model's change.
-  aggregator_.Accumulate(
-      aggregator_.View(update.header(), update.header().payloads(0).encoding(),
-                       update.payload(0)));
+  return aggregator_.View(update.header(),
+                          update.header().payloads(0).encoding(),
+                          update.payload(0));
+}
+
+void ModelStore::Accumulate(const StagedUpdate& update) {
+  aggregator_.Accumulate(View(update));
 }
 
 template <typename T>

@@ -38,6 +38,8 @@ class ModelStore {
   // False once an Aggregate has failed.
   bool whole() const { return whole_; }
 
+  // The update as the strategy weighs it.
+  UpdateView View(const StagedUpdate& update) const;
   // The update counts, and must stay in place until the next Settle, Aggregate
   // or Discard.
   void Accumulate(const StagedUpdate& update);

@@ -269,7 +269,9 @@ void Phase::FoldPrefix() {
     Slot& slot = slots_[folded_];
     if (slot.state == State::kWhole) {
       slot.folded = true;
-      if (slot.update != 0) context_.out.Add(effect::Fold{slot.update});
+      if (slot.update != 0)
+        context_.out.Add(
+            effect::Fold{slot.update, options_.task.task().round()});
     } else if (slot.state != State::kFailed || !slot.closed) {
       break;
     }

@@ -27,9 +27,22 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
                                                    .resume = options.resume}));
     checkpoint = store->TakeCheckpoint();
   }
+  const bool measures =  // a replay compares models alone
+      options.config.diagnostics().has_direction_gap() &&
+      options.script.empty();
   PARLEY_ASSIGN_OR_RETURN(
       RunModel model,
-      MakeRunModel(options.config, checkpoint == nullptr, options.parallel));
+      MakeRunModel(options.config, checkpoint == nullptr || measures,
+                   options.parallel));
+  std::unique_ptr<DirectionMeter> meter;
+  if (measures) {
+    meter = std::make_unique<DirectionMeter>(DirectionMeterOptions{
+        .config = options.config,
+        .start = model.start.Clone(),
+        .folder = options.folder,
+        .committed_rounds = store == nullptr ? 0 : store->committed_rounds(),
+        .parallel = options.parallel});
+  }
   PARLEY_ASSIGN_OR_RETURN(
       auto model_store,
       ModelStore::Create(options.config.aggregation(), options.strategies,
@@ -51,13 +64,14 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
     machine.run_id = store->run_id();
     machine.committed_rounds = store->committed_rounds();
     machine.elapsed = store->elapsed();
+    machine.next_values = store->next_values();
   }
   machine.token_key = std::move(token_key);
   machine.script = options.script;
 
-  std::unique_ptr<RoundDriver> driver(
-      new RoundDriver(std::move(options), std::move(model),
-                      std::move(model_store), std::move(store)));
+  std::unique_ptr<RoundDriver> driver(new RoundDriver(
+      std::move(options), std::move(model), std::move(model_store),
+      std::move(store), std::move(meter)));
   driver->machine_ = std::make_unique<RoundMachine>(std::move(machine));
   PARLEY_RETURN_IF_ERROR(driver->OpenFiles());
   return driver;
@@ -65,10 +79,12 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
 
 RoundDriver::RoundDriver(RoundDriverOptions options, RunModel model,
                          std::unique_ptr<ModelStore> model_store,
-                         std::unique_ptr<RunStore> store)
+                         std::unique_ptr<RunStore> store,
+                         std::unique_ptr<DirectionMeter> meter)
     : options_(std::move(options)),
       store_(std::move(store)),
       evaluator_(std::move(model.evaluator)),
+      meter_(std::move(meter)),
       model_(std::move(model_store)),
       first_round_(store_ == nullptr ? 0 : store_->committed_rounds()),
       elapsed_before_(store_ == nullptr ? absl::ZeroDuration()
@@ -112,6 +128,7 @@ absl::Status RoundDriver::OpenFiles() {
 
 RoundDriver::~RoundDriver() {
   closing_ = true;
+  if (meter_ != nullptr) meter_->Cancel();
   compute_.Close();
   files_.Close();
   machine_timer_.Close();
@@ -267,6 +284,7 @@ void RoundDriver::Perform(effect::EndRun& e) {
   watch_timer_.Cancel();
   patience_timer_.Cancel();
   stall_timer_.Cancel();
+  if (meter_ != nullptr) meter_->Cancel();
   status_.set_state(e.state);
   status_.set_detail(e.reason);
   // After what the lanes have under way, the last checkpoint included.

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@
 #include "common/base/mutex.h"
 #include "common/report/metrics_log.h"
 #include "server/round/coordinator.h"
+#include "server/round/direction_meter.h"
 #include "server/round/model_store.h"
 #include "server/round/round_machine.h"
 #include "server/round/run_model.h"
@@ -118,7 +120,8 @@ class RoundDriver final : public Coordinator {
 
   RoundDriver(RoundDriverOptions options, RunModel model,
               std::unique_ptr<ModelStore> model_store,
-              std::unique_ptr<RunStore> store);
+              std::unique_ptr<RunStore> store,
+              std::unique_ptr<DirectionMeter> meter);
   absl::Status OpenFiles();
 
   void OnSequence(Closure f);  // from any thread
@@ -135,6 +138,8 @@ class RoundDriver final : public Coordinator {
   void Perform(effect::Aggregate& e);
   void Perform(effect::DiscardAggregate& e);
   void Perform(effect::EvaluateCentrally& e);
+  void Perform(effect::PrepareDirection& e);
+  void Perform(effect::MeasureDirection& e);
   void Perform(effect::Record& e);
   void Perform(effect::ReportRound& e);
   void Perform(effect::WriteCheckpoint& e);
@@ -167,6 +172,7 @@ class RoundDriver final : public Coordinator {
   const std::unique_ptr<RunStore> store_;              // null without a folder
   std::unique_ptr<MetricsLog> metrics_;                // null without a folder
   const std::unique_ptr<CentralEvaluator> evaluator_;  // may be null
+  const std::unique_ptr<DirectionMeter> meter_;  // on compute_; may be null
   const std::unique_ptr<ModelStore> model_;  // on compute_, read by downloads
   const int64_t first_round_;                // committed before
   const absl::Duration elapsed_before_;      // that those took
@@ -196,9 +202,10 @@ class RoundDriver final : public Coordinator {
   // Who reads the model's buffer; downloads that got stuck are left an old one.
   uint64_t buffer_ = 0;
   int64_t readers_ = 0;
-  int64_t checkpoints_ = 0;       // being written
-  int64_t aggregate_wanted_ = 0;  // the round, until Aggregated
-  bool aggregating_ = false;      // on compute_
+  int64_t checkpoints_ = 0;                    // being written
+  int64_t aggregate_wanted_ = 0;               // the round, until Aggregated
+  bool aggregating_ = false;                   // on compute_
+  std::map<std::string, double> next_values_;  // of the last committed round
 
   bool sync_pending_ = false;
   absl::Status failure_;

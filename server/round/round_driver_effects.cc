@@ -220,7 +220,12 @@ void RoundDriver::Perform(effect::Fold& e) {
   PARLEY_CHECK(update != nullptr);
   staging_.Drop(e.update);
   compute_.Run(
-      [this, borrowed = update.get()] { model_->Accumulate(*borrowed); },
+      [this, borrowed = update.get(), round = e.round] {
+        if (meter_ != nullptr) {
+          meter_->Observe(round, model_->View(*borrowed), *model_->model());
+        }
+        model_->Accumulate(*borrowed);
+      },
       [] {});
   pending_.push_back(std::move(update));
   if (model_->settles() && pending_.size() >= kFoldAtOnce) SettleUpdates();
@@ -259,9 +264,10 @@ void RoundDriver::AggregateOnceUnread(bool patient) {
   aggregating_ = true;
   const auto hash = std::make_shared<absl::StatusOr<uint64_t>>(0);  // job's
   RunFreeing(
-      [this, hash, leave, round = aggregate_wanted_] {
+      [this, hash, leave, round = aggregate_wanted_, values = next_values_] {
         if (leave) model_->LeaveToReaders();
         *hash = model_->Aggregate(round);
+        if (meter_ != nullptr) meter_->RoundTaken(round, values);
       },
       [this, hash, held = std::exchange(pending_, {})]() mutable {
         held.clear();
@@ -272,8 +278,12 @@ void RoundDriver::AggregateOnceUnread(bool patient) {
 }
 
 void RoundDriver::Perform(effect::DiscardAggregate&) {
-  RunFreeing([this] { model_->Discard(); },
-             [held = std::exchange(pending_, {})]() mutable { held.clear(); });
+  RunFreeing(
+      [this] {
+        if (meter_ != nullptr) meter_->Forget();
+        model_->Discard();
+      },
+      [held = std::exchange(pending_, {})]() mutable { held.clear(); });
 }
 
 void RoundDriver::Perform(effect::EvaluateCentrally&) {
@@ -290,9 +300,47 @@ void RoundDriver::Perform(effect::EvaluateCentrally&) {
       });
 }
 
+void RoundDriver::Perform(effect::PrepareDirection& e) {
+  const auto say = [this](absl::string_view text) {
+    effect::Say say{LogLevel::kInfo, absl::StrCat("direction_gap: ", text)};
+    Perform(say);
+  };
+  const auto next = std::make_shared<absl::StatusOr<std::string>>("");  // job's
+  compute_.Run(
+      [this, next] { *next = meter_->PrepareNext(); },
+      [this, next, say, e]() mutable {
+        if (!next->ok() || run_over_) {
+          return Handle(event::DirectionPrepared{next->status()});
+        }
+        if (!(*next)->empty()) {
+          say(**next);
+          return Perform(e);
+        }
+        for (const std::string& sentence : SentencesOf(meter_->facts())) {
+          say(sentence);
+        }
+        Handle(event::DirectionPrepared{});
+      });
+}
+
+void RoundDriver::Perform(effect::MeasureDirection&) {
+  using Numbers = absl::StatusOr<std::map<std::string, double>>;
+  const auto numbers =
+      std::make_shared<Numbers>(std::map<std::string, double>());  // job's
+  compute_.Run(
+      [this, numbers] { *numbers = meter_->Measure(*model_->model()); },
+      [this, numbers] {
+        Handle(event::DirectionMeasured{std::move(*numbers)});
+      });
+}
+
 // ---------------------------------------------------------------------- files
 
 void RoundDriver::Perform(effect::Record& e) {
+  if (e.record.has_round_committed()) {
+    next_values_ = {e.record.round_committed().next_values().begin(),
+                    e.record.round_committed().next_values().end()};
+  }
   if (store_ == nullptr) return;
   if (absl::Status status = store_->Append(e.record); !status.ok()) {
     return Fail(status);

@@ -27,8 +27,6 @@ using UpdateId = uint64_t;
 // Names a transfer that a transport asked for; chosen by the driver.
 using TransferId = uint64_t;
 
-// ------------------------------------------------------------------- events
-
 namespace event {
 
 struct SessionOpened {
@@ -73,6 +71,13 @@ struct Aggregated {
 struct CentrallyEvaluated {
   absl::StatusOr<std::map<std::string, double>> metrics;  // "loss", "accuracy"
 };
+struct DirectionPrepared {
+  absl::Status status;
+};
+// By the names of RoundReport::direction.
+struct DirectionMeasured {
+  absl::StatusOr<std::map<std::string, double>> numbers;
+};
 struct TimerFired {};
 struct StopRequested {
   std::string reason;
@@ -85,9 +90,8 @@ using RoundEvent = std::variant<
     event::SessionOpened, event::MessageReceived, event::SessionClosed,
     event::DownloadRequested, event::UploadRequested, event::TransferEnded,
     event::TransferCancelled, event::Aggregated, event::CentrallyEvaluated,
-    event::TimerFired, event::StopRequested>;
-
-// ------------------------------------------------------------------ effects
+    event::DirectionPrepared, event::DirectionMeasured, event::TimerFired,
+    event::StopRequested>;
 
 namespace effect {
 
@@ -126,6 +130,7 @@ struct DropStaging {
 // adds it to the sum and frees it; a combining one keeps it until Aggregate.
 struct Fold {
   UpdateId update;
+  int64_t round;
 };
 // All counted updates were named by Fold: makes the next model in place, after
 // the last reader of the old one is gone; answered by event::Aggregated.
@@ -136,6 +141,12 @@ struct Aggregate {
 struct DiscardAggregate {};
 // Answered by event::CentrallyEvaluated.
 struct EvaluateCentrally {
+  int64_t round;
+};
+// Finds what to measure against; no round opens before DirectionPrepared.
+struct PrepareDirection {};
+// Answered by event::DirectionMeasured.
+struct MeasureDirection {
   int64_t round;
 };
 // Into the journal, before anything that follows it: all records but RunOpened
@@ -183,6 +194,7 @@ using RoundEffect =
                  effect::CancelTransfer, effect::OpenStaging,
                  effect::DropStaging, effect::Fold, effect::Aggregate,
                  effect::DiscardAggregate, effect::EvaluateCentrally,
+                 effect::PrepareDirection, effect::MeasureDirection,
                  effect::Record, effect::ReportRound, effect::WriteCheckpoint,
                  effect::SetTimer, effect::StatusChanged, effect::Say,
                  effect::EndRun>;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/wire/protocol.h"
 #include "common/wire/spec.h"
+#include "server/round/measured_rounds.h"
 
 namespace parley {
 namespace {
@@ -27,7 +28,9 @@ std::optional<double> Value(const std::map<std::string, double>& values,
 RoundFlow::RoundFlow(RoundContext* context)
     : context_(*context),
       config_(context->options.config),
-      committed_(context->options.committed_rounds) {}
+      committed_(context->options.committed_rounds),
+      next_values_(committed_ == 0 ? FirstValues(config_)
+                                   : context->options.next_values) {}
 
 void RoundFlow::Begin() {
   if (config_.stop().wall_seconds() > 0 && !IsReplay()) {
@@ -37,6 +40,10 @@ void RoundFlow::Begin() {
   if (!IsReplay() && committed_ >= config_.stop().rounds()) {
     EndRun({v1::FINISHED, "all rounds were done already"});
     return;
+  }
+  if (MeasuresDirection()) {
+    preparing_ = true;
+    context_.out.Add(effect::PrepareDirection{});
   }
   context_.out.Say(WaitsFor());
 }
@@ -74,7 +81,7 @@ void RoundFlow::Advance() {
       case Stage::kEvaluating: {
         const bool open = evaluate_ != nullptr &&
                           evaluate_->outcome() == Phase::Outcome::kOpen;
-        if (!open && !central_pending_) {
+        if (!open && !central_pending_ && !direction_pending_) {
           EndEvaluation("too few clients evaluated the model");
           moved = true;
         }
@@ -106,6 +113,7 @@ bool RoundFlow::TryOpenRound() {
     OpenRound(std::move(members), {all, all});
     return true;
   }
+  if (preparing_) return false;
   const int64_t registered = context_.pool.size();
   if (registered < std::max(1, config_.cohort().min())) return false;
   round_ = committed_ + 1;
@@ -129,6 +137,7 @@ void RoundFlow::OpenRound(std::vector<std::string> members, CohortSize size) {
   context_.out.Add(effect::Record{std::move(record)});
 
   central_.reset();
+  direction_.clear();
   skipped_ = false;
   round_up_ = round_down_ = 0;
   section_seconds_.clear();
@@ -162,6 +171,9 @@ Phase::Options RoundFlow::PhaseOptions(v1::TaskKind kind) const {
     const double factor = value.has_factor() ? value.factor() : 1;
     (*task.mutable_values())[value.name()] =
         value.initial() * std::pow(factor, static_cast<double>(round_ - 1));
+  }
+  if (train) {
+    task.mutable_values()->insert(next_values_.begin(), next_values_.end());
   }
   task.set_update_encoding(EncodingOr(config_.wire().up(), dtype));
   if (IsReplay()) {
@@ -229,11 +241,21 @@ bool RoundFlow::IsLastRound() const {
 
 void RoundFlow::BeginEvaluation(bool aggregated) {
   stage_ = Stage::kEvaluating;
-  const int64_t every = config_.evaluation().every();
-  const bool due =
-      IsLastRound() || (aggregated && every > 0 && round_ % every == 0);
-  if (IsReplay() || end_ || !due) {
+  if (IsReplay() || end_) {
     EndEvaluation("");
+    return;
+  }
+  if (MeasuresDirection() &&
+      (IsLastRound() ||
+       (aggregated &&
+        IsMeasured(round_,
+                   config_.diagnostics().direction_gap().per_decade())))) {
+    direction_pending_ = true;
+    context_.out.Add(effect::MeasureDirection{round_});
+  }
+  const int64_t every = config_.evaluation().every();
+  if (!IsLastRound() && !(aggregated && every > 0 && round_ % every == 0)) {
+    if (!direction_pending_) EndEvaluation("");
     return;
   }
   if (config_.evaluation().central()) {
@@ -276,8 +298,32 @@ void RoundFlow::OnCentrallyEvaluated(
   EndEvaluation("the run failed");
 }
 
+void RoundFlow::OnDirectionPrepared(const event::DirectionPrepared& prepared) {
+  preparing_ = false;
+  if (stage_ != Stage::kWaiting || prepared.status.ok()) return;
+  EndRun({v1::FAILED, absl::StrCat("diagnostics.direction_gap: ",
+                                   prepared.status.message())});
+}
+
+void RoundFlow::OnDirectionMeasured(const event::DirectionMeasured& measured) {
+  if (stage_ != Stage::kEvaluating || !direction_pending_) return;
+  direction_pending_ = false;
+  if (measured.numbers.ok()) {
+    direction_ = *measured.numbers;
+    gap_ = Value(direction_, "gap");
+    log_loss_ = Value(direction_, "log_loss");
+    return;
+  }
+  if (!end_) {
+    end_ = End{v1::FAILED,
+               absl::StrCat("round ", round_, ": diagnostics.direction_gap: ",
+                            measured.numbers.status().message())};
+  }
+  EndEvaluation("the run failed");
+}
+
 void RoundFlow::EndEvaluation(absl::string_view unless_done) {
-  central_pending_ = false;
+  central_pending_ = direction_pending_ = false;
   std::optional<double> loss, accuracy;
   if (evaluate_ != nullptr) {
     if (evaluate_->outcome() == Phase::Outcome::kFull) {
@@ -299,7 +345,9 @@ void RoundFlow::EndEvaluation(absl::string_view unless_done) {
   }
   if (loss) loss_ = loss;
   if (accuracy) accuracy_ = accuracy;
-  if (central_ || evaluate_ != nullptr) EndSection("evaluate");
+  if (central_ || evaluate_ != nullptr || !direction_.empty()) {
+    EndSection("evaluate");
+  }
   const std::optional<End> met = end_ ? end_ : StopCondition(loss, accuracy);
   Commit();
   if (met) {
@@ -324,6 +372,11 @@ void RoundFlow::Commit() {
   if (central_) {
     report.round.mutable_central()->insert(central_->begin(), central_->end());
   }
+  next_values_ = NextValuesOf(config_, report.round, next_values_);
+  report.round.mutable_next_values()->insert(next_values_.begin(),
+                                             next_values_.end());
+  report.round.mutable_direction()->insert(direction_.begin(),
+                                           direction_.end());
   v1::JournalRecord record;
   *record.mutable_round_committed() = report.round;
   context_.out.Add(effect::Record{std::move(record)});
@@ -399,85 +452,6 @@ void RoundFlow::CountBytes(TransferDesk::Way way, uint64_t bytes) {
   const bool up = way == TransferDesk::Way::kUp;
   (up ? round_up_ : round_down_) += bytes;
   (up ? bytes_up_ : bytes_down_) += bytes;
-}
-
-// -------------------------------------------------------------------- status
-
-absl::Time RoundFlow::NextTimer() const {
-  absl::Time next = end_ ? absl::InfiniteFuture() : wall_end_;
-  if (train_ != nullptr) next = std::min(next, train_->NextTimer());
-  if (evaluate_ != nullptr) next = std::min(next, evaluate_->NextTimer());
-  return next;
-}
-
-std::string RoundFlow::WaitsFor() const {
-  const std::string round = absl::StrCat("round ", round_, ": ");
-  switch (stage_) {
-    case Stage::kWaiting: {
-      const int64_t min = std::max(1, config_.cohort().min());
-      const int64_t have = context_.pool.size();
-      if (IsReplay() || have >= min) return "";
-      return absl::StrCat("waiting for ", min - have, " more client",
-                          min - have == 1 ? "" : "s", " (", have, " of ", min,
-                          " registered)");
-    }
-    case Stage::kTraining:
-      return absl::StrCat(round, train_->WaitsFor());
-    case Stage::kAggregating:
-      return absl::StrCat(round, "waiting for the new model to be made");
-    case Stage::kEvaluating:
-      if (evaluate_ != nullptr &&
-          evaluate_->outcome() == Phase::Outcome::kOpen) {
-        return absl::StrCat(round, "evaluation: ", evaluate_->WaitsFor());
-      }
-      return absl::StrCat(round, "waiting for the central evaluation");
-    case Stage::kEnded:
-      break;
-  }
-  return "";
-}
-
-v1::RunStatus RoundFlow::Status() const {
-  v1::RunStatus status;
-  status.set_run(context_.options.run);
-  status.set_round(stage_ == Stage::kWaiting || stage_ == Stage::kEnded
-                       ? committed_
-                       : round_);
-  status.set_rounds(IsReplay() ? context_.options.script.size()
-                               : config_.stop().rounds());
-  const Phase* phase = evaluate_ != nullptr ? evaluate_.get() : train_.get();
-  if (phase != nullptr && stage_ != Stage::kEnded) {
-    status.set_asked(phase->asked());
-    status.set_done(phase->whole());
-  }
-  switch (stage_) {
-    case Stage::kWaiting:
-      status.set_state(v1::WAITING);
-      status.set_detail(WaitsFor());
-      break;
-    case Stage::kTraining:
-      status.set_state(v1::RUNNING);
-      status.set_phase("train");
-      break;
-    case Stage::kAggregating:
-      status.set_state(v1::RUNNING);
-      status.set_phase("aggregate");
-      break;
-    case Stage::kEvaluating:
-      status.set_state(v1::RUNNING);
-      status.set_phase("evaluate");
-      break;
-    case Stage::kEnded:
-      status.set_state(end_->state);
-      status.set_detail(end_->reason);
-      break;
-  }
-  if (loss_) status.set_loss(*loss_);
-  if (accuracy_) status.set_accuracy(*accuracy_);
-  status.set_bytes_up(bytes_up_);
-  status.set_bytes_down(bytes_down_);
-  status.set_clients(static_cast<int32_t>(context_.registry.size()));
-  return status;
 }
 
 }  // namespace parley

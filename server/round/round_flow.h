@@ -13,6 +13,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "server/round/next_values.h"
 #include "server/round/phase.h"
 #include "server/round/round_context.h"
 
@@ -29,6 +30,8 @@ class RoundFlow {
   void Advance();
   void OnAggregated(const event::Aggregated& aggregated);
   void OnCentrallyEvaluated(const event::CentrallyEvaluated& evaluated);
+  void OnDirectionPrepared(const event::DirectionPrepared& prepared);
+  void OnDirectionMeasured(const event::DirectionMeasured& measured);
   // Ends the run as soon as the model is whole.
   void Stop(v1::RunState state, std::string reason);
   void CountBytes(TransferDesk::Way way, uint64_t bytes);
@@ -60,6 +63,9 @@ class RoundFlow {
   void GiveUpTraining();
   void BeginEvaluation(bool aggregated);
   void BeginFederatedEvaluation();
+  bool MeasuresDirection() const {
+    return config_.diagnostics().has_direction_gap() && !IsReplay();
+  }
   void EndEvaluation(absl::string_view unless_done);
   void Commit();
   std::optional<End> StopCondition(std::optional<double> loss,
@@ -77,6 +83,7 @@ class RoundFlow {
   int64_t committed_;
   size_t script_next_ = 0;
   std::optional<End> end_;  // wanted, or reached
+  bool preparing_ = false;  // until DirectionPrepared
 
   // Of the round.
   int64_t round_ = 0;
@@ -86,14 +93,18 @@ class RoundFlow {
   bool central_pending_ = false;
   bool skipped_ = false;
   std::optional<std::map<std::string, double>> central_;
+  bool direction_pending_ = false;
+  std::map<std::string, double> direction_;
   uint64_t model_hash_ = 0;
   std::vector<std::pair<std::string, double>> section_seconds_;
   absl::Time section_start_;
   uint64_t round_up_ = 0, round_down_ = 0;
 
   // Of the run.
+  NextValues next_values_;  // of the next round, once one is committed
   uint64_t bytes_up_ = 0, bytes_down_ = 0;
   std::optional<double> loss_, accuracy_;
+  std::optional<double> gap_, log_loss_;  // as direction_ last had them
 };
 
 }  // namespace parley

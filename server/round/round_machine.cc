@@ -109,6 +109,8 @@ class RoundMachine::Impl {
   void On(event::TransferCancelled& e);
   void On(event::Aggregated& e) { flow_.OnAggregated(e); }
   void On(event::CentrallyEvaluated& e) { flow_.OnCentrallyEvaluated(e); }
+  void On(event::DirectionPrepared& e) { flow_.OnDirectionPrepared(e); }
+  void On(event::DirectionMeasured& e) { flow_.OnDirectionMeasured(e); }
   void On(event::TimerFired&) {}
   void On(event::StopRequested& e) { flow_.Stop(e.state, e.reason); }
 

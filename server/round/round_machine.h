@@ -6,6 +6,7 @@
 #define PARLEY_SERVER_ROUND_ROUND_MACHINE_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,7 +27,8 @@ struct RoundMachineOptions {
   ParameterSpec spec;   // of the model
   // Rounds that are committed already, when a run is taken up again.
   int64_t committed_rounds = 0;
-  absl::Duration elapsed;  // that they took
+  absl::Duration elapsed;                     // that they took
+  std::map<std::string, double> next_values;  // of the last one's record
   // Secret; session tokens derive from it by keyed hash.
   std::string token_key;
   // Replay: the cohort of each round, all of which must answer, in place of

@@ -105,6 +105,8 @@ RoundReport Summarize(const effect::ReportRound& round,
   report.federated = Evaluation(WeightedMeans(round.round, v1::EVALUATE));
   report.evaluations = Evaluations(round.round);
   if (round.central.has_value()) report.central = Evaluation(*round.central);
+  report.direction.insert(round.round.direction().begin(),
+                          round.round.direction().end());
   report.bytes_up = round.bytes_up;
   report.bytes_down = round.bytes_down;
   report.seconds = round.phase_seconds;

@@ -7,6 +7,7 @@
 #include "common/base/status_macros.h"
 #include "common/wire/protocol.h"
 #include "common/wire/spec.h"
+#include "server/round/next_values.h"
 
 namespace parley {
 namespace {
@@ -75,6 +76,11 @@ absl::Status CheckPayloads(const v1::UpdateReady& update, const v1::Task& task,
     return Bad("the payload's encoding is ",
                v1::Encoding_Name(payload.encoding()), ", the task asks for ",
                v1::Encoding_Name(task.update_encoding()));
+  }
+  if (task.values().contains(kLogLoss) &&
+      !update.scalars().contains(kLogLoss)) {
+    return Bad("the scalar '", kLogLoss,
+               "' is missing, by which the next round's steps are scaled");
   }
   return CheckPayload(payload, spec);
 }

@@ -125,6 +125,11 @@ absl::Status RunStore::TakeUp(const JournalContents& contents) {
       LogWarning("passed over a checkpoint: ", status.message());
       Remove(path);
     }
+    if (const auto last = run.rounds.find(committed_rounds_);
+        last != run.rounds.end() && last->second.committed) {
+      next_values_.insert(last->second.committed->next_values().begin(),
+                          last->second.committed->next_values().end());
+    }
   } else {
     // Whatever lies here is of a run that never came to a round.
     for (const std::string& path : ListCheckpoints(folder)) Remove(path);

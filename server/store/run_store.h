@@ -3,6 +3,7 @@
 #define PARLEY_SERVER_STORE_RUN_STORE_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -54,6 +55,10 @@ class RunStore {
   int64_t committed_rounds() const { return committed_rounds_; }
   // That they took, by metrics.jsonl; 0 where it is not there.
   absl::Duration elapsed() const { return elapsed_; }
+  // RoundCommitted.next_values of the last of them.
+  const std::map<std::string, double>& next_values() const {
+    return next_values_;
+  }
   // That checkpoint; null: none. Given once.
   std::unique_ptr<CheckpointReader> TakeCheckpoint() {
     return std::move(checkpoint_);
@@ -85,6 +90,7 @@ class RunStore {
   uint64_t run_id_ = 0;
   int64_t committed_rounds_ = 0;
   absl::Duration elapsed_;
+  std::map<std::string, double> next_values_;
   std::unique_ptr<CheckpointReader> checkpoint_;
 };
 

@@ -74,6 +74,9 @@ SAYS = [
      "folder holds no model: neither a checkpoint nor model.safetensors"),
     ("parley model show cut", 1, "cut/checkpoint-00000003: *"),
     ("parley model export done out.bin", 1, "out.bin: the name must end in .safetensors or .npz"),
+    ("parley topology ring", 2, "parley topology: --peers N is missing: how many are they?\n"
+     "See parley topology --help."),
+    ("parley topology q.x", 2, "q.x: there is no such file"),
     ("parley-server", 2, "parley-server: --run FILE is missing (or --queue, for "
      "runs that are submitted)\nSee parley-server --help."),
     ("parley-server --run q --listen here", 2, 'parley-server: --listen: "here" is no address: it '

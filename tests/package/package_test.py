@@ -101,6 +101,8 @@ class PackageTest(unittest.TestCase):
         self.assertIn("fashion_fedavg.textproto", self.complete("parley", "run", "fa"))
         self.assertEqual(self.complete("parley", "run", "--dir", "custom_t"), ["custom_trainer"])
         self.assertEqual(self.complete("parley", "run", "--clients", ""), [])
+        self.assertEqual(self.complete("parley", "topology", "static_"), ["static_exponential"])
+        self.assertIn("fashion_fedavg.textproto", self.complete("parley", "topology", "fa"))
         self.assertIn("--tls-ca", self.complete("parley-server", "--tls"))
         self.assertIn("--max-offline", self.complete("parley-client", "--max"))
 

@@ -28,6 +28,8 @@ constexpr Command kCommands[] = {
      ReportCommand},
     {"replay", "Run a recorded run again and compare the models.",
      ReplayCommand},
+    {"topology", "Show how a graph of peers mixes, and draw it.",
+     TopologyCommand},
     {"model", "Show, export and import models.", ModelCommand},
     {"version", "Print the version.", VersionCommand},
 };

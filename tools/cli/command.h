@@ -30,6 +30,7 @@ int WatchCommand(int argc, const char* const* argv);
 int StopCommand(int argc, const char* const* argv);
 int ReportCommand(int argc, const char* const* argv);
 int ReplayCommand(int argc, const char* const* argv);
+int TopologyCommand(int argc, const char* const* argv);
 int ModelCommand(int argc, const char* const* argv);
 int VersionCommand(int argc, const char* const* argv);
 

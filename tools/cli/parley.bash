@@ -5,6 +5,9 @@
 # The flags of the help page on standard input.
 _parley_flags() { sed -nE 's/^  (--[a-z-]+)( .*)?$/\1/p'; }
 
+# The kinds of topology that it lists.
+_parley_kinds() { sed -nE '/^Kinds:/,/^$/s/^  ([a-z_]+)( .*)?$/\1/p'; }
+
 # The commands that it lists.
 _parley_commands() { sed -nE '/^Commands:/,/^$/s/^  ([a-z]+) .*/\1/p'; }
 
@@ -37,6 +40,8 @@ _parley() {
         mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
       else
         _filedir
+        [[ -z $takes ]] && mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(
+          compgen -W "$(_parley_kinds <<<"$help")" -- "$cur")
       fi
       ;;
   esac

@@ -43,6 +43,13 @@ std::string Quality(const v1::RunStatus& status) {
       status.has_accuracy() ? std::optional(status.accuracy()) : std::nullopt);
 }
 
+std::string Direction(const v1::RunStatus& status) {
+  return FormatDirection(
+      status.has_direction_gap() ? std::optional(status.direction_gap())
+                                 : std::nullopt,
+      status.has_log_loss() ? std::optional(status.log_loss()) : std::nullopt);
+}
+
 // ", slowest 12 %", of those that say how far they are; else nothing.
 std::string Slowest(const v1::RunStatus& status) {
   double least = 2;
@@ -90,6 +97,9 @@ std::string Compose(const v1::RunStatus& status, int cells, bool with_phase) {
   }
   if (status.has_accuracy()) {
     parts.push_back(absl::StrFormat("acc %.1f %%", 100 * status.accuracy()));
+  }
+  if (const std::string direction = Direction(status); !direction.empty()) {
+    parts.push_back(direction);
   }
   if (Waits(status)) {
     parts.push_back(status.detail());
@@ -145,6 +155,16 @@ std::string FormatQuality(std::optional<double> loss,
   return absl::StrJoin(parts, "  ");
 }
 
+std::string FormatDirection(std::optional<double> gap,
+                            std::optional<double> log_loss) {
+  std::vector<std::string> parts;
+  if (gap.has_value()) parts.push_back(absl::StrFormat("gap %.4g", *gap));
+  if (log_loss.has_value()) {
+    parts.push_back(absl::StrFormat("log-loss %.5g", *log_loss));
+  }
+  return absl::StrJoin(parts, "  ");
+}
+
 std::string FormatLiveLine(const v1::RunStatus& status, int width) {
   // A narrow terminal gets a shorter bar, then none, then no phase.
   std::string line;
@@ -158,9 +178,10 @@ std::string FormatLiveLine(const v1::RunStatus& status, int width) {
 }
 
 std::string FormatRoundLine(const v1::RunStatus& status) {
-  const std::string quality = Quality(status);
+  const std::string quality = Quality(status), direction = Direction(status);
   return absl::StrCat("round ", CommittedRounds(status), "/", status.rounds(),
-                      quality.empty() ? "" : "  ", quality, "  ↑",
+                      quality.empty() ? "" : "  ", quality,
+                      direction.empty() ? "" : "  ", direction, "  ↑",
                       FormatSize(status.bytes_up()), " ↓",
                       FormatSize(status.bytes_down()), "  ",
                       FormatSpan(absl::Seconds(status.seconds())));

@@ -25,6 +25,11 @@ std::string FormatSpan(absl::Duration span);
 std::string FormatQuality(std::optional<double> loss,
                           std::optional<double> accuracy);
 
+// "gap 0.1234  log-loss -12.346", or what there is of it: of
+// diagnostics.direction_gap.
+std::string FormatDirection(std::optional<double> gap,
+                            std::optional<double> log_loss);
+
 // At most `width` characters:
 // round 7/40 [###.....]  loss 0.5123  acc 81.2 %  train 3/10, slowest 45 %
 //   ↑1.2 MB ↓1.2 MB  ETA 0:42

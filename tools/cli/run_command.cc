@@ -15,6 +15,7 @@
 #include "common/base/flags.h"
 #include "common/base/status_macros.h"
 #include "common/config/load.h"
+#include "common/report/direction_facts.h"
 #include "common/report/html_report.h"
 #include "common/report/metrics_log.h"
 #include "server/store/run_store.h"
@@ -48,6 +49,11 @@ void PrintResult(const RunSummary& run) {
                quality.empty() ? "" : "  ",
                FormatSpan(absl::Seconds(run.seconds)), FormatSize(run.bytes_up),
                FormatSize(run.bytes_down));
+  // Of diagnostics.direction_gap; a damaged file is the report's to tell.
+  const auto words = ReadDirectionWords(run.folder);
+  for (size_t i = 0; words.ok() && i < words->size(); ++i) {
+    absl::PrintF("  %-8s %s\n", i == 0 ? "limit" : "", (*words)[i]);
+  }
   for (const auto& [what, file] :
        {std::pair("report", kReportFile), std::pair("model", kModelFile),
         std::pair("metrics", kMetricsFile), std::pair("run file", kRunFile),

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/flags.h"
@@ -23,10 +24,19 @@ namespace {
 std::string RoundLine(const RoundReport& round, int64_t rounds) {
   const EvaluationReport& quality =
       round.central.loss.has_value() ? round.central : round.federated;
-  return absl::StrFormat(
-      "round %d/%d  %s", round.round, rounds,
-      FormatQuality(quality.loss.has_value() ? quality.loss : round.train_loss,
-                    quality.accuracy));
+  const auto measured = [&round](const char* name) -> std::optional<double> {
+    const auto it = round.direction.find(name);
+    if (it == round.direction.end()) return std::nullopt;
+    return it->second;
+  };
+  const std::string direction =
+      FormatDirection(measured("gap"), measured("log_loss"));
+  return absl::StrCat(
+      absl::StrFormat("round %d/%d  %s", round.round, rounds,
+                      FormatQuality(quality.loss.has_value() ? quality.loss
+                                                             : round.train_loss,
+                                    quality.accuracy)),
+      direction.empty() ? "" : "  ", direction);
 }
 
 }  // namespace
@@ -92,7 +102,10 @@ int SimulateCommand(int argc, const char* const* argv) {
     absl::PrintF("%s\n", line);
   };
   options.say = [](LogLevel level, const std::string& text) {
-    if (level != LogLevel::kInfo) absl::FPrintF(stderr, "%s\n", text);
+    // What it measures against may take minutes to find.
+    if (level != LogLevel::kInfo || absl::StartsWith(text, "direction_gap: ")) {
+      absl::FPrintF(stderr, "%s\n", text);
+    }
   };
   const auto result = Simulate(std::move(options));
   if (!result.ok()) return Complain(result.status());

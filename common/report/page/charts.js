@@ -99,14 +99,22 @@ function tooltipStyle() {
           boxWidth: 8, boxHeight: 8, boxPadding: 4};
 }
 
+// Which axes of a chart are logarithmic: what the buttons say, turned round
+// where the chart is so from the start.
+function logsOf(spec, view) {
+  const starts = spec.log ?? "";  // "x", "xy"
+  return {logX: view.logX !== starts.includes("x"),
+          logY: view.logY.has(spec.id) !== starts.includes("y")};
+}
+
 // What Chart.js draws of the lines of `spec`.
 function datasetsOf(spec, view) {
-  const axis = AXES[view.axis], logY = view.logY.has(spec.id);
+  const axis = AXES[view.axis], {logX, logY} = logsOf(spec, view);
   return spec.lines.map((line) => {
     const data = [];
     line.column.forEach((y, i) => {
       const x = axis.of(line.run, i);
-      if (y === null || (logY && y <= 0) || (view.logX && x <= 0)) return;
+      if (y === null || (logY && y <= 0) || (logX && x <= 0)) return;
       data.push({x, y, i});
     });
     return {
@@ -130,7 +138,8 @@ function isThinned(spec) {
 }
 
 // Draws a line chart into `into`. `spec`: id, title, format (of FORMATS), lines,
-// and where wanted zero, stacked, stepped. A line: key (of what is switched
+// and where wanted zero, stacked, stepped, log ("x", "xy": the axes that are
+// logarithmic until a button turns them). A line: key (of what is switched
 // together), label, run, column, color, dash; and where wanted fill (down to
 // which line below: "-1", ...), faint (a band's edge: the opacity of its key).
 // `view` is what the page is set to: axis, logX, logY (set of ids), hidden (set of
@@ -140,7 +149,7 @@ function lineChart(into, spec, view) {
   const frame = card(spec.title);
   into.append(frame.box);
   const format = FORMATS[spec.format], axis = AXES[view.axis];
-  const logY = view.logY.has(spec.id);
+  const {logX, logY} = logsOf(spec, view);
 
   const chart = new Chart(frame.canvas, {
     type: "line",
@@ -149,7 +158,7 @@ function lineChart(into, spec, view) {
       animation: false, parsing: false, normalized: true, maintainAspectRatio: false,
       interaction: {mode: "nearest", axis: "x", intersect: false},
       scales: {
-        x: scale({...axis, log: view.logX}),
+        x: scale({...axis, log: logX}),
         y: {...scale({log: logY, format, title: "", zero: spec.zero,
                       whole: spec.format === "count"}), stacked: spec.stacked === true},
       },

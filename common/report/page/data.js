@@ -15,6 +15,9 @@
 //   cells: for each round [[client index], [state], [quality]], where a state is
 //     0 evaluated only, 1 counted, 2 asked only, 3 + i refused for refusals[i];
 //   refusals: [{reason, times, first, last (rounds), clients, more_clients}];
+//   direction: sentences on what diagnostics.direction_gap measures against;
+//   measured: {round, elapsed, bytes_up, bytes_down, numbers: columns by name (of
+//     RoundReport::direction)}, of the rounds at which it measured;
 //   labels: {names, counts: [part][label], parts (also those not in counts),
 //     why (there are none)}.
 
@@ -40,7 +43,7 @@ function append(run, update) {
       const names = new Set([...Object.keys(run[name]), ...Object.keys(value)]);
       run[name] = Object.fromEntries(
           [...names].map((key) => [key, joined(own(run[name], key), own(value, key))]));
-    } else if (Array.isArray(value) && name !== "clients" && name !== "refusals") {
+    } else if (Array.isArray(value) && !["clients", "refusals", "direction"].includes(name)) {
       run[name] = joined(run[name], value);
     } else {
       run[name] = value;

@@ -46,13 +46,15 @@ function choose(fieldset, choices, current, take) {
 }
 
 // The numbers that a run ended with, as text; "–" where there is none.
-function outcome(run) {
+function outcome(run, runs) {
   const text = (value, format) => value === null ? "–" : format(value);
   const loss = last(run.central_loss) ?? last(run.federated_loss) ?? last(run.train_loss);
   return {
     Rounds: `${run.rounds_run.toLocaleString("en")} / ${run.planned.toLocaleString("en")}`,
     Accuracy: text(last(run.central_accuracy) ?? last(run.federated_accuracy), FORMATS.percent),
     Loss: text(loss, FORMATS.number),
+    ...runs.some(({measured}) => own(measured.numbers, "gap"))
+        ? {Gap: text(last(own(run.measured.numbers, "gap") ?? []), FORMATS.number)} : {},
     Time: text(last(run.elapsed), span),
     Up: text(last(run.bytes_up), FORMATS.bytes),
     Down: text(last(run.bytes_down), FORMATS.bytes),
@@ -67,7 +69,7 @@ function stateOf(run) {
 function showSummary(runs) {
   const summary = byId("summary");
   if (runs.length === 1) {
-    const tiles = Object.entries(outcome(runs[0])).map(([name, value]) => element("div", {},
+    const tiles = Object.entries(outcome(runs[0], runs)).map(([name, value]) => element("div", {},
         element("span", {textContent: name}), element("b", {textContent: value})));
     summary.replaceChildren(element("div", {className: "tiles"}, ...tiles));
     byId("title").textContent = runs[0].name;
@@ -79,7 +81,7 @@ function showSummary(runs) {
   byId("reason").replaceChildren();
   const table = element("table");
   const head = table.insertRow();
-  for (const name of ["Run", "State", ...Object.keys(outcome(runs[0]))]) {
+  for (const name of ["Run", "State", ...Object.keys(outcome(runs[0], runs))]) {
     const number = name !== "Run" && name !== "State";
     head.append(element("th", {textContent: name, className: number ? "number" : ""}));
   }
@@ -95,7 +97,7 @@ function showSummary(runs) {
     swatch.style.background = css(`--c${i % 8}`);
     row.insertCell().append(element("label", {title: run.name}, box, swatch, shorten(run.name, 60)));
     row.insertCell().append(element("span", {title: run.reason}, stateOf(run)));
-    for (const value of Object.values(outcome(run))) {
+    for (const value of Object.values(outcome(run, runs))) {
       Object.assign(row.insertCell(), {className: "number", textContent: value});
     }
   });
@@ -124,6 +126,7 @@ function lineSpecs(runs) {
     {id: "accuracy", title: "Accuracy", format: "percent", lines: lines([
       ["central", (run) => run.central_accuracy],
       ["federated", (run) => run.federated_accuracy]])},
+    ...directionSpecs(lines),
     spreadSpec(shown, several),
     several
         ? {id: "seconds", title: "Seconds a round", format: "seconds", zero: true,
@@ -341,6 +344,7 @@ function refresh(data) {
 function showTexts(data, run) {
   showSummary(data.runs);
   byId("notes").textContent = notesOf(data.runs);
+  showDirection(data.runs);
   showRefusals(run);
   byId("run-file").querySelector("pre").textContent = run.run_file;
   document.querySelector("footer").textContent = `Parley ${data.version}`;

@@ -67,6 +67,22 @@ TEST(ProgressTest, LiveLine) {
             "train 3/10  ↑12.3 MB ↓999 B  ETA 3:45");
 }
 
+TEST(ProgressTest, LinesTellWhereTheDirectionIsMeasured) {
+  v1::RunStatus status = Running();
+  status.clear_accuracy();
+  status.set_direction_gap(0.123456);
+  status.set_log_loss(-1803.44);
+  EXPECT_THAT(FormatLiveLine(status, 200),
+              testing::HasSubstr(
+                  "  loss 0.5123  gap 0.1235  log-loss -1803.4  train 3/10"));
+  EXPECT_THAT(FormatRoundLine(status),
+              testing::HasSubstr(
+                  "  loss 0.5123  gap 0.1235  log-loss -1803.4  ↑12.3 MB"));
+  status.clear_direction_gap();  // there is no reference
+  EXPECT_THAT(FormatRoundLine(status),
+              testing::HasSubstr("  loss 0.5123  log-loss -1803.4  ↑12.3 MB"));
+}
+
 TEST(ProgressTest, LiveLineTellsHowFarTheSlowestIs) {
   v1::RunStatus status = Running();
   status.add_client();

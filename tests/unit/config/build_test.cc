@@ -45,6 +45,12 @@ TEST(StepSizeTest, Formulas) {
   EXPECT_EQ(StepSizeOf(constant, 99, 8), 0.5);
   EXPECT_EQ(StepSizeOf(Schedule("initial: 2 over_steps {}"), 3, 8), 0.25);
 
+  // But for the loss, which the trainer learns.
+  v1::StepSize normalised = Schedule("initial: 2 warmup_rounds: 3");
+  normalised.mutable_loss_normalised();
+  EXPECT_EQ(StepSizeOf(normalised, 1, 8), 0.25 / 4);
+  EXPECT_EQ(StepSizeOf(normalised, 9, 8), 0.25);
+
   const v1::StepSize over = Schedule("initial: 1 over_rounds { scale: 2 }");
   EXPECT_EQ(StepSizeOf(over, 1, 8), 1);        // t = 0
   EXPECT_EQ(StepSizeOf(over, 3, 8), 0.5);      // t = 2
@@ -83,6 +89,22 @@ TEST(BuildTest, SolverOptions) {
   EXPECT_EQ(options.steps, 0);
   EXPECT_EQ(options.epochs, 1.5);
   EXPECT_EQ(options.momentum, 0.25);
+}
+
+TEST(BuildTest, MarginsAreThoseOfALinearModelInDouble) {
+  v1::RunConfig config;
+  config.set_precision(v1::FLOAT64);
+  EXPECT_EQ(MarginLossOf(config), std::nullopt);
+  v1::Logistic& logistic = *config.mutable_model()->mutable_logistic();
+  logistic.set_loss(v1::Logistic::LOGISTIC);
+  EXPECT_EQ(MarginLossOf(config), MarginLoss::kLogistic);
+  logistic.set_loss(v1::Logistic::EXPONENTIAL);
+  EXPECT_EQ(MarginLossOf(config), MarginLoss::kExponential);
+  logistic.set_bias(true);
+  EXPECT_EQ(MarginLossOf(config), std::nullopt);
+  logistic.set_bias(false);
+  config.set_precision(v1::FLOAT32);
+  EXPECT_EQ(MarginLossOf(config), std::nullopt);
 }
 
 TEST(BuildTest, ModelOptions) {

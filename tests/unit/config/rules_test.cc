@@ -304,6 +304,64 @@ TEST(RulesTest, CustomModelsTakeTheirTensorsFromTheStartFile) {
               HasSubstr("start.file cannot be used: "));
 }
 
+TEST(RulesTest, LossNormalisedStepsGoWithWhatTheyNormalise) {
+  const std::string good = R"(
+model { logistic { bias: false } }
+data { train { separable { rows: 20 features: 5 } } partition { parts: 2 } }
+local { gd { steps: 3 } step_size { initial: 0.5 loss_normalised {} } }
+precision: FLOAT64
+aggregation { uniform {} }
+stop { rounds: 3 }
+)";
+  ASSERT_OK_AND_ASSIGN(const v1::RunConfig config,
+                       LoadRunText(good, "x.textproto"));
+  EXPECT_TRUE(config.local().step_size().has_loss_normalised());
+  EXPECT_THAT(PrintRun(config), HasSubstr("loss_normalised"));
+  const auto errors = [&](absl::string_view from, absl::string_view to) {
+    const auto loaded =
+        LoadRunText(absl::StrReplaceAll(good, {{from, to}}), "x.textproto");
+    return std::string(loaded.status().message());
+  };
+  const std::string here = "x.textproto:4: local.step_size.loss_normalised ";
+  EXPECT_EQ(errors("bias: false", "loss: EXPONENTIAL bias: false"), "");
+  EXPECT_EQ(errors("uniform", "fed_avg"), "");
+  EXPECT_EQ(errors("bias: false", ""),
+            here + "must go with model { logistic { bias: false } }");
+  EXPECT_EQ(errors("precision: FLOAT64", ""),
+            here + "must go with precision FLOAT64");
+  for (const char* local : {"gd {} momentum: 0.5", "gd {} weight_decay: 0.1",
+                            "gd {} proximal: 0.1", "sgd {}"}) {
+    EXPECT_EQ(errors("gd { steps: 3 }", local),
+              here +
+                  "must go with local.gd, without momentum, weight_decay and "
+                  "proximal");
+  }
+  EXPECT_EQ(errors("uniform", "median"),
+            here +
+                "must go with aggregation fed_avg or uniform, by whose weights "
+                "it makes the clients' losses one");
+  EXPECT_EQ(errors("precision",
+                   "round_values { name: \"step_size\" initial: 1 } precision"),
+            "x.textproto:5: round_values[0].name is \"step_size\": must not be "
+            "set with local.step_size.loss_normalised, which it would replace");
+  EXPECT_EQ(errors("precision",
+                   "round_values { name: \"log_loss\" initial: 1 } precision"),
+            "x.textproto:5: round_values[0].name is \"log_loss\": must be "
+            "another, as local.step_size.loss_normalised sends that");
+}
+
+TEST(RulesTest, RowsMayBeDealtByTheirPlaces) {
+  ASSERT_OK_AND_ASSIGN(
+      const v1::RunConfig config,
+      LoadRunText(absl::StrReplaceAll(
+                      kGood, {{"parts: 4", "parts: 4 feature_shift {}"}}),
+                  "x.textproto"));
+  EXPECT_EQ(config.data().partition().feature_shift().strength(), 1);
+  EXPECT_EQ(ErrorsWith("parts: 4", "parts: 4 feature_shift { strength: 1.5 }"),
+            "x.textproto:4: data.partition.feature_shift.strength is 1.5: must "
+            "be >= 0 and <= 1");
+}
+
 TEST(RulesTest, AnExactLocalSolveGoesWithWhatItSolves) {
   const std::string good = R"(
 model { logistic { loss: EXPONENTIAL bias: false } }

@@ -68,7 +68,10 @@ TEST(PartitionTest, EveryKindCoversEachRowOnceAndBySeedAlone) {
       ShardPartition{.per_part = 5},
       PowerLawPartition{},
       PowerLawPartition{.exponent = 0},
-      PowerLawPartition{.exponent = 1000}};
+      PowerLawPartition{.exponent = 1000},
+      FeatureShiftPartition{.strength = 0, .places = labels},
+      FeatureShiftPartition{.strength = 0.5, .places = labels},
+      FeatureShiftPartition{.strength = 1, .places = labels}};
   for (size_t k = 0; k < kinds.size(); ++k) {
     for (const int64_t parts : {1, 2, 37, 100}) {
       const PartitionOptions options = {parts, kinds[k]};
@@ -90,11 +93,12 @@ TEST(PartitionTest, EveryKindCoversEachRowOnceAndBySeedAlone) {
 
 TEST(PartitionTest, EveryKindTakesAsManyPartsAsRows) {
   const std::vector<double> labels = RandomLabels(50, 3);
-  for (const PartitionOptions& options :
-       std::vector<PartitionOptions>{{50, IidPartition{}},
-                                     {50, DirichletPartition{.alpha = 0.1}},
-                                     {50, ShardPartition{.per_part = 1}},
-                                     {50, PowerLawPartition{.exponent = 3}}}) {
+  for (const PartitionOptions& options : std::vector<PartitionOptions>{
+           {50, IidPartition{}},
+           {50, DirichletPartition{.alpha = 0.1}},
+           {50, ShardPartition{.per_part = 1}},
+           {50, PowerLawPartition{.exponent = 3}},
+           {50, FeatureShiftPartition{.places = labels}}}) {
     ASSERT_OK_AND_ASSIGN(const Partition p, MakePartition(options, labels, 1));
     ExpectCoversOnce(p, 50);
   }
@@ -203,6 +207,73 @@ TEST(DirichletPartitionTest, RefusesTheImpossible) {
   EXPECT_THAT(
       MakePartition({2, DirichletPartition{.alpha = 1}}, {0, 1, 0.5, 2}, 1),
       StatusIs(kInvalid, "the target of row 2 (from 0) is 0.5"));
+}
+
+TEST(FeatureShiftPartitionTest, StrengthSortsTheRowsByTheirPlaces) {
+  constexpr int64_t kRows = 1000, kParts = 10;
+  Rng rng(4, "places");
+  std::vector<double> places(kRows);
+  for (double& x : places) x = rng.Normal();
+  const auto make = [&](double strength) {
+    return *MakePartition(
+        {kParts, FeatureShiftPartition{.strength = strength, .places = places}},
+        std::vector<double>(kRows), 1);
+  };
+  // Fully: each part lies before the next.
+  double highest = -INFINITY;
+  for (const auto& part : make(1)) {
+    EXPECT_EQ(part.size(), kRows / kParts);
+    for (const int64_t row : part) EXPECT_GT(places[row], highest);
+    for (const int64_t row : part) highest = std::max(highest, places[row]);
+  }
+  // The share of the places' variance that lies between the parts.
+  const auto between = [&](const Partition& partition) {
+    double variance = 0;
+    for (const auto& part : partition) {
+      double mean = 0;
+      for (const int64_t row : part) mean += places[row] / part.size();
+      variance += mean * mean / kParts;
+    }
+    return variance;
+  };
+  double last = between(make(0));
+  // 9 degrees of freedom: at random it is 0.009, and seldom twice that.
+  EXPECT_LT(last, 0.03);
+  for (const double strength : {0.3, 0.5, 0.7, 1.0}) {
+    const double now = between(make(strength));
+    EXPECT_GT(now, last * 1.2) << strength;
+    last = now;
+  }
+  EXPECT_GT(last, 0.8);
+  // Not at all: a random deal, whatever the places are.
+  const Partition random = make(0);
+  std::reverse(places.begin(), places.end());
+  const Partition other = make(0);
+  EXPECT_NEAR(between(random), between(other), 0.03);
+
+  for (const double strength : {-0.1, 1.1, std::nan("")}) {
+    EXPECT_THAT(MakePartition({kParts, FeatureShiftPartition{strength, places}},
+                              std::vector<double>(kRows), 1),
+                StatusIs(kInvalid, "feature_shift.strength is"));
+  }
+}
+
+TEST(FeatureShiftPartitionTest, PlacesAreProductsWithOneDirection) {
+  const std::vector<double> dense = {1, 0, 0, 0, 2, 0, 1, 2, -3};
+  const std::vector<double> values = {1, 2, 1, 2, -3};
+  const std::vector<int32_t> columns = {0, 1, 0, 1, 2};
+  const std::vector<int64_t> begins = {0, 1, 2, 5};
+  const Batch<double> rows = {.rows = 3, .features = 3, .dense = dense.data()};
+  const Batch<double> sparse = {.rows = 3,
+                                .features = 3,
+                                .row_begin = begins.data(),
+                                .column = columns.data(),
+                                .value = values.data()};
+  const std::vector<double> places = PlacesOf(rows, 5);
+  EXPECT_EQ(places, PlacesOf(sparse, 5));
+  EXPECT_NE(places, PlacesOf(rows, 6));
+  EXPECT_NE(places[0], 0);
+  EXPECT_NE(places[2], places[0] + places[1]);  // there is a third number
 }
 
 TEST(ShardPartitionTest, PartsSeeFewLabels) {

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 #include "common/base/executor.h"
 #include "common/base/random.h"
@@ -79,6 +82,30 @@ TEST_F(PartitionedTest, OnePartAloneIsTheSliceOfAll) {
     }
     EXPECT_EQ(rows, 300);
     EXPECT_NEAR(held, plan.held_out * 300, 6);
+  }
+}
+
+TEST_F(PartitionedTest, RowsAreDealtByTheirPlaces) {
+  DataPlan plan;
+  plan.partition = {5, FeatureShiftPartition{}};
+  plan.seed = 7;
+  for (const DataSource& source :
+       {DataSource{LibsvmOptions{.path = LibsvmFile()}, 1, "train"},
+        DataSource{SeparableOptions{.rows = 300, .features = 4}, 1, "train"}}) {
+    plan.source = source;
+    ASSERT_OK_AND_ASSIGN(const PlannedData planned,
+                         PlanData(plan, TargetKind::kSign));
+    ASSERT_OK_AND_ASSIGN(const auto all, LoadAllParts<double>(plan, planned));
+    double highest = -INFINITY;
+    for (int64_t part = 0; part < 5; ++part) {
+      ASSERT_OK_AND_ASSIGN(const auto alone,
+                           LoadPart<double>(plan, planned, part));
+      ExpectSame(alone.train, all.train(part));
+      const std::vector<double> places = PlacesOf(alone.train.All(), 7);
+      ASSERT_EQ(places.size(), 60);
+      EXPECT_GE(*std::min_element(places.begin(), places.end()), highest);
+      highest = *std::max_element(places.begin(), places.end());
+    }
   }
 }
 

@@ -35,6 +35,7 @@ TEST(RoundSummary, WeighsMeansOverThoseThatCounted) {
   e["loss"] = 8;
   e["accuracy"] = 0.5;
   round.central = {{"loss", 7.0}};
+  (*round.round.mutable_direction())["gap"] = 0.25;
 
   const RoundReport report = Summarize(round, 12.5);
   EXPECT_EQ(report.round, 4);
@@ -49,6 +50,7 @@ TEST(RoundSummary, WeighsMeansOverThoseThatCounted) {
               ElementsAre(ClientEvaluation{"a", 1, 8.0, 0.5}));
   EXPECT_EQ(report.central.loss, 7);
   EXPECT_FALSE(report.central.accuracy.has_value());
+  EXPECT_THAT(report.direction, ElementsAre(std::pair("gap", 0.25)));
   EXPECT_EQ(report.elapsed_seconds, 12.5);
 }
 

@@ -117,6 +117,69 @@ TEST_P(IsaTest, LogisticHoldsAtAllMargins) {
   CheckLogistic<double>(K<double>(), rng_);
 }
 
+// The exponent is rounded before exp: an error of its own units.
+template <typename T>
+double PullUlps(long double exponent) {
+  return 8 + 4 * static_cast<double>(std::abs(exponent));
+}
+
+template <typename T>
+void CheckPulls(const Kernels<T>& k, Rng& rng) {
+  const std::vector<T> ms = Spread<T>(1e4, rng);
+  std::vector<T> loss(ms.size()), pull(ms.size());
+  for (const T scale : {T{0}, T{-3}, T{50}, T{1800}}) {
+    k.logistic(ms.size(), ms.data(), loss.data(), pull.data());
+    std::vector<T> same(ms.size());
+    k.logistic_pull(ms.size(), scale, ms.data(), same.data(), pull.data());
+    EXPECT_EQ(same, loss);
+    for (size_t i = 0; i < ms.size(); ++i) {
+      const long double m = ms[i];
+      const long double softplus =
+          std::log1p(std::exp(-std::abs(m))) + std::max(m, 0.0L);
+      const T want = static_cast<T>(std::exp(scale - softplus));
+      if (!std::isfinite(want)) {
+        ASSERT_EQ(pull[i], want) << ms[i];
+        continue;
+      }
+      ASSERT_LE(Ulps(pull[i], std::exp(scale - softplus)),
+                PullUlps<T>(std::max<long double>(scale, softplus)))
+          << ms[i] << " " << scale;
+    }
+    k.exponential_pull(ms.size(), scale, ms.data(), loss.data(), pull.data());
+    for (size_t i = 0; i < ms.size(); ++i) {
+      const long double m = ms[i];
+      for (const auto& [got, exponent] :
+           {std::pair(loss[i], -m), std::pair(pull[i], scale - m)}) {
+        const T want = static_cast<T>(std::exp(exponent));
+        if (!std::isfinite(want)) {
+          ASSERT_EQ(got, want) << ms[i];
+          continue;
+        }
+        ASSERT_LE(Ulps(got, std::exp(exponent)),
+                  PullUlps<T>(std::max<long double>(scale, std::abs(m))))
+            << ms[i] << " " << scale;
+      }
+    }
+  }
+  std::vector<T> odd = {INFINITY, -INFINITY, NAN};
+  loss.resize(3);
+  pull.resize(3);
+  for (auto* const kernel : {k.logistic_pull, k.exponential_pull}) {
+    kernel(3, T{1}, odd.data(), loss.data(), pull.data());
+    EXPECT_EQ(loss[0], 0);
+    EXPECT_EQ(pull[0], 0);
+    EXPECT_EQ(loss[1], INFINITY);
+    EXPECT_GT(pull[1], 2);
+    EXPECT_TRUE(std::isnan(loss[2]));
+    EXPECT_TRUE(std::isnan(pull[2]));
+  }
+}
+
+TEST_P(IsaTest, PullsHoldWhereTheirFactorsAreOutOfRange) {
+  CheckPulls<float>(K<float>(), rng_);
+  CheckPulls<double>(K<double>(), rng_);
+}
+
 template <typename T>
 void CheckSoftmax(const Kernels<T>& k, Rng& rng) {
   constexpr double kEpsilon = std::numeric_limits<T>::epsilon();

@@ -60,6 +60,25 @@ TEST(MetricsLogTest, ALineReadsBack) {
   EXPECT_EQ(empty, RoundReport());
 }
 
+TEST(MetricsLogTest, DirectionsStandWhereTheyWereMeasured) {
+  EXPECT_THAT(ToJsonLine(Example()),
+              testing::Not(testing::HasSubstr("direction")));
+  RoundReport report = Example();
+  report.direction = {{"gap", 0.125}, {"log_loss", -1800.5}, {"margin", NAN}};
+  const std::string line = ToJsonLine(report);
+  EXPECT_THAT(
+      line, testing::HasSubstr(R"("direction":{"gap":0.125,"log_loss":-1800.5,)"
+                               R"("margin":null},"bytes_up")"));
+  ASSERT_OK_AND_ASSIGN(RoundReport back, FromJsonLine(line));
+  EXPECT_TRUE(std::isnan(back.direction.at("margin")));
+  back.direction.erase("margin");
+  report.direction.erase("margin");
+  EXPECT_EQ(back, report);
+  EXPECT_THAT(
+      FromJsonLine(std::string(line).replace(line.find("0.125"), 5, "\"x\"")),
+      StatusIs(absl::StatusCode::kInvalidArgument, "\"direction\""));
+}
+
 TEST(MetricsLogTest, WhatIsNoNumberIsNull) {
   RoundReport report;
   report.train_loss = std::nan("");

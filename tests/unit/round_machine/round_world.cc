@@ -46,7 +46,8 @@ v1::RunConfig SmallRun(int clients, int rounds) {
 }
 
 RoundWorld::RoundWorld(v1::RunConfig config,
-                       std::vector<v1::RoundOpened> script, int64_t committed)
+                       std::vector<v1::RoundOpened> script, int64_t committed,
+                       std::map<std::string, double> next_values)
     : config_(std::move(config)) {
   RoundMachineOptions options;
   options.config = config_;
@@ -56,6 +57,7 @@ RoundWorld::RoundWorld(v1::RunConfig config,
   options.token_key = "secret";
   options.script = std::move(script);
   options.committed_rounds = committed;
+  options.next_values = std::move(next_values);
   total_ =
       PayloadFor(kModelPayload, options.spec, v1::ENCODING_FLOAT32).bytes();
   machine_ = std::make_unique<RoundMachine>(std::move(options));
@@ -386,6 +388,16 @@ void RoundWorld::On(const effect::DiscardAggregate&) {
 void RoundWorld::On(const effect::EvaluateCentrally& e) {
   if (keep_log) absl::StrAppend(&log, e.round, "\n");
   if (central) queue_.push_back(event::CentrallyEvaluated{central(e.round)});
+}
+
+void RoundWorld::On(const effect::PrepareDirection&) {
+  if (keep_log) absl::StrAppend(&log, "\n");
+  prepares = true;
+}
+
+void RoundWorld::On(const effect::MeasureDirection& e) {
+  if (keep_log) absl::StrAppend(&log, e.round, "\n");
+  if (direction) queue_.push_back(event::DirectionMeasured{direction(e.round)});
 }
 
 void RoundWorld::On(const effect::Record& e) {

@@ -39,7 +39,8 @@ class RoundWorld {
  public:
   explicit RoundWorld(v1::RunConfig config,
                       std::vector<v1::RoundOpened> script = {},
-                      int64_t committed = 0);
+                      int64_t committed = 0,
+                      std::map<std::string, double> next_values = {});
   ~RoundWorld();
 
   absl::Time now() const { return now_; }
@@ -78,6 +79,10 @@ class RoundWorld {
   bool aggregates = true;  // answers Aggregate at once
   absl::Status aggregate_status;
   std::function<absl::StatusOr<std::map<std::string, double>>(int64_t)> central;
+  bool prepares = false;  // asked for PrepareDirection, which a test answers
+  // Null: MeasureDirection is not answered.
+  std::function<absl::StatusOr<std::map<std::string, double>>(int64_t)>
+      direction;
   bool answers_cancelled = true;  // ends cancelled transfers at once
   // Called with each message after it is noted.
   std::function<void(const std::string&, const v1::ServerMessage&)> on_message;
@@ -124,6 +129,8 @@ class RoundWorld {
   void On(const effect::Aggregate& e);
   void On(const effect::DiscardAggregate& e);
   void On(const effect::EvaluateCentrally& e);
+  void On(const effect::PrepareDirection& e);
+  void On(const effect::MeasureDirection& e);
   void On(const effect::Record& e);
   void On(const effect::ReportRound& e);
   void On(const effect::WriteCheckpoint& e);

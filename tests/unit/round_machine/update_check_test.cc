@@ -93,6 +93,18 @@ TEST_F(UpdateCheck, Extras) {
               HasSubstr("65537 bytes"));
 }
 
+TEST_F(UpdateCheck, TheLossIsToldWhereStepsAreScaledByIt) {
+  (*task.mutable_values())["log_loss"] = -3;
+  EXPECT_THAT(After([](auto&) {}), HasSubstr("'log_loss' is missing"));
+  EXPECT_THAT(After([](auto& u) {
+                (*u.mutable_scalars())["log_loss"] =
+                    -std::numeric_limits<double>::infinity();
+              }),
+              HasSubstr("'log_loss' is -inf"));
+  (*update.mutable_scalars())["log_loss"] = -1e4;
+  EXPECT_OK(CheckUpdate(update, task, spec, 1000));
+}
+
 TEST_F(UpdateCheck, Payloads) {
   EXPECT_THAT(After([](auto& u) { u.clear_payloads(); }), HasSubstr("model"));
   EXPECT_THAT(After([](auto& u) { *u.add_payloads() = u.payloads(0); }),

@@ -277,6 +277,108 @@ TYPED_TEST(BuiltinTrainerTest, RefusesRowsThatAreNoSymbols) {
                        "4: embedding_mlp takes symbols"));
 }
 
+// A logistic model without a bias, over the given rows.
+BuiltinTrainerOptions<double> MarginOptions(Dataset<double> train,
+                                            MarginLoss loss) {
+  auto options = Options<double>("logistic");
+  ModelOptions model;
+  model.kind = "logistic";
+  model.features = train.features();
+  model.bias = false;
+  model.loss = loss == MarginLoss::kLogistic ? "logistic" : "exponential";
+  options.model = *MakeModel<double>(model);
+  options.margin_loss = loss;
+  options.train = std::move(train);
+  options.solver.steps = 20;
+  return options;
+}
+
+// Fewer rows than features, and more.
+std::vector<Dataset<double>> FewAndManyRows() {
+  const Dataset<double> rows = Rows<double>(kRows, /*signs=*/true);
+  return {rows.Slice(0, 2), rows};
+}
+
+TEST(BuiltinTrainerTest, StepsInTheSpanOfItsRowsWithTheSameResult) {
+  for (const Dataset<double>& rows : FewAndManyRows()) {
+    for (const MarginLoss loss :
+         {MarginLoss::kLogistic, MarginLoss::kExponential}) {
+      BuiltinTrainerOptions<double> options = MarginOptions(rows, loss);
+      const auto by_margins = Make(options);
+      options.margin_loss.reset();
+      const auto by_gradients = Make(options);
+      ParameterVector w(DType::kFloat64, kFeatures);
+      ParameterVector want(DType::kFloat64, kFeatures);
+      for (int round = 1; round <= 3; ++round) {
+        ASSERT_OK_AND_ASSIGN(const TrainResult got,
+                             by_margins->Train(Task(round), w));
+        ASSERT_OK_AND_ASSIGN(const TrainResult wanted,
+                             by_gradients->Train(Task(round), want));
+        EXPECT_EQ(got.examples, wanted.examples);
+        EXPECT_EQ(got.local_steps, 20);
+        for (const char* name : {"loss", "first_loss"}) {
+          EXPECT_NEAR(got.metrics.at(name), wanted.metrics.at(name), 1e-14);
+        }
+        EXPECT_NEAR(got.metrics.at("log_loss"),
+                    std::log(wanted.metrics.at("first_loss")), 1e-14);
+        EXPECT_EQ(wanted.metrics.count("log_loss"), 0);
+      }
+      for (int64_t j = 0; j < kFeatures; ++j) {
+        EXPECT_NEAR(w.As<double>()[j], want.As<double>()[j], 1e-14);
+      }
+    }
+  }
+}
+
+TEST(BuiltinTrainerTest, TellsTheLogLossWhateverSolves) {
+  auto options =
+      MarginOptions(Rows<double>(kRows, true), MarginLoss::kLogistic);
+  options.solver = {.batch_size = 8, .steps = 3};
+  ParameterVector w(DType::kFloat64, kFeatures);
+  ASSERT_OK_AND_ASSIGN(const TrainResult result,
+                       Make(options)->Train(Task(), w));
+  EXPECT_NEAR(result.metrics.at("log_loss"), std::log(std::log(2)), 1e-15);
+}
+
+TEST(BuiltinTrainerTest, DividesTheStepByTheLossThatItIsTold) {
+  for (const Dataset<double>& rows : FewAndManyRows()) {
+    auto options = MarginOptions(rows, MarginLoss::kExponential);
+    const auto by_hand = Make(options);
+    options.loss_normalised = true;
+    const auto trainer = Make(options);
+    ParameterVector w(DType::kFloat64, kFeatures);
+    ParameterVector want(DType::kFloat64, kFeatures);
+    TrainTask task = Task();
+    EXPECT_THAT(trainer->Train(task, w),
+                StatusIs(absl::StatusCode::kInvalidArgument, "no log_loss"));
+    task.values["log_loss"] = std::log(0.25);
+    ASSERT_OK(trainer->Train(task, w));
+    task.values["step_size"] = 0.4;
+    ASSERT_OK(by_hand->Train(task, want));
+    for (int64_t j = 0; j < kFeatures; ++j) {
+      EXPECT_NEAR(w.As<double>()[j], want.As<double>()[j], 1e-14);
+    }
+
+    std::atomic<bool> cancelled = true;
+    std::atomic<double> fraction = -1;
+    task.cancelled = &cancelled;
+    task.fraction = &fraction;
+    EXPECT_THAT(trainer->Train(task, w),
+                StatusIs(absl::StatusCode::kCancelled, ""));
+    EXPECT_EQ(fraction, 0);
+    cancelled = false;
+    task.values = {{"log_loss", -1e6}};
+    EXPECT_THAT(trainer->Train(task, w),
+                StatusIs(absl::StatusCode::kInternal, "training diverged"));
+  }
+  auto options =
+      MarginOptions(Rows<double>(kRows, true), MarginLoss::kLogistic);
+  options.loss_normalised = true;
+  options.solver.momentum = 0.5;
+  EXPECT_THAT(MakeBuiltinTrainer(options),
+              StatusIs(absl::StatusCode::kInvalidArgument, "without momentum"));
+}
+
 TEST(BuiltinTrainerTest, SolvesTheLocalProblemExactly) {
   auto options = Options<double>("logistic");
   options.exact_prox = ExactProxOptions{.log_lambda = std::log(0.5)};

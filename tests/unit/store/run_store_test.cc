@@ -86,6 +86,28 @@ TEST(RunStore, AUsedFolderNeedsResume) {
   EXPECT_NE(fresh->run_id(), run_id);
 }
 
+TEST(RunStore, ResumesWithTheValuesOfTheRoundThatItGoesOnFrom) {
+  const std::string folder = TestFolder();
+  {
+    ASSERT_OK_AND_ASSIGN(const auto store, Open(folder));
+    OpenRun(*store);
+    for (int64_t round = 1; round <= 3; ++round) {
+      v1::JournalRecord record;
+      record.mutable_round_opened()->set_round(round);
+      ASSERT_OK(store->Append(record));
+      v1::RoundCommitted& committed = *record.mutable_round_committed();
+      committed.set_round(round);
+      (*committed.mutable_next_values())["log_loss"] = -0.1 * round;
+      ASSERT_OK(store->Append(record));
+      if (round == 2) WriteCheckpoint(*store, round);
+    }
+    EXPECT_TRUE(store->next_values().empty());
+  }
+  ASSERT_OK_AND_ASSIGN(const auto store, Open(folder, true));
+  EXPECT_EQ(store->committed_rounds(), 2);
+  EXPECT_EQ(store->next_values().at("log_loss"), -0.1 * 2);
+}
+
 TEST(RunStore, ARunThatNeverCameToARoundIsBegunAnew) {
   const std::string folder = TestFolder();
   {

@@ -13,6 +13,7 @@ TEST(CostModel, IsTheFormulas) {
   EXPECT_DOUBLE_EQ(RingAllReduceSeconds(2, 1e8, link), 0.8 + 0.04);
   EXPECT_DOUBLE_EQ(RingAllReduceSeconds(16, 1e8, link), 1.5 + 0.6);
   EXPECT_EQ(RingAllReduceSeconds(1, 1e8, link), 0);
+  EXPECT_EQ(GossipSeconds(0, 1e8, link), 0);
 }
 
 }  // namespace
