@@ -295,8 +295,7 @@ class GossipNode::Impl {
 
 absl::StatusOr<std::unique_ptr<GossipNode>> GossipNode::Create(
     GossipNodeOptions options, GossipNodeSeams seams) {
-  PARLEY_ASSIGN_OR_RETURN(const AlgorithmTraits traits,
-                          TraitsOf(options.algorithm));
+  const AlgorithmTraits traits = TraitsOf(options.algorithm);
   const Schedule& schedule = seams.plan->schedule();
   if (traits.symmetric && !schedule.symmetric()) {
     return absl::InvalidArgumentError(

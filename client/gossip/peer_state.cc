@@ -69,7 +69,7 @@ void Renew(DType dtype, int64_t elements,
 absl::StatusOr<std::unique_ptr<PeerState>> PeerState::Create(
     const AlgorithmOptions& options, ParameterVector start, int self,
     int peers) {
-  PARLEY_ASSIGN_OR_RETURN(const AlgorithmTraits traits, TraitsOf(options));
+  const AlgorithmTraits traits = TraitsOf(options);
   PARLEY_ASSIGN_OR_RETURN(
       std::unique_ptr<Algorithm> algorithm,
       MakeAlgorithm(options, start.dtype(), start.elements()));

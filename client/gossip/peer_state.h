@@ -72,6 +72,10 @@ class PeerState {
   uint64_t StagedBytes() const { return staged_ ? staged_->bytes() : 0; }
 
   const ParameterVector& x() const { return x_; }
+  // Of the round that was mixed last: what the peer sent, and what mixing
+  // changed of it.
+  const ParameterVector& sent() const { return *sent_; }
+  const ParameterVector& mixed() const { return *mixed_; }
   double omega() const { return omega_; }
   ParameterVector Model() const;  // x/ω
   // By peer (−1: of an average).

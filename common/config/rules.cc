@@ -9,6 +9,7 @@
 #include "common/config/complaints.h"
 #include "common/config/data_rules.h"
 #include "common/config/defaults.h"
+#include "common/config/run_gossip.h"
 #include "common/config/run_topology.h"
 #include "common/config/diagnostics_rules.h"
 
@@ -62,7 +63,8 @@ class Rules : private Complaints {
     CheckLocal();
     CheckAggregation();
     CheckTopologyRules(config_, *this);
-    CheckCohort();
+    CheckGossipRules(config_, *this);
+    if (!config_.has_gossip()) CheckCohort();
     CheckEvaluation();
     CheckStop();
     CheckStart();
