@@ -81,11 +81,13 @@ struct Send {
 // Sends what Prepare made, or the segment of an average.
 struct SendPayload {
   uint64_t link;
+  int peer;
   v1::PeerStep step;
 };
 // The next payload of the link goes into the staging buffer.
 struct Arm {
   uint64_t link;
+  int peer;
   v1::PeerStep step;
 };
 // The peer's local steps of the round. One at a time, beside all else.

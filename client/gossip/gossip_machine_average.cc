@@ -41,7 +41,7 @@ void GossipMachine::AdvanceAverage() {
     armed_link_ = previous.link;
     armed_ = StepOf(v1::AVERAGE, a.in_step);
     armed_begun_ = false;
-    Do(gossip_effect::Arm{previous.link, armed_});
+    Do(gossip_effect::Arm{previous.link, Previous(), armed_});
     v1::PeerMessage message;
     *message.mutable_ready()->mutable_step() = armed_;
     Send(Previous(), std::move(message));
@@ -50,7 +50,8 @@ void GossipMachine::AdvanceAverage() {
   if (a.out_step < AverageSteps() && a.out_step <= a.in_step && next.up &&
       next.ready && SameStep(*next.ready, StepOf(v1::AVERAGE, a.out_step))) {
     next.ready.reset();
-    Do(gossip_effect::SendPayload{next.link, StepOf(v1::AVERAGE, a.out_step)});
+    Do(gossip_effect::SendPayload{next.link, Next(),
+                                  StepOf(v1::AVERAGE, a.out_step)});
     ++a.out_step;
   }
   if (a.in_step == AverageSteps() && a.out_step == AverageSteps() && a.token &&

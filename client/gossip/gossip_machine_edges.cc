@@ -59,7 +59,7 @@ void GossipMachine::AdvanceEdges() {
         armed_ = StepOf(Use());
         armed_begun_ = false;
         edge.in = Part::kUnderway;
-        Do(gossip_effect::Arm{n.link, armed_});
+        Do(gossip_effect::Arm{n.link, edge.plan.peer, armed_});
         v1::PeerMessage message;
         *message.mutable_ready()->mutable_step() = armed_;
         Send(edge.plan.peer, std::move(message));
@@ -70,7 +70,7 @@ void GossipMachine::AdvanceEdges() {
         SameStep(*n.ready, StepOf(Use())) && !(n.doubt && !n.doubt->outcome)) {
       edge.out = Part::kUnderway;
       n.ready.reset();
-      Do(gossip_effect::SendPayload{n.link, StepOf(Use())});
+      Do(gossip_effect::SendPayload{n.link, edge.plan.peer, StepOf(Use())});
     }
   }
 }

@@ -103,6 +103,11 @@ class GossipNode::Impl {
   }
 
   void Handle(GossipEvent event) {
+    if (const auto* e = std::get_if<gossip_event::Received>(&event)) {
+      for (const uint64_t bytes : e->message.begin().bytes()) {
+        round_.bytes_received += bytes;
+      }
+    }
     std::optional<uint64_t> closed;
     if (const auto* e = std::get_if<gossip_event::Closed>(&event)) {
       closed = e->link;
@@ -134,7 +139,7 @@ class GossipNode::Impl {
   }
   void Perform(gossip_effect::Arm& e) {
     if (PeerLink* link = LinkOf(e.link)) {
-      link->ReceivePayload(state_->Staging(e.step));
+      link->ReceivePayload(state_->Staging(e.peer, e.step));
     }
   }
   void Perform(gossip_effect::SendPayload& e) {
@@ -145,9 +150,9 @@ class GossipNode::Impl {
     *begin.mutable_step() = e.step;
     begin.set_schedule_hash(options_.machine.hello.schedule_hash());
     begin.set_weight(state_->OmegaOf(e.step));
-    begin.add_bytes(state_->BytesOf(e.step));
+    begin.add_bytes(state_->BytesOf(e.peer, e.step));
     round_.bytes_sent += begin.bytes(0);
-    link->SendPayload(message, state_->Source(e.step));
+    link->SendPayload(message, state_->Source(e.peer, e.step));
   }
 
   // -------------------------------------------------------------------- work
@@ -172,7 +177,6 @@ class GossipNode::Impl {
     });
   }
   void Perform(gossip_effect::Fold& e) {
-    round_.bytes_received += state_->StagedBytes();
     mixing_.Run([this, e]() -> Closure {
       state_->Fold(e);
       return [this] { Handle(gossip_event::Staged{}); };

@@ -2,57 +2,13 @@
 
 #include <cmath>
 
+#include "client/gossip/number_chunks.h"
 #include "client/gossip/vectors.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
-#include "common/wire/encoding.h"
-#include "common/wire/parameter_sink.h"
-#include "common/wire/payload_source.h"
 
 namespace parley {
 namespace {
-
-// Chunks of numbers that live as long as the source.
-class OwningSource final : public ChunkSource {
- public:
-  OwningSource(std::shared_ptr<const ParameterVector> numbers, int64_t begin,
-               int64_t end)
-      : numbers_(std::move(numbers)) {
-    const DType dtype = numbers_->dtype();
-    auto source = PayloadSource::Create(
-        {{.dtype = dtype,
-          .encoding = NativeEncoding(dtype),
-          .elements = end - begin,
-          .data =
-              numbers_->data() + begin * static_cast<int64_t>(SizeOf(dtype))}},
-        0);
-    PARLEY_CHECK(source.ok());
-    source_ = *std::move(source);
-  }
-  std::optional<ChunkView> Next() override { return source_->Next(); }
-
- private:
-  const std::shared_ptr<const ParameterVector> numbers_;  // shared: see above
-  std::unique_ptr<PayloadSource> source_;
-};
-
-// Writes chunks into numbers that live as long as the sink.
-class OwningSink final : public ChunkSink {
- public:
-  explicit OwningSink(std::shared_ptr<ParameterVector> numbers)
-      : numbers_(std::move(numbers)),
-        sink_({{.encoding = NativeEncoding(numbers_->dtype()),
-                .into = numbers_.get()}}) {}
-  absl::Status Write(const ChunkHeader& header,
-                     absl::Span<const absl::string_view> pieces) override {
-    return sink_.Write(header, pieces);
-  }
-  absl::StatusOr<uint64_t> Finish() override { return sink_.Finish(); }
-
- private:
-  const std::shared_ptr<ParameterVector> numbers_;  // shared: see above
-  ParameterSink sink_;
-};
 
 // One that nobody else holds, of so many elements.
 void Renew(DType dtype, int64_t elements,
@@ -72,7 +28,7 @@ absl::StatusOr<std::unique_ptr<PeerState>> PeerState::Create(
   const AlgorithmTraits traits = TraitsOf(options);
   PARLEY_ASSIGN_OR_RETURN(
       std::unique_ptr<Algorithm> algorithm,
-      MakeAlgorithm(options, start.dtype(), start.elements()));
+      MakeAlgorithm(options, self, start.dtype(), start.elements()));
   return std::unique_ptr<PeerState>(new PeerState(
       std::move(algorithm), traits, std::move(start), self, peers));
 }
@@ -130,12 +86,18 @@ void PeerState::Fold(const gossip_effect::Fold& fold) {
   if (fold.step.use() == v1::AVERAGE) {
     return FoldSegment(fold.step, fold.omega);
   }
+  Flow& flow = flows_[fold.peer];
+  if (traits_.edge_states) {
+    const double before = SumOf(*mixed_);
+    algorithm_->Fold(fold.peer, fold.weight, *staged_, *sent_, mixed_.get());
+    flow.sum += SumOf(*mixed_) - before;
+    return;
+  }
   const Comparison compared =
       Compare(1 / fold.omega, *staged_, 1 / omega_, *sent_);
   neighbour_distance_ += fold.weight * compared.squared_distance;
-  Flow& flow = flows_[fold.peer];
   if (fold.step.use() == v1::EXCHANGE) {
-    AddDifference(fold.weight, *staged_, *sent_, mixed_.get());
+    algorithm_->Fold(fold.peer, fold.weight, *staged_, *sent_, mixed_.get());
     flow.sum += fold.weight * (compared.sum_a - compared.sum_b);
   } else {
     AddScaled(fold.weight, *staged_, mixed_.get());
@@ -155,10 +117,12 @@ void PeerState::Give(int peer, double weight) {
 
 void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
   Kept kept = {.use = doubt.step.use(),
+               .last = last_,
                .round = doubt.step.round(),
                .change = ParameterVector(x_.dtype(), sent_->elements())};
   if (kept.use == v1::EXCHANGE) {
-    AddDifference(doubt.weight, *staged_, *sent_, &kept.change);
+    algorithm_->FoldDoubt(doubt.peer, doubt.weight, *staged_, *sent_,
+                          &kept.change);
   } else if (kept.use == v1::FLOW) {
     Give(doubt.peer, doubt.weight);
     AddScaled(doubt.weight, *sent_, &kept.change);
@@ -177,15 +141,17 @@ void PeerState::Settle(const gossip_effect::Settle& settle) {
   const bool applies =
       kept.use == v1::FLOW ? !settle.committed : settle.committed;
   if (applies) {
+    const double before = SumOf(x_);
+    if (kept.last) {
+      AddScaled(1, kept.change, &x_);
+    } else {
+      algorithm_->MixLate(settle.peer, kept.round, kept.change,
+                          settle.rounds_late, &x_);
+    }
     omega_ += kept.omega;
     Flow& flow = flows_[settle.peer];
-    flow.sum += SumOf(kept.change);
+    flow.sum += SumOf(x_) - before;
     flow.omega += kept.omega;
-    if (kept.change.elements() < x_.elements() * traits_.parts) {
-      AddScaled(1, kept.change, &x_);  // of the last average
-    } else {
-      algorithm_->MixLate(kept.change, settle.rounds_late, &x_);
-    }
   }
   doubts_.erase(it);
 }
@@ -250,23 +216,31 @@ void PeerState::CloseAverage(bool applied) {
 
 // --------------------------------------------------------------- transfers
 
-std::shared_ptr<ChunkSink> PeerState::Staging(const v1::PeerStep& step) {
+std::shared_ptr<ChunkSink> PeerState::Staging(int peer,
+                                              const v1::PeerStep& step) {
   int64_t elements = sent_->elements();
   if (step.use() == v1::AVERAGE) {
-    const Range range = SegmentOf((self_ + peers_ - 1) % peers_, step.step());
+    const Range range = SegmentOf(peer, step.step());
     elements = range.end - range.begin;
   }
   Renew(x_.dtype(), elements, &staged_);
-  return std::make_shared<OwningSink>(staged_);
+  if (step.use() == v1::EXCHANGE) {
+    if (auto sink = algorithm_->SinkFor(peer, staged_)) return sink;
+  }
+  return std::make_shared<NumberSink>(staged_);
 }
 
-std::shared_ptr<ChunkSource> PeerState::Source(const v1::PeerStep& step) const {
-  if (step.use() != v1::AVERAGE) {
-    return std::make_shared<OwningSource>(sent_, 0, sent_->elements());
+std::shared_ptr<ChunkSource> PeerState::Source(int peer,
+                                               const v1::PeerStep& step) const {
+  if (step.use() == v1::AVERAGE) {
+    const Range range = SegmentOf(self_, step.step());
+    return std::make_shared<NumberSource>(step.step() == 0 ? sent_ : mixed_,
+                                          range.begin, range.end);
   }
-  const Range range = SegmentOf(self_, step.step());
-  return std::make_shared<OwningSource>(step.step() == 0 ? sent_ : mixed_,
-                                        range.begin, range.end);
+  if (step.use() == v1::EXCHANGE) {
+    if (auto source = algorithm_->SourceFor(peer)) return source;
+  }
+  return std::make_shared<NumberSource>(sent_, 0, sent_->elements());
 }
 
 double PeerState::OmegaOf(const v1::PeerStep& step) const {
@@ -277,11 +251,16 @@ double PeerState::OmegaOf(const v1::PeerStep& step) const {
   return 1;
 }
 
-uint64_t PeerState::BytesOf(const v1::PeerStep& step) const {
+uint64_t PeerState::BytesOf(int peer, const v1::PeerStep& step) const {
   const uint64_t size = SizeOf(x_.dtype());
-  if (step.use() != v1::AVERAGE) return sent_->elements() * size;
-  const Range range = SegmentOf(self_, step.step());
-  return (range.end - range.begin) * size;
+  if (step.use() == v1::AVERAGE) {
+    const Range range = SegmentOf(self_, step.step());
+    return (range.end - range.begin) * size;
+  }
+  if (step.use() == v1::EXCHANGE && traits_.edge_states) {
+    return algorithm_->BytesFor(peer);
+  }
+  return sent_->elements() * size;
 }
 
 }  // namespace parley

@@ -29,6 +29,7 @@ class PeerState {
   // (exchange, average) or if it did not (flow).
   struct Kept {
     v1::PeerUse use;
+    bool last;  // of the average after all rounds
     int64_t round;
     ParameterVector change;
     double omega = 0;
@@ -64,12 +65,11 @@ class PeerState {
 
   // Where the payload of a step is to be put, and where it comes from. Both
   // stay valid whatever happens to the state.
-  std::shared_ptr<ChunkSink> Staging(const v1::PeerStep& step);
-  std::shared_ptr<ChunkSource> Source(const v1::PeerStep& step) const;
+  std::shared_ptr<ChunkSink> Staging(int peer, const v1::PeerStep& step);
+  std::shared_ptr<ChunkSource> Source(int peer, const v1::PeerStep& step) const;
   // What goes into Begin: the ω that goes with a payload, and its bytes.
   double OmegaOf(const v1::PeerStep& step) const;
-  uint64_t BytesOf(const v1::PeerStep& step) const;
-  uint64_t StagedBytes() const { return staged_ ? staged_->bytes() : 0; }
+  uint64_t BytesOf(int peer, const v1::PeerStep& step) const;
 
   const ParameterVector& x() const { return x_; }
   // Of the round that was mixed last: what the peer sent, and what mixing

@@ -253,6 +253,15 @@ void FillGossip(v1::Gossip* gossip) {
   if (gossip->has_decent_lam()) {
     DEFAULT(gossip->mutable_decent_lam(), momentum, 0.9);
   }
+  if (gossip->has_choco()) {
+    v1::Choco* choco = gossip->mutable_choco();
+    if (choco->compressor_case() == v1::Choco::COMPRESSOR_NOT_SET) {
+      choco->mutable_bfloat16();
+    }
+    if (choco->has_top()) DEFAULT(choco->mutable_top(), share, 0.01);
+    if (choco->has_random()) DEFAULT(choco->mutable_random(), share, 0.01);
+    DEFAULT(choco, consensus_step, 1);
+  }
   if (!gossip->has_exact_average()) FillTopology(gossip->mutable_topology());
   DEFAULT(gossip, edge_seconds, 15);
 }

@@ -152,6 +152,14 @@ double MeanDegree(const Schedule& schedule) {
          static_cast<double>(rounds * schedule.peers());
 }
 
+int64_t MostNeighbours(const Schedule& schedule) {
+  size_t most = 1;
+  for (int64_t peer = 0; peer < schedule.peers(); ++peer) {
+    most = std::max(most, schedule.Row(0, peer).in.size());
+  }
+  return static_cast<int64_t>(most) - 1;
+}
+
 absl::Status CountGossip(const v1::RunConfig& config, int64_t model_bytes,
                          RunCosts* costs) {
   if (!config.data().has_train()) {
@@ -172,13 +180,18 @@ absl::Status CountGossip(const v1::RunConfig& config, int64_t model_bytes,
       : config.gossip().average_every() > 0
           ? 1 / static_cast<double>(config.gossip().average_every())
           : 0;
-  costs->payload_bytes = Times(model_bytes, traits.parts);
+  const AlgorithmOptions algorithm = AlgorithmOptionsOf(config);
+  const int64_t size = config.precision() == v1::FLOAT64 ? 8 : 4;
+  costs->payload_bytes =
+      algorithm.kind == "choco"
+          ? CompressedBytes(algorithm, size, model_bytes / size)
+          : Times(model_bytes, traits.parts);
   costs->payloads_per_peer = share * ring + (1 - share) * MeanDegree(*schedule);
   costs->bytes_per_peer = static_cast<int64_t>(
       costs->payloads_per_peer * static_cast<double>(costs->payload_bytes));
   costs->bytes_in_all = Times(Times(costs->bytes_per_peer, costs->clients),
                               config.stop().rounds());
-  costs->peer_vectors = PeerVectors(traits);
+  costs->peer_vectors = PeerVectors(traits, MostNeighbours(*schedule));
   return absl::OkStatus();
 }
 

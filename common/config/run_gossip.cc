@@ -1,5 +1,8 @@
 #include "common/config/run_gossip.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 #include "common/config/run_topology.h"
 
@@ -16,6 +19,28 @@ bool IsDirected(const TopologyOptions& topology) {
 bool Changes(const TopologyOptions& topology) {
   return topology.kind == "one_peer_exponential" ||
          topology.kind == "random_matching" || topology.kind == "base";
+}
+
+void SetChoco(const v1::Choco& choco, AlgorithmOptions* options) {
+  options->kind = "choco";
+  options->consensus_step = choco.consensus_step();
+  switch (choco.compressor_case()) {
+    case v1::Choco::kTop:
+      options->compressor = "top";
+      options->share = choco.top().share();
+      break;
+    case v1::Choco::kRandom:
+      options->compressor = "random";
+      options->share = choco.random().share();
+      break;
+    case v1::Choco::kInt8:
+      options->compressor = "int8";
+      break;
+    case v1::Choco::kBfloat16:
+    case v1::Choco::COMPRESSOR_NOT_SET:
+      options->compressor = "bfloat16";
+      break;
+  }
 }
 
 void Refuse(bool there, const char* path, const char* why,
@@ -48,6 +73,11 @@ AlgorithmTraits TraitsOf(const AlgorithmOptions& options) {
     traits.states = 1;
     traits.state_names = "last model and change";
     traits.symmetric = traits.fixed = traits.lazy = true;
+  } else if (options.kind == "choco") {
+    traits.states = 1;
+    traits.state_names = "public copy, difference to each neighbour's";
+    traits.edge_states = true;
+    traits.symmetric = traits.fixed = true;
   } else if (options.kind == "push_sum") {
     traits.flows = true;
   } else if (options.kind == "exact_average") {
@@ -78,7 +108,7 @@ AlgorithmOptions AlgorithmOptionsOf(const v1::RunConfig& config) {
       options.kind = "exact_average";
       break;
     case v1::Gossip::kChoco:
-      options.kind = "choco";
+      SetChoco(gossip.choco(), &options);
       break;
     case v1::Gossip::kAdPsgd:
       options.kind = "ad_psgd";
@@ -98,8 +128,25 @@ TopologyOptions GossipTopologyOf(const v1::RunConfig& config) {
   return topology;
 }
 
-int PeerVectors(const AlgorithmTraits& traits) {
-  return 2 + traits.states + 3 * traits.parts;
+int64_t PeerVectors(const AlgorithmTraits& traits, int64_t neighbours) {
+  return 2 + traits.states + (traits.edge_states ? neighbours : 0) +
+         3 * traits.parts;
+}
+
+int64_t SentNumbers(const AlgorithmOptions& options, int64_t elements) {
+  const double count = std::ceil(options.share * static_cast<double>(elements));
+  return std::clamp<int64_t>(static_cast<int64_t>(count),
+                             std::min<int64_t>(1, elements), elements);
+}
+
+int64_t CompressedBytes(const AlgorithmOptions& options, int64_t size,
+                        int64_t elements) {
+  if (options.compressor == "bfloat16") return 2 * elements;
+  if (options.compressor == "int8") {
+    return elements + 4 * ((elements + kInt8Block - 1) / kInt8Block);
+  }
+  return SentNumbers(options, elements) *
+         (size + (options.compressor == "top" ? 4 : 0));
 }
 
 void CheckGossipRules(const v1::RunConfig& config, Complaints& complaints) {
@@ -107,11 +154,16 @@ void CheckGossipRules(const v1::RunConfig& config, Complaints& complaints) {
   const v1::Gossip& gossip = config.gossip();
   const AlgorithmOptions algorithm = AlgorithmOptionsOf(config);
   const std::string path = absl::StrCat("gossip.", algorithm.kind);
-  if (gossip.has_choco() || gossip.has_ad_psgd()) {
+  if (gossip.has_ad_psgd()) {
     complaints.Value(path,
                      "is not there yet: must be one of d_sgd, decent_lam, "
-                     "gradient_tracking, d2, push_sum, exact_average");
+                     "gradient_tracking, d2, push_sum, choco, exact_average");
     return;
+  }
+  if (gossip.has_choco() && gossip.average_every() > 0) {
+    complaints.Conflict("gossip.average_every",
+                        "must not be set with choco, whose peers follow each "
+                        "other by what they exchange");
   }
   const AlgorithmTraits traits = TraitsOf(algorithm);
   const TopologyOptions topology = TopologyOptionsOf(gossip.topology());

@@ -31,6 +31,8 @@ struct AlgorithmTraits {
   // people call them.
   int states = 0;
   std::string state_names = {};
+  // Keeps one more for each neighbour.
+  bool edge_states = false;
   int parts = 1;  // models that it sends
   // Its local steps come before what it sends; else both go on at once.
   bool trains_first = true;
@@ -53,7 +55,15 @@ TopologyOptions GossipTopologyOf(const v1::RunConfig& config);
 
 // Models that a peer holds at once: the algorithm's states, x and Δ, and three
 // times what it sends: the snapshot, what is mixed in, what arrives.
-int PeerVectors(const AlgorithmTraits& traits);
+// `neighbours` counts where it keeps one for each.
+int64_t PeerVectors(const AlgorithmTraits& traits, int64_t neighbours);
+
+// Of choco, for models of `elements` numbers with `size` bytes each: how many
+// are sent by the compressors that leave some out, and the bytes of a payload.
+inline constexpr int64_t kInt8Block = 4096;  // numbers that share a scale
+int64_t SentNumbers(const AlgorithmOptions& options, int64_t elements);
+int64_t CompressedBytes(const AlgorithmOptions& options, int64_t size,
+                        int64_t elements);
 
 // A part of CheckRules (rules.h).
 void CheckGossipRules(const v1::RunConfig& config, Complaints& complaints);

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "common/config/run_gossip.h"
 #include "common/model/parameters.h"
+#include "common/wire/chunk.h"
 
 namespace parley {
 
@@ -26,16 +27,30 @@ class Algorithm {
   // The next x.
   virtual void Mix(ParameterVector* delta, const ParameterVector& sent,
                    ParameterVector* mixed, ParameterVector* x) = 0;
-  // `missed` should have been in `mixed` `rounds` mixings ago (1: the last
-  // one): makes x and all that goes with it what they would be, as far as the
-  // sum over all peers goes.
-  virtual void MixLate(const ParameterVector& missed, int64_t rounds,
-                       ParameterVector* x) = 0;
+  // `missed` of an edge with `peer` should have been in the mixing of `round`,
+  // `rounds_late` mixings ago (1: the last one). Makes x and all that goes with
+  // it what they would be, as far as the sum over all peers goes.
+  virtual void MixLate(int peer, int64_t round, const ParameterVector& missed,
+                       int64_t rounds_late, ParameterVector* x) = 0;
+
+  // What an exchange with `peer`, which sent `staged`, mixes in.
+  virtual void Fold(int peer, double weight, const ParameterVector& staged,
+                    const ParameterVector& sent, ParameterVector* mixed);
+  // The same where nobody knows whether it counts: into `kept`, for MixLate.
+  virtual void FoldDoubt(int peer, double weight, const ParameterVector& staged,
+                         const ParameterVector& sent, ParameterVector* kept);
+
+  // Where what travels in an exchange is not `sent` itself: how it goes to and
+  // comes from `peer`, and its bytes. Null, as by default: it is.
+  virtual std::shared_ptr<ChunkSource> SourceFor(int peer);
+  virtual std::shared_ptr<ChunkSink> SinkFor(
+      int peer, std::shared_ptr<ParameterVector> staged);
+  virtual uint64_t BytesFor(int peer);
 };
 
 // InvalidArgument: no such kind; those that there are are listed.
 absl::StatusOr<std::unique_ptr<Algorithm>> MakeAlgorithm(
-    const AlgorithmOptions& options, DType dtype, int64_t elements);
+    const AlgorithmOptions& options, int self, DType dtype, int64_t elements);
 
 }  // namespace parley
 

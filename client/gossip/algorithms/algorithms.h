@@ -16,6 +16,8 @@ std::unique_ptr<Algorithm> MakeDecentLam(const AlgorithmOptions& options,
                                          DType dtype, int64_t elements);
 std::unique_ptr<Algorithm> MakeGradientTracking(const AlgorithmOptions& options,
                                                 DType dtype, int64_t elements);
+std::unique_ptr<Algorithm> MakeChoco(const AlgorithmOptions& options, int self,
+                                     DType dtype, int64_t elements);
 std::unique_ptr<Algorithm> MakeD2(const AlgorithmOptions& options, DType dtype,
                                   int64_t elements);
 

@@ -32,7 +32,7 @@ class D2 final : public Algorithm {
 
   // The sum of x goes on by its last change: what was missed `rounds` ago has
   // grown as many times by now, and by one less a round before.
-  void MixLate(const ParameterVector& missed, int64_t rounds,
+  void MixLate(int, int64_t, const ParameterVector& missed, int64_t rounds,
                ParameterVector* x) override {
     AddScaled(static_cast<double>(rounds), missed, x);
     AddScaled(static_cast<double>(rounds - 1), missed, &last_);

@@ -27,7 +27,7 @@ class DSgd final : public Algorithm {
     if (!combine_) AddScaled(1, Velocity(*delta), x);
   }
 
-  void MixLate(const ParameterVector& missed, int64_t,
+  void MixLate(int, int64_t, const ParameterVector& missed, int64_t,
                ParameterVector* x) override {
     AddScaled(1, missed, x);
   }

@@ -30,7 +30,7 @@ class DecentLam final : public Algorithm {
   }
 
   // What was missed would have gone on in M: 1 + β + β² + ...
-  void MixLate(const ParameterVector& missed, int64_t rounds,
+  void MixLate(int, int64_t, const ParameterVector& missed, int64_t rounds,
                ParameterVector* x) override {
     const double last = std::pow(momentum_, static_cast<double>(rounds - 1));
     AddScaled((1 - last * momentum_) / (1 - momentum_), missed, x);

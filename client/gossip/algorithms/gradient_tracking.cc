@@ -31,7 +31,7 @@ class GradientTracking final : public Algorithm {
   }
 
   // What y missed would have gone into x in each round since.
-  void MixLate(const ParameterVector& missed, int64_t rounds,
+  void MixLate(int, int64_t, const ParameterVector& missed, int64_t rounds,
                ParameterVector* x) override {
     const int64_t n = x->elements();
     AddRange(missed, 0, n, x, 0);

@@ -50,14 +50,28 @@ TEST(RunGossipTest, AlgorithmsAndWhatTheyNeed) {
     return TraitsOf(AlgorithmOptionsOf(Load(gossip)));
   };
   EXPECT_FALSE(traits("").trains_first);
-  EXPECT_EQ(PeerVectors(traits("")), 5);
+  EXPECT_EQ(PeerVectors(traits(""), 2), 5);
   EXPECT_TRUE(traits("d_sgd { order: ADAPT_THEN_COMBINE }").trains_first);
-  EXPECT_EQ(PeerVectors(traits("d_sgd { momentum: 0.9 }")), 6);
-  EXPECT_EQ(PeerVectors(traits("gradient_tracking {} topology { ring {} }")),
+  EXPECT_EQ(PeerVectors(traits("d_sgd { momentum: 0.9 }"), 2), 6);
+  EXPECT_EQ(PeerVectors(traits("gradient_tracking {} topology { ring {} }"), 2),
             10);
   EXPECT_TRUE(GossipTopologyOf(Load("d2 {} topology { ring {} }")).lazy);
+  EXPECT_EQ(PeerVectors(traits("choco {} topology { ring {} }"), 2), 8);
   EXPECT_TRUE(traits("push_sum {}").flows);
   EXPECT_TRUE(traits("exact_average {}").averages);
+}
+
+TEST(RunGossipTest, CompressedSizes) {
+  const auto bytes = [](absl::string_view choco) {
+    const v1::RunConfig config =
+        Load(absl::StrCat("choco { ", choco, " } topology { ring {} }"));
+    return CompressedBytes(AlgorithmOptionsOf(config), 4, 10000);
+  };
+  EXPECT_EQ(bytes(""), 20000);
+  EXPECT_EQ(bytes("int8 {}"), 10000 + 3 * 4);
+  EXPECT_EQ(bytes("top {}"), 100 * 8);
+  EXPECT_EQ(bytes("random { share: 0.25 }"), 2500 * 4);
+  EXPECT_EQ(bytes("top { share: 1e-9 }"), 8);
 }
 
 TEST(RunGossipTest, CombinationsThatDoNotGo) {
@@ -73,6 +87,12 @@ TEST(RunGossipTest, CombinationsThatDoNotGo) {
               HasSubstr("gossip.topology must not be set with exact_average"));
   EXPECT_THAT(ErrorsOfGossip("exact_average {} average_every: 2"),
               HasSubstr("gossip.average_every must not be set"));
+  EXPECT_THAT(ErrorsOfGossip("choco {} topology { base {} }"),
+              HasSubstr("must be the same in all rounds with choco"));
+  EXPECT_THAT(ErrorsOfGossip("choco {} average_every: 3 topology { ring {} }"),
+              HasSubstr("gossip.average_every must not be set with choco"));
+  EXPECT_THAT(ErrorsOfGossip("choco { top { share: 0 } } topology { ring {} }"),
+              HasSubstr("gossip.choco.top.share is 0: must be > 0 and <= 1"));
   EXPECT_THAT(ErrorsOfGossip("ad_psgd {}"),
               HasSubstr("gossip.ad_psgd is not there yet"));
   EXPECT_THAT(ErrorsOfGossip("d_sgd { momentum: 1 }"),

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <Eigen/Dense>
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -214,6 +215,93 @@ TEST(Algorithms, ExactAverageIsOneModel) {
 TEST(Algorithms, GossipPgaAveragesEverySoManyRounds) {
   Compare(Kind("ring"), {}, 20, AwcStep, 4);
   Compare(Kind("one_peer_exponential"), {.combine = true}, 20, AtcStep, 3);
+}
+
+// Compressors as their definitions say, on a row of numbers.
+Vector TopOf(Vector v, size_t count) {
+  std::vector<size_t> order(v.size());
+  for (size_t i = 0; i < v.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::abs(v[a]) > std::abs(v[b]);
+  });
+  for (size_t i = count; i < v.size(); ++i) v[order[i]] = 0;
+  return v;
+}
+Vector Bfloat16Of(Vector v) {
+  for (double& x : v) {
+    int exponent;
+    const double fraction = std::frexp(static_cast<float>(x), &exponent);
+    x = std::ldexp(std::nearbyint(fraction * 256), exponent - 8);
+  }
+  return v;
+}
+Vector Int8Of(Vector v) {
+  double largest = 0;
+  for (const double x : v) largest = std::max(largest, std::abs(x));
+  const float scale = static_cast<float>(largest / 127);
+  for (double& x : v) x = scale > 0 ? scale * std::nearbyint(x / scale) : 0;
+  return v;
+}
+
+void CompareChoco(const AlgorithmOptions& algorithm,
+                  const std::function<Vector(const Vector&)>& compress) {
+  MatrixXd hat = MatrixXd::Zero(kPeers, kElements);
+  Compare(Kind("ring"), algorithm, 40, [&](const MatrixXd& w, MatrixXd* x) {
+    const MatrixXd half = *x - kEta * Gradients(*x);
+    for (int j = 0; j < kPeers; ++j) {
+      Vector difference(kElements);
+      for (int i = 0; i < kElements; ++i)
+        difference[i] = half(j, i) - hat(j, i);
+      const Vector q = compress(difference);
+      for (int i = 0; i < kElements; ++i) hat(j, i) += q[i];
+    }
+    *x = half + algorithm.consensus_step * (w * hat - hat);
+  });
+}
+
+// arXiv 1907.09356, algorithm 1.
+TEST(Algorithms, Choco) {
+  CompareChoco({.kind = "choco",
+                .compressor = "top",
+                .share = 0.4,
+                .consensus_step = 0.3},
+               [](const Vector& v) { return TopOf(v, 2); });
+  CompareChoco({.kind = "choco", .compressor = "bfloat16"}, Bfloat16Of);
+  CompareChoco({.kind = "choco", .compressor = "int8", .consensus_step = 0.7},
+               Int8Of);
+}
+
+// Without learning all peers come to the mean, whatever little is sent.
+TEST(Algorithms, ChocoReachesConsensus) {
+  ThreadPool pool(2);
+  for (const AlgorithmOptions& algorithm :
+       {AlgorithmOptions{.kind = "choco", .compressor = "bfloat16"},
+        AlgorithmOptions{.kind = "choco", .compressor = "int8"},
+        AlgorithmOptions{.kind = "choco",
+        .compressor = "top",
+        .share = 0.2,
+        .consensus_step = 0.2},
+        AlgorithmOptions{.kind = "choco",
+        .compressor = "random",
+        .share = 0.2,
+        .consensus_step = 0.1,
+        .seed = 3}}) {
+    GossipWorldOptions options =
+        BenchOptions(&pool, MakeSchedule(Kind("hypercube"), 8), 400, 20);
+    options.algorithm = algorithm;
+    auto world = GossipWorld::Create(std::move(options));
+    ASSERT_TRUE(world.ok()) << world.status();
+    ASSERT_OK((*world)->Run());
+    std::vector<Vector> x, start;
+    for (int j = 0; j < 8; ++j) {
+      x.push_back(ToVector((*world)->node(j).state().x()));
+      start.push_back(RandomVector(7, j, 20));
+    }
+    EXPECT_LT(Spread(x), 1e-3 * Spread(start)) << algorithm.compressor;
+    for (int i = 0; i < 20; ++i) {
+      EXPECT_NEAR(MeanOf(x)[i], MeanOf(start)[i], 1e-12);
+    }
+  }
 }
 
 // A loss that all peers share, quadratic: the mean of the peers' models goes as

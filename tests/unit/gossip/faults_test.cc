@@ -184,6 +184,12 @@ const Mode kModes[] = {
     {"matching", "random_matching", {}},
     {"tracking", "ring", {.kind = "gradient_tracking"}},
     {"averages", "ring", {}, 2},
+    {"choco",
+     "ring",
+     {.kind = "choco",
+      .compressor = "top",
+      .share = 0.5,
+      .consensus_step = 0.5}},
 };
 
 GossipWorldOptions OptionsOf(const Mode& mode, Executor* pool, int64_t peers,
