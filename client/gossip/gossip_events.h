@@ -4,16 +4,29 @@
 #define PARLEY_CLIENT_GOSSIP_GOSSIP_EVENTS_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "client/gossip/edge_plan.h"
 #include "common/base/log.h"
 #include "parley/v1/peer.pb.h"
 
 namespace parley {
+
+// Who takes part from a round on, as the one who writes epochs says.
+struct GossipMembership {
+  int64_t epoch = 0;
+  int64_t first_round = 1;
+  int self = 0;                    // this peer's index; −1: it is left out
+  std::vector<std::string> names;  // by index
+  std::vector<std::string> addresses;
+  // Of the epoch's schedule; shared by all peers of a process.
+  std::shared_ptr<EdgePlan> plan;
+};
 
 namespace gossip_event {
 
@@ -52,17 +65,22 @@ struct TimerFired {
   // Chunks that each open link has moved so far.
   std::vector<std::pair<uint64_t, uint64_t>> chunks = {};
 };
+struct MembershipChanged {
+  GossipMembership membership;
+};
 struct StopRequested {
   std::string reason;
 };
 
 }  // namespace gossip_event
 
-using GossipEvent = std::variant<
-    gossip_event::Started, gossip_event::Accepted, gossip_event::Received,
-    gossip_event::PayloadEnded, gossip_event::Closed, gossip_event::Prepared,
-    gossip_event::Trained, gossip_event::Staged, gossip_event::Mixed,
-    gossip_event::TimerFired, gossip_event::StopRequested>;
+using GossipEvent =
+    std::variant<gossip_event::Started, gossip_event::Accepted,
+                 gossip_event::Received, gossip_event::PayloadEnded,
+                 gossip_event::Closed, gossip_event::Prepared,
+                 gossip_event::Trained, gossip_event::Staged,
+                 gossip_event::Mixed, gossip_event::TimerFired,
+                 gossip_event::MembershipChanged, gossip_event::StopRequested>;
 
 namespace gossip_effect {
 
@@ -134,6 +152,15 @@ struct Settle {
 struct CloseAverage {
   bool applied;
 };
+// What was staged is another peer's model: begins with it.
+struct TakeModel {};
+// From here on peers have other indices: by the old one, −1 for those that are
+// gone. The driver dials by the new ones.
+struct ChangeEpoch {
+  int self;
+  std::vector<int> index;
+  std::vector<std::string> addresses;
+};
 // Makes the peer's next state.
 struct Mix {
   int64_t round;
@@ -156,6 +183,7 @@ using GossipEffect =
                  gossip_effect::Prepare, gossip_effect::Fold,
                  gossip_effect::Give, gossip_effect::KeepDoubt,
                  gossip_effect::Settle, gossip_effect::CloseAverage,
+                 gossip_effect::TakeModel, gossip_effect::ChangeEpoch,
                  gossip_effect::Mix, gossip_effect::Say, gossip_effect::Exit>;
 
 }  // namespace parley

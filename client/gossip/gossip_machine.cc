@@ -8,14 +8,18 @@
 
 namespace parley {
 
-GossipMachine::GossipMachine(GossipMachineOptions options, EdgePlan* plan,
-                             Rng jitter)
+GossipMachine::GossipMachine(GossipMachineOptions options,
+                             std::shared_ptr<EdgePlan> plan, Rng jitter)
     : options_(std::move(options)),
-      plan_(plan),
-      self_(options_.hello.index()),
-      peers_(plan->peers()),
-      jitter_(jitter) {
-  PARLEY_CHECK(static_cast<int>(options_.names.size()) == peers_);
+      hello_(options_.hello),
+      names_(options_.names),
+      plan_(std::move(plan)),
+      self_(hello_.index()),
+      peers_(plan_->peers()),
+      jitter_(jitter),
+      round_(options_.first_round),
+      copies_(options_.joins && !options_.flows) {
+  PARLEY_CHECK(static_cast<int>(names_.size()) == peers_);
   PARLEY_CHECK(self_ >= 0 && self_ < peers_);
 }
 
@@ -58,9 +62,12 @@ void GossipMachine::On(gossip_event::Received& event) {
   for (auto& [index, n] : neighbours_) {
     if (n.link != event.link || !event.message.has_goodbye()) continue;
     // It refused our hello.
-    Say(LogLevel::kWarning, absl::StrCat(options_.names[index], " refuses: ",
-                                         event.message.goodbye().reason()));
+    Say(event.message.goodbye().retry() ? LogLevel::kInfo : LogLevel::kWarning,
+        absl::StrCat(names_[index],
+                     " refuses: ", event.message.goodbye().reason()));
     n.refused = !event.message.goodbye().retry();
+    // It may come to this peer's epoch soon.
+    n.failures = std::min(n.failures, 3);
     return LoseLink(index, "it refused");
   }
   if (strangers_.contains(event.link)) {
@@ -75,9 +82,9 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
     average_->moved = now_;
   }
   const auto stale = [&](const v1::PeerStep& step) {
-    if (step.epoch() == options_.hello.epoch()) return false;
+    if (step.epoch() == hello_.epoch()) return false;
     LoseLink(peer, absl::StrCat("it is in membership epoch ", step.epoch(),
-                                ", this peer in ", options_.hello.epoch()));
+                                ", this peer in ", hello_.epoch()));
     return true;
   };
   switch (message.kind_case()) {
@@ -88,7 +95,7 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
     case v1::PeerMessage::kBegin: {
       const v1::PeerBegin& begin = message.begin();
       if (stale(begin.step())) return;
-      if (begin.schedule_hash() != options_.hello.schedule_hash()) {
+      if (begin.schedule_hash() != hello_.schedule_hash()) {
         return LoseLink(peer, "it mixes by another schedule");
       }
       if (n.link != armed_link_ || !SameStep(begin.step(), armed_) ||
@@ -128,7 +135,7 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
       }
       if (average_ && AverageMoves() &&
           (peer == Next() || peer == Previous())) {
-        FailAverage(absl::StrCat(options_.names[peer], " has left"));
+        FailAverage(absl::StrCat(names_[peer], " has left"));
       }
       return;
     case v1::PeerMessage::kGoodbye:
@@ -175,7 +182,10 @@ void GossipMachine::On(const gossip_event::Trained& event) {
   }
 }
 
-void GossipMachine::On(const gossip_event::Staged&) { staging_busy_ = false; }
+void GossipMachine::On(const gossip_event::Staged&) {
+  staging_busy_ = false;
+  if (phase_ == Phase::kCopying && !copies_) BeginRound();
+}
 
 void GossipMachine::On(const gossip_event::Mixed& event) {
   if (!event.status.ok()) return Exit(event.status);
@@ -216,6 +226,7 @@ bool GossipMachine::IsAverage(int64_t round) const {
 
 void GossipMachine::JoinIfReady() {
   if (phase_ == Phase::kJoining) {
+    if (EpochIsDue()) ChangeEpoch();
     if (now_ < phase_since_ + options_.start_wait) {
       for (const auto& [peer, n] : neighbours_) {
         if (!n.up && !n.refused && !n.left) return;
@@ -226,7 +237,8 @@ void GossipMachine::JoinIfReady() {
   if (phase_ != Phase::kIsolated) return;
   // A peer that reaches nobody may be the one that is cut off: alone it would
   // run ahead of all others, so it waits for a while.
-  bool any = neighbours_.empty(), all_gone = true;
+  bool any = neighbours_.empty() || next_epoch_.has_value();
+  bool all_gone = true;
   for (const auto& [peer, n] : neighbours_) {
     any |= n.up && !n.left;
     all_gone &= n.left || n.refused;
@@ -237,6 +249,11 @@ void GossipMachine::JoinIfReady() {
 }
 
 void GossipMachine::BeginRound() {
+  if (EpochIsDue()) ChangeEpoch();
+  if (copies_ && peers_ > 1) {
+    phase_ = Phase::kCopying;
+    return;
+  }
   phase_ = Phase::kRound;
   phase_since_ = now_;
   PerformSettlements();
@@ -277,6 +294,7 @@ void GossipMachine::PerformSettlements() {
 }
 
 void GossipMachine::Advance() {
+  if (phase_ == Phase::kCopying) return AdvanceCopy();
   if (phase_ != Phase::kRound || !prepared_) return;
   if (average_) {
     AdvanceAverage();
@@ -386,7 +404,7 @@ void GossipMachine::ReportWaiting() {
   if (phase_ != Phase::kJoining && phase_ != Phase::kIsolated) return;
   std::vector<std::string> missing;
   for (const auto& [peer, n] : neighbours_) {
-    if (!n.up && !n.left) missing.push_back(options_.names[peer]);
+    if (!n.up && !n.left) missing.push_back(names_[peer]);
   }
   Say(LogLevel::kInfo,
       absl::StrCat(

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -46,6 +47,10 @@ struct GossipMachineOptions {
   absl::Duration edge_timeout = absl::Seconds(15);
   // Begins without peers that cannot be reached for so long.
   absl::Duration start_wait = absl::InfiniteDuration();
+  // A peer that joins a run that goes on begins with this round: with nothing
+  // (flows), or with the model of a neighbour.
+  int64_t first_round = 1;
+  bool joins = false;
 };
 
 // Single-threaded; the driver calls Step from one sequence.
@@ -59,8 +64,9 @@ class GossipMachine {
   static constexpr int kAloneAfter = 4;
   static constexpr absl::Duration kReportEvery = absl::Seconds(10);
 
-  // `plan` is borrowed. `jitter` spreads the tries of many peers.
-  GossipMachine(GossipMachineOptions options, EdgePlan* plan, Rng jitter);
+  // `jitter` spreads the tries of many peers.
+  GossipMachine(GossipMachineOptions options, std::shared_ptr<EdgePlan> plan,
+                Rng jitter);
 
   // The effects to perform, in order. `now` never goes back. After an Exit
   // there are none any more.
@@ -70,6 +76,8 @@ class GossipMachine {
   absl::Time wake_at() const { return wake_at_; }
 
   int64_t round() const { return round_; }
+  int64_t epoch() const { return hello_.epoch(); }
+  uint64_t schedule_hash() const { return hello_.schedule_hash(); }
   // Edges of the last round that were used and given up, for reports.
   int used_edges() const { return used_edges_; }
   int lost_edges() const { return lost_edges_; }
@@ -85,6 +93,7 @@ class GossipMachine {
     kNew,
     kJoining,   // waits for its links before the first round
     kIsolated,  // waits for any link
+    kCopying,   // waits for a neighbour's model
     kRound,
     kMixing,
     kFinishing,  // done; others may still need to hear what was decided
@@ -147,6 +156,7 @@ class GossipMachine {
   void On(const gossip_event::Staged&);
   void On(const gossip_event::Mixed& event);
   void On(const gossip_event::TimerFired& event);
+  void On(gossip_event::MembershipChanged& event);
   void On(const gossip_event::StopRequested& event);
   void OnMessage(int peer, v1::PeerMessage& message);
 
@@ -161,6 +171,11 @@ class GossipMachine {
   void Exit(absl::Status status);
   bool IsAverage(int64_t round) const;
   bool IsFinal() const { return round_ > options_.rounds; }
+
+  // Epochs: gossip_machine_epochs.cc.
+  bool EpochIsDue() const;
+  void ChangeEpoch();
+  void AdvanceCopy();
 
   // Links: gossip_machine_links.cc.
   void DialDue();
@@ -219,9 +234,14 @@ class GossipMachine {
 
   // Constant after construction.
   const GossipMachineOptions options_;
-  EdgePlan* const plan_;
-  const int self_;
-  const int peers_;
+
+  // The epoch.
+  v1::PeerHello hello_;
+  std::vector<std::string> names_;
+  std::shared_ptr<EdgePlan> plan_;  // shared by all peers of a process
+  int self_;
+  int peers_;
+  std::optional<GossipMembership> next_epoch_;
 
   Rng jitter_;
   absl::Time now_ = absl::InfinitePast();
@@ -236,11 +256,12 @@ class GossipMachine {
   uint64_t last_link_ = 1;  // odd: of dialled links
 
   // The round.
-  int64_t round_ = 1;
+  int64_t round_;
   bool prepared_ = false;
   bool trained_ = false;
   bool alone_ = false;   // goes on without reaching anybody
   bool leaves_ = false;  // has said so
+  bool copies_ = false;  // still has to get a model
   std::vector<Edge> edges_;
   std::optional<Average> average_;
   // The staging buffer: what was armed last, and whether it is in use.

@@ -1,5 +1,8 @@
 // The gossip machine's edges: what moves over each in a round, who decides that
 // it counts, and what happens when it does not.
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "client/gossip/gossip_machine.h"
 
@@ -12,7 +15,7 @@ bool SameStep(const v1::PeerStep& a, const v1::PeerStep& b) {
 
 v1::PeerStep GossipMachine::StepOf(v1::PeerUse use, int32_t step) const {
   v1::PeerStep result;
-  result.set_epoch(options_.hello.epoch());
+  result.set_epoch(hello_.epoch());
   result.set_round(round_);
   result.set_use(use);
   result.set_step(step);
@@ -42,10 +45,17 @@ bool GossipMachine::EdgesDone() const {
 }
 
 void GossipMachine::AdvanceEdges() {
+  // For peers that join.
+  for (auto& [peer, n] : neighbours_) {
+    if (!n.up || !n.ready || n.ready->use() != v1::COPY_MODEL) continue;
+    const v1::PeerStep step = *std::exchange(n.ready, std::nullopt);
+    Do(gossip_effect::SendPayload{n.link, peer, step});
+  }
   bool first = true;  // of those that still come in
   for (Edge& edge : edges_) {
     Neighbour& n = neighbours_[edge.plan.peer];
-    if (n.up && n.ready && n.ready->round() > round_) {
+    if (n.up && n.ready && n.ready->use() != v1::COPY_MODEL &&
+        n.ready->round() > round_) {
       FailEdge(edge, absl::StrCat("it is in round ", n.ready->round()));
     }
     if (edge.in == Part::kWaiting || edge.in == Part::kUnderway ||
@@ -77,6 +87,14 @@ void GossipMachine::AdvanceEdges() {
 
 // The payload that was armed is here.
 void GossipMachine::OnPayload(int peer) {
+  if (armed_.use() == v1::COPY_MODEL) {
+    if (!copies_) {
+      staging_busy_ = false;
+      return;
+    }
+    copies_ = false;
+    return Do(gossip_effect::TakeModel{});
+  }
   if (armed_.use() == v1::AVERAGE) {
     if (!average_ || average_->over) {
       staging_busy_ = false;

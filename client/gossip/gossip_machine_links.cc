@@ -43,14 +43,14 @@ void GossipMachine::DialDue() {
 
 v1::PeerMessage GossipMachine::HelloMessage() const {
   v1::PeerMessage message;
-  *message.mutable_hello() = options_.hello;
+  *message.mutable_hello() = hello_;
   message.mutable_hello()->set_round(round_);
   return message;
 }
 
 std::string GossipMachine::WhyNot(uint64_t link,
                                   const v1::PeerHello& hello) const {
-  const v1::PeerHello& ours = options_.hello;
+  const v1::PeerHello& ours = hello_;
   if (hello.protocol_version() != kProtocolVersion) {
     return absl::StrCat("it speaks protocol version ", hello.protocol_version(),
                         ", this peer ", kProtocolVersion);
@@ -70,7 +70,7 @@ std::string GossipMachine::WhyNot(uint64_t link,
   if (hello.incarnation() == 0) return "incarnation 0 means none";
   const int index = hello.index();
   if (index < 0 || index >= peers_ || index == self_ ||
-      options_.names[index] != hello.name()) {
+      names_[index] != hello.name()) {
     return absl::StrCat("peer ", index, " is not ", hello.name(), " here");
   }
   const auto stranger = strangers_.find(link);
@@ -100,7 +100,7 @@ void GossipMachine::OnHello(uint64_t link, const v1::PeerHello& hello) {
   const std::string reason = WhyNot(link, hello);
   if (!reason.empty()) {
     // Another epoch may be ours soon.
-    return Refuse(link, reason, hello.epoch() != options_.hello.epoch());
+    return Refuse(link, reason, hello.epoch() != hello_.epoch());
   }
   const int peer = hello.index();
   Neighbour& n = neighbours_[peer];
@@ -137,7 +137,7 @@ void GossipMachine::LinkUp(int peer, uint64_t link,
       !n.doubt->outcome) {
     // Whoever knew is gone, and what it held with it.
     Say(LogLevel::kWarning,
-        absl::StrCat(options_.names[peer], " was started anew: round ",
+        absl::StrCat(names_[peer], " was started anew: round ",
                      n.doubt->step.round(), " with it stays unsettled"));
     n.doubt->outcome = n.doubt->step.use() == v1::FLOW;
   }
@@ -156,7 +156,8 @@ void GossipMachine::LinkUp(int peer, uint64_t link,
     message.mutable_settle()->set_decided(decided);
     Send(peer, std::move(message));
   };
-  if (options_.flows || DecidesExchange(peer)) {
+  // In an earlier epoch it may have been this peer that decided.
+  if (options_.flows || DecidesExchange(peer) || n.decided > 0) {
     settle(Use(), n.committed, n.decided);
   }
   if (average_decided_ > 0 && (peer == Next() || peer == Previous())) {
@@ -185,8 +186,7 @@ void GossipMachine::LoseLink(int peer, absl::string_view why) {
 void GossipMachine::LinkLost(int peer, absl::string_view why) {
   Neighbour& n = neighbours_[peer];
   if (n.up && !n.left && !why.empty()) {
-    Say(LogLevel::kWarning,
-        absl::StrCat("lost ", options_.names[peer], ": ", why));
+    Say(LogLevel::kWarning, absl::StrCat("lost ", names_[peer], ": ", why));
   }
   const uint64_t link = std::exchange(n.link, 0);
   if (std::exchange(n.up, false)) n.since = now_;
@@ -206,7 +206,7 @@ void GossipMachine::LinkLost(int peer, absl::string_view why) {
   if (average_ && !average_->over &&
       (armed || average_->in_step > 0 || average_->out_step > 0) &&
       (peer == Next() || peer == Previous())) {
-    FailAverage(absl::StrCat("lost ", options_.names[peer]));
+    FailAverage(absl::StrCat("lost ", names_[peer]));
   }
 }
 

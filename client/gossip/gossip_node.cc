@@ -20,6 +20,7 @@ class GossipNode::Impl {
        std::unique_ptr<PeerState> state)
       : options_(std::move(options)),
         seams_(seams),
+        addresses_(options_.addresses),
         state_(std::move(state)),
         machine_(options_.machine, seams.plan,
                  Rng(options_.machine.hello.incarnation(),
@@ -46,6 +47,10 @@ class GossipNode::Impl {
       round_began_ = seams_.clock->Now();
       Handle(gossip_event::Started{});
     });
+  }
+
+  void ChangeMembership(GossipMembership membership) {
+    Post(gossip_event::MembershipChanged{std::move(membership)});
   }
 
   void Stop(std::string reason) {
@@ -130,7 +135,7 @@ class GossipNode::Impl {
   void Perform(gossip_effect::Dial& e) {
     auto connection = std::make_unique<Connection>(this, e.link);
     connection->link =
-        seams_.transport->Dial(options_.addresses[e.peer], connection.get());
+        seams_.transport->Dial(addresses_[e.peer], connection.get());
     links_[e.link] = std::move(connection);
   }
   void Perform(gossip_effect::HangUp& e) { links_.erase(e.link); }
@@ -148,7 +153,7 @@ class GossipNode::Impl {
     v1::PeerMessage message;
     v1::PeerBegin& begin = *message.mutable_begin();
     *begin.mutable_step() = e.step;
-    begin.set_schedule_hash(options_.machine.hello.schedule_hash());
+    begin.set_schedule_hash(machine_.schedule_hash());
     begin.set_weight(state_->OmegaOf(e.step));
     begin.add_bytes(state_->BytesOf(e.peer, e.step));
     round_.bytes_sent += begin.bytes(0);
@@ -198,6 +203,19 @@ class GossipNode::Impl {
   void Perform(gossip_effect::Settle& e) {
     mixing_.Run([this, e]() -> Closure {
       state_->Settle(e);
+      return [this] { FinishIfQuiet(); };
+    });
+  }
+  void Perform(gossip_effect::TakeModel&) {
+    mixing_.Run([this]() -> Closure {
+      state_->TakeModel();
+      return [this] { Handle(gossip_event::Staged{}); };
+    });
+  }
+  void Perform(gossip_effect::ChangeEpoch& e) {
+    addresses_ = e.addresses;
+    mixing_.Run([this, e = std::move(e)]() -> Closure {
+      state_->ChangeEpoch(e);
       return [this] { FinishIfQuiet(); };
     });
   }
@@ -275,6 +293,7 @@ class GossipNode::Impl {
   const GossipNodeSeams seams_;
 
   // Of the sequence; `state_` also of the lanes.
+  std::vector<std::string> addresses_;  // by index in the epoch
   const std::unique_ptr<PeerState> state_;
   GossipMachine machine_;
   Done done_;
@@ -327,7 +346,8 @@ absl::StatusOr<std::unique_ptr<GossipNode>> GossipNode::Create(
   PARLEY_ASSIGN_OR_RETURN(
       std::unique_ptr<PeerState> state,
       PeerState::Create(options.algorithm, std::move(options.start),
-                        hello.index(), static_cast<int>(peers)));
+                        hello.index(), static_cast<int>(peers),
+                        options.machine.joins && options.machine.flows));
   return std::unique_ptr<GossipNode>(new GossipNode(
       std::make_unique<Impl>(std::move(options), seams, std::move(state))));
 }
@@ -336,6 +356,9 @@ GossipNode::GossipNode(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 GossipNode::~GossipNode() = default;
 
 void GossipNode::Start(Done done) { impl_->Start(std::move(done)); }
+void GossipNode::ChangeMembership(GossipMembership membership) {
+  impl_->ChangeMembership(std::move(membership));
+}
 void GossipNode::Stop(std::string reason) { impl_->Stop(std::move(reason)); }
 PeerLinkListener* GossipNode::Accept(PeerOrigin origin,
                                      std::unique_ptr<PeerLink> link) {

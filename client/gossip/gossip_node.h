@@ -53,7 +53,7 @@ struct GossipNodeOptions {
   std::function<void(LogLevel, absl::string_view)> log;  // null: Log()
 };
 
-// What a node stands on; all borrowed, all must outlive it.
+// What a node stands on; all borrowed but the plan, all must outlive it.
 struct GossipNodeSeams {
   PeerTransport* transport = nullptr;
   Clock* clock = nullptr;
@@ -62,7 +62,7 @@ struct GossipNodeSeams {
   Executor* control = nullptr;
   // Training and mixing: long closures, two at once.
   Executor* work = nullptr;
-  EdgePlan* plan = nullptr;  // asked on `control`
+  std::shared_ptr<EdgePlan> plan;  // of the first epoch; asked on `control`
   Trainer* trainer = nullptr;
 };
 
@@ -84,6 +84,9 @@ class GossipNode final : public PeerAcceptor {
   using Done = absl::AnyInvocable<void(absl::Status) &&>;
   void Start(Done done);
   void Stop(std::string reason);
+  // From its first round on, or the next one where that has passed.
+  // Thread-safe.
+  void ChangeMembership(GossipMembership membership);
 
   PeerLinkListener* Accept(PeerOrigin origin,
                            std::unique_ptr<PeerLink> link) override;

@@ -23,31 +23,40 @@ void Renew(DType dtype, int64_t elements,
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PeerState>> PeerState::Create(
-    const AlgorithmOptions& options, ParameterVector start, int self,
-    int peers) {
+    const AlgorithmOptions& options, ParameterVector start, int self, int peers,
+    bool joins) {
   const AlgorithmTraits traits = TraitsOf(options);
   PARLEY_ASSIGN_OR_RETURN(
       std::unique_ptr<Algorithm> algorithm,
       MakeAlgorithm(options, self, start.dtype(), start.elements()));
   return std::unique_ptr<PeerState>(new PeerState(
-      std::move(algorithm), traits, std::move(start), self, peers));
+      std::move(algorithm), traits, std::move(start), self, peers, joins));
 }
 
 PeerState::PeerState(std::unique_ptr<Algorithm> algorithm,
                      AlgorithmTraits traits, ParameterVector start, int self,
-                     int peers)
+                     int peers, bool joins)
     : algorithm_(std::move(algorithm)),
       traits_(traits),
       self_(self),
       peers_(peers),
       x_(std::move(start)),
       delta_(x_.dtype(), x_.elements()),
-      omegas_(peers) {}
+      omegas_(peers) {
+  if (joins) {
+    omega_ = 0;
+    SetZero(&x_);
+  }
+}
 
 // ------------------------------------------------------------- local steps
 
 absl::StatusOr<TrainResult> PeerState::Train(Trainer* trainer,
                                              const TrainTask& task) {
+  if (omega_ == 0) {  // it has joined, and has no model yet
+    SetZero(&delta_);
+    return TrainResult();
+  }
   CopyInto(x_, &delta_);
   ScaleBy(1 / omega_, &delta_);
   PARLEY_ASSIGN_OR_RETURN(const TrainResult result,
@@ -93,8 +102,10 @@ void PeerState::Fold(const gossip_effect::Fold& fold) {
     flow.sum += SumOf(*mixed_) - before;
     return;
   }
-  const Comparison compared =
-      Compare(1 / fold.omega, *staged_, 1 / omega_, *sent_);
+  // Without a model there is no distance.
+  const bool both = fold.omega > 0 && omega_ > 0;
+  const Comparison compared = Compare(both ? 1 / fold.omega : 0, *staged_,
+                                      both ? 1 / omega_ : 0, *sent_);
   neighbour_distance_ += fold.weight * compared.squared_distance;
   if (fold.step.use() == v1::EXCHANGE) {
     algorithm_->Fold(fold.peer, fold.weight, *staged_, *sent_, mixed_.get());
@@ -170,9 +181,25 @@ absl::Status PeerState::Mix() {
   return absl::OkStatus();
 }
 
+void PeerState::TakeModel() { CopyInto(*staged_, &x_); }
+
+void PeerState::ChangeEpoch(const gossip_effect::ChangeEpoch& change) {
+  self_ = change.self;
+  peers_ = static_cast<int>(change.addresses.size());
+  omegas_.assign(peers_, 0);
+  flows_.clear();
+  std::map<int, Kept> doubts;
+  for (auto& [peer, kept] : doubts_) {
+    PARLEY_CHECK(peer >= 0 && change.index[peer] >= 0);  // settled before
+    doubts.emplace(change.index[peer], std::move(kept));
+  }
+  doubts_ = std::move(doubts);
+  algorithm_->ForgetPeers(self_);
+}
+
 ParameterVector PeerState::Model() const {
   ParameterVector model = x_.Clone();
-  if (omega_ != 1) ScaleBy(1 / omega_, &model);
+  if (omega_ != 1 && omega_ != 0) ScaleBy(1 / omega_, &model);
   return model;
 }
 
@@ -218,8 +245,10 @@ void PeerState::CloseAverage(bool applied) {
 
 std::shared_ptr<ChunkSink> PeerState::Staging(int peer,
                                               const v1::PeerStep& step) {
-  int64_t elements = sent_->elements();
-  if (step.use() == v1::AVERAGE) {
+  int64_t elements = sent_ ? sent_->elements() : x_.elements();
+  if (step.use() == v1::COPY_MODEL) {
+    elements = x_.elements();
+  } else if (step.use() == v1::AVERAGE) {
     const Range range = SegmentOf(peer, step.step());
     elements = range.end - range.begin;
   }
@@ -232,6 +261,10 @@ std::shared_ptr<ChunkSink> PeerState::Staging(int peer,
 
 std::shared_ptr<ChunkSource> PeerState::Source(int peer,
                                                const v1::PeerStep& step) const {
+  if (step.use() == v1::COPY_MODEL) {
+    return std::make_shared<NumberSource>(
+        std::make_shared<const ParameterVector>(x_.Clone()), 0, x_.elements());
+  }
   if (step.use() == v1::AVERAGE) {
     const Range range = SegmentOf(self_, step.step());
     return std::make_shared<NumberSource>(step.step() == 0 ? sent_ : mixed_,
@@ -253,6 +286,7 @@ double PeerState::OmegaOf(const v1::PeerStep& step) const {
 
 uint64_t PeerState::BytesOf(int peer, const v1::PeerStep& step) const {
   const uint64_t size = SizeOf(x_.dtype());
+  if (step.use() == v1::COPY_MODEL) return x_.bytes();
   if (step.use() == v1::AVERAGE) {
     const Range range = SegmentOf(self_, step.step());
     return (range.end - range.begin) * size;

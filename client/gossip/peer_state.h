@@ -43,10 +43,11 @@ class PeerState {
     double omega = 0;
   };
 
-  // `self` of `peers`. InvalidArgument: as MakeAlgorithm.
+  // `self` of `peers`. `joins`: with nothing, ω = 0, where edges give away.
+  // InvalidArgument: as MakeAlgorithm.
   static absl::StatusOr<std::unique_ptr<PeerState>> Create(
       const AlgorithmOptions& options, ParameterVector start, int self,
-      int peers);
+      int peers, bool joins);
 
   // Runs the local steps at z = x/ω. Errors: what the trainer said; Internal:
   // numbers that are infinite or none.
@@ -62,6 +63,9 @@ class PeerState {
   void CloseAverage(bool applied);
   // Internal: x is no number any more.
   absl::Status Mix();
+  // What was staged is the model to begin with.
+  void TakeModel();
+  void ChangeEpoch(const gossip_effect::ChangeEpoch& change);
 
   // Where the payload of a step is to be put, and where it comes from. Both
   // stay valid whatever happens to the state.
@@ -92,7 +96,7 @@ class PeerState {
   };
 
   PeerState(std::unique_ptr<Algorithm> algorithm, AlgorithmTraits traits,
-            ParameterVector start, int self, int peers);
+            ParameterVector start, int self, int peers, bool joins);
 
   // Of an average: what moves in a step from `sender` to the next peer.
   Range SegmentOf(int sender, int step) const;
@@ -102,8 +106,8 @@ class PeerState {
 
   const std::unique_ptr<Algorithm> algorithm_;
   const AlgorithmTraits traits_;
-  const int self_;
-  const int peers_;
+  int self_;
+  int peers_;
 
   ParameterVector x_;
   double omega_ = 1;

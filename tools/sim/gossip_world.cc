@@ -42,7 +42,7 @@ std::string NameOf(const GossipWorldOptions& options, int peer) {
 absl::StatusOr<std::unique_ptr<GossipWorld>> GossipWorld::Create(
     GossipWorldOptions options) {
   std::unique_ptr<GossipWorld> world(new GossipWorld(std::move(options)));
-  for (int i = 0; i < world->plan_.peers(); ++i) {
+  for (int i = 0; i < world->plan_->peers(); ++i) {
     PARLEY_RETURN_IF_ERROR(world->AddNode(i));
   }
   return world;
@@ -54,8 +54,8 @@ GossipWorld::GossipWorld(GossipWorldOptions options)
       network_({.world = &world_,
                 .peers = static_cast<int>(options_.schedule->peers()),
                 .faults = options_.faults}),
-      plan_(options_.schedule),
-      killed_(plan_.peers(), false) {}
+      plan_(std::make_shared<EdgePlan>(options_.schedule)),
+      killed_(plan_->peers(), false) {}
 
 GossipWorld::~GossipWorld() { nodes_.clear(); }
 
@@ -70,7 +70,7 @@ absl::Status GossipWorld::AddNode(int peer) {
   hello.set_index(peer);
   hello.set_incarnation(static_cast<uint64_t>(peer) + 1);
   hello.set_software("parley simulate");
-  for (int i = 0; i < plan_.peers(); ++i) {
+  for (int i = 0; i < plan_->peers(); ++i) {
     node.machine.names.push_back(NameOf(options_, i));
     node.addresses.push_back(absl::StrCat(i));
   }
@@ -104,7 +104,7 @@ absl::Status GossipWorld::AddNode(int peer) {
                           .clock = &world_,
                           .control = world_.control(),
                           .work = world_.work(),
-                          .plan = &plan_,
+                          .plan = plan_,
                           .trainer = trainers_.back().get()}));
   network_.Listen(peer, made.get());
   nodes_.push_back(std::move(made));

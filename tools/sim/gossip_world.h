@@ -58,6 +58,7 @@ class GossipWorld {
 
   // Within a closure of the world: the peer's process dies.
   void Kill(int peer);
+  GossipNode* mutable_node(int peer) { return nodes_[peer].get(); }
   bool killed(int peer) const { return killed_[peer]; }
 
   World& world() { return world_; }
@@ -72,7 +73,7 @@ class GossipWorld {
   const GossipWorldOptions options_;
   World world_;
   PeerNetwork network_;
-  EdgePlan plan_;
+  const std::shared_ptr<EdgePlan> plan_;  // shared by the nodes
   std::vector<std::unique_ptr<Trainer>> trainers_;
   std::vector<std::unique_ptr<GossipNode>> nodes_;
   std::vector<bool> killed_;

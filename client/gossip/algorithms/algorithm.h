@@ -46,6 +46,8 @@ class Algorithm {
   virtual std::shared_ptr<ChunkSink> SinkFor(
       int peer, std::shared_ptr<ParameterVector> staged);
   virtual uint64_t BytesFor(int peer);
+  // Peers have other indices from now on, this one `self`.
+  virtual void ForgetPeers(int self);
 };
 
 // InvalidArgument: no such kind; those that there are are listed.

@@ -77,6 +77,11 @@ class Choco final : public Algorithm {
     return std::make_shared<NumberSource>(public_, 0, public_->elements(),
                                           kFull);
   }
+  void ForgetPeers(int self) override {
+    self_ = self;
+    edges_.clear();
+    begins_ = false;
+  }
   uint64_t BytesFor(int peer) override {
     return IsShort(peer) ? bytes_ : static_cast<uint64_t>(public_->bytes());
   }
@@ -102,8 +107,8 @@ class Choco final : public Algorithm {
   // Whether both ends follow each other up to the last round.
   bool IsShort(int peer) const {
     const auto it = edges_.find(peer);
-    const int64_t followed = it == edges_.end() ? 0 : it->second.round;
-    return followed == round_ - 1;
+    if (it == edges_.end()) return begins_ && round_ == 1;
+    return it->second.round == round_ - 1;
   }
 
   const Edge& Follow(int peer, double weight, const ParameterVector& staged,
@@ -119,7 +124,7 @@ class Choco final : public Algorithm {
     return edge;
   }
 
-  const int self_;
+  int self_;
   const double gamma_;
   const uint64_t bytes_;
   const std::shared_ptr<const Compressor> compressor_;  // shared with sinks
@@ -127,6 +132,7 @@ class Choco final : public Algorithm {
   std::shared_ptr<ParameterVector> public_;   // x̂; shared with transfers
   std::shared_ptr<const std::string> short_;  // q as it is sent; likewise
   std::map<int, Edge> edges_;
+  bool begins_ = true;  // all x̂ are 0 in the first round
 };
 
 }  // namespace

@@ -26,7 +26,7 @@ class MachineTest : public testing::Test {
   explicit MachineTest(bool flows = false) : flows_(flows) {
     TopologyOptions topology;
     topology.kind = "path";
-    plan_ = std::make_unique<EdgePlan>(
+    plan_ = std::make_shared<EdgePlan>(
         *Schedule::Create(topology, {.seed = 1, .epoch = 0, .peers = 3}));
     MakeMachine();
   }
@@ -39,7 +39,7 @@ class MachineTest : public testing::Test {
     options.flows = flows_;
     options.final_average = false;
     machine_ =
-        std::make_unique<GossipMachine>(options, plan_.get(), Rng(1, "jitter"));
+        std::make_unique<GossipMachine>(options, plan_, Rng(1, "jitter"));
   }
 
   v1::PeerHello HelloOf(int index) {
@@ -162,7 +162,7 @@ class MachineTest : public testing::Test {
   }
 
   const bool flows_;
-  std::unique_ptr<EdgePlan> plan_;
+  std::shared_ptr<EdgePlan> plan_;
   std::unique_ptr<GossipMachine> machine_;
   absl::Time now_ = absl::UnixEpoch();
   std::vector<GossipEffect> effects_;
