@@ -224,10 +224,17 @@ bool GossipMachine::IsAverage(int64_t round) const {
          (options_.average_every > 0 && round % options_.average_every == 0);
 }
 
+// A peer that joins does not wait for the dead, nor for a run that is over.
+absl::Duration GossipMachine::StartWait() const {
+  return options_.joins ? std::min(options_.start_wait,
+                                   kAloneAfter * options_.edge_timeout)
+                        : options_.start_wait;
+}
+
 void GossipMachine::JoinIfReady() {
   if (phase_ == Phase::kJoining) {
     if (EpochIsDue()) ChangeEpoch();
-    if (now_ < phase_since_ + options_.start_wait) {
+    if (now_ < phase_since_ + StartWait()) {
       for (const auto& [peer, n] : neighbours_) {
         if (!n.up && !n.refused && !n.left) return;
       }
@@ -252,6 +259,7 @@ void GossipMachine::BeginRound() {
   if (EpochIsDue()) ChangeEpoch();
   if (copies_ && peers_ > 1) {
     phase_ = Phase::kCopying;
+    phase_since_ = now_;
     return;
   }
   phase_ = Phase::kRound;
@@ -437,9 +445,9 @@ void GossipMachine::SetWakeAt() {
       }
     }
     if (phase_ == Phase::kJoining) {
-      at = std::min(at, phase_since_ + options_.start_wait);
+      at = std::min(at, phase_since_ + StartWait());
     }
-    if (phase_ == Phase::kIsolated) {
+    if (phase_ == Phase::kIsolated || phase_ == Phase::kCopying) {
       at = std::min(at, phase_since_ + kAloneAfter * options_.edge_timeout);
     }
     if (phase_ == Phase::kJoining || phase_ == Phase::kIsolated) {

@@ -162,6 +162,7 @@ class GossipMachine {
 
   // Rounds: gossip_machine.cc.
   void JoinIfReady();
+  absl::Duration StartWait() const;
   void BeginRound();
   void Advance();
   void PerformSettlements();

@@ -96,6 +96,10 @@ void GossipMachine::ChangeEpoch() {
 
 // Asks one neighbour after another for its model, until one has sent it.
 void GossipMachine::AdvanceCopy() {
+  if (now_ >= phase_since_ + kAloneAfter * options_.edge_timeout) {
+    return Exit(
+        absl::UnavailableError("no peer of the run that it joins answers"));
+  }
   if (staging_busy_) return;
   for (auto& [peer, n] : neighbours_) {
     if (!n.up) continue;

@@ -1,5 +1,6 @@
 #include "tools/sim/gossip_world.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -37,13 +38,23 @@ std::string NameOf(const GossipWorldOptions& options, int peer) {
   return options.name ? options.name(peer) : absl::StrCat("peer-", peer);
 }
 
+int MostPeers(const GossipWorldOptions& options) {
+  return std::max(options.most_peers,
+                  static_cast<int>(options.schedule->peers()));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<GossipWorld>> GossipWorld::Create(
     GossipWorldOptions options) {
   std::unique_ptr<GossipWorld> world(new GossipWorld(std::move(options)));
-  for (int i = 0; i < world->plan_->peers(); ++i) {
-    PARLEY_RETURN_IF_ERROR(world->AddNode(i));
+  std::vector<int> members(world->options_.schedule->peers());
+  for (size_t i = 0; i < members.size(); ++i) members[i] = static_cast<int>(i);
+  GossipMembership membership = world->MembershipOf(
+      members, 0, 1, std::make_shared<EdgePlan>(world->options_.schedule));
+  for (const int peer : members) {
+    membership.self = peer;
+    PARLEY_RETURN_IF_ERROR(world->AddNode(peer, membership));
   }
   return world;
 }
@@ -52,14 +63,29 @@ GossipWorld::GossipWorld(GossipWorldOptions options)
     : options_(std::move(options)),
       world_(options_.pool),
       network_({.world = &world_,
-                .peers = static_cast<int>(options_.schedule->peers()),
+                .peers = MostPeers(options_),
                 .faults = options_.faults}),
-      plan_(std::make_shared<EdgePlan>(options_.schedule)),
-      killed_(plan_->peers(), false) {}
+      trainers_(MostPeers(options_)),
+      nodes_(MostPeers(options_)),
+      killed_(MostPeers(options_), false) {}
 
 GossipWorld::~GossipWorld() { nodes_.clear(); }
 
-absl::Status GossipWorld::AddNode(int peer) {
+GossipMembership GossipWorld::MembershipOf(
+    const std::vector<int>& members, int64_t epoch, int64_t first_round,
+    std::shared_ptr<EdgePlan> plan) const {
+  GossipMembership membership;
+  membership.epoch = epoch;
+  membership.first_round = first_round;
+  for (const int peer : members) {
+    membership.names.push_back(NameOf(options_, peer));
+    membership.addresses.push_back(absl::StrCat(peer));
+  }
+  membership.plan = std::move(plan);
+  return membership;
+}
+
+absl::Status GossipWorld::AddNode(int peer, GossipMembership membership) {
   GossipNodeOptions node;
   v1::PeerHello& hello = node.machine.hello;
   hello.set_protocol_version(kProtocolVersion);
@@ -67,18 +93,19 @@ absl::Status GossipWorld::AddNode(int peer) {
   hello.set_run_id(1);
   hello.set_spec_hash(options_.spec_hash);
   hello.set_name(NameOf(options_, peer));
-  hello.set_index(peer);
+  hello.set_index(membership.self);
   hello.set_incarnation(static_cast<uint64_t>(peer) + 1);
+  hello.set_epoch(membership.epoch);
   hello.set_software("parley simulate");
-  for (int i = 0; i < plan_->peers(); ++i) {
-    node.machine.names.push_back(NameOf(options_, i));
-    node.addresses.push_back(absl::StrCat(i));
-  }
+  node.machine.names = std::move(membership.names);
+  node.addresses = std::move(membership.addresses);
   node.machine.rounds = options_.rounds;
   node.machine.average_every = options_.average_every;
   node.machine.final_average = options_.final_average;
   node.machine.edge_timeout = options_.edge_timeout;
   node.machine.start_wait = options_.start_wait;
+  node.machine.first_round = membership.first_round;
+  node.machine.joins = membership.epoch > 0;
   node.algorithm = options_.algorithm;
   node.start = options_.start(peer);
   if (options_.on_round) {
@@ -96,19 +123,44 @@ absl::Status GossipWorld::AddNode(int peer) {
     trainer = std::make_unique<TimedTrainer>(std::move(trainer), &world_,
                                              options_.step_time(peer));
   }
-  trainers_.push_back(std::move(trainer));
+  trainers_[peer] = std::move(trainer);
   PARLEY_ASSIGN_OR_RETURN(
-      std::unique_ptr<GossipNode> made,
-      GossipNode::Create(std::move(node),
-                         {.transport = network_.TransportOf(peer),
-                          .clock = &world_,
-                          .control = world_.control(),
-                          .work = world_.work(),
-                          .plan = plan_,
-                          .trainer = trainers_.back().get()}));
-  network_.Listen(peer, made.get());
-  nodes_.push_back(std::move(made));
+      nodes_[peer], GossipNode::Create(std::move(node),
+                                       {.transport = network_.TransportOf(peer),
+                                        .clock = &world_,
+                                        .control = world_.control(),
+                                        .work = world_.work(),
+                                        .plan = std::move(membership.plan),
+                                        .trainer = trainers_[peer].get()}));
+  network_.Listen(peer, nodes_[peer].get());
   return absl::OkStatus();
+}
+
+absl::Status GossipWorld::ChangeMembership(
+    const std::vector<int>& members, int64_t epoch, int64_t first_round,
+    std::shared_ptr<const Schedule> schedule) {
+  GossipMembership membership =
+      MembershipOf(members, epoch, first_round,
+                   std::make_shared<EdgePlan>(std::move(schedule)));
+  for (size_t i = 0; i < members.size(); ++i) {
+    membership.self = static_cast<int>(i);
+    const int peer = members[i];
+    if (nodes_[peer] != nullptr) {
+      nodes_[peer]->ChangeMembership(membership);
+      continue;
+    }
+    PARLEY_RETURN_IF_ERROR(AddNode(peer, membership));
+    StartNode(peer);
+  }
+  return absl::OkStatus();
+}
+
+void GossipWorld::StartNode(int peer) {
+  ++running_;
+  nodes_[peer]->Start([this, peer](absl::Status status) {
+    --running_;
+    if (!status.ok() && !killed_[peer]) error_.Update(status);
+  });
 }
 
 void GossipWorld::Kill(int peer) {
@@ -120,12 +172,8 @@ void GossipWorld::Kill(int peer) {
 }
 
 absl::Status GossipWorld::Run() {
-  running_ = peers();
   for (int i = 0; i < peers(); ++i) {
-    nodes_[i]->Start([this, i](absl::Status status) {
-      --running_;
-      if (!status.ok() && !killed_[i]) error_.Update(status);
-    });
+    if (nodes_[i] != nullptr) StartNode(i);
   }
   const absl::Time end = options_.limit == absl::InfiniteDuration()
                              ? absl::InfiniteFuture()
@@ -141,7 +189,9 @@ absl::Status GossipWorld::Run() {
     error_ = over ? absl::DeadlineExceededError("the simulated run is stuck")
                   : absl::InternalError("the simulated run is stuck");
   }
-  for (const auto& node : nodes_) node->Stop("the simulation ends");
+  for (const auto& node : nodes_) {
+    if (node != nullptr) node->Stop("the simulation ends");
+  }
   world_.Run(all_done);
   world_.Finish();
   return error_;

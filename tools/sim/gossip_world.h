@@ -23,6 +23,9 @@ namespace parley {
 
 struct GossipWorldOptions {
   std::shared_ptr<const Schedule> schedule;  // shared by all peers
+  // How many peers there may be in all, with those that join later; 0: as the
+  // schedule has.
+  int most_peers = 0;
   AlgorithmOptions algorithm;
   int64_t rounds = 0;
   int64_t average_every = 0;
@@ -58,22 +61,31 @@ class GossipWorld {
 
   // Within a closure of the world: the peer's process dies.
   void Kill(int peer);
-  GossipNode* mutable_node(int peer) { return nodes_[peer].get(); }
+  // Likewise: these are the members from a round on, by index. Those that were
+  // none so far are started, and join.
+  absl::Status ChangeMembership(const std::vector<int>& members, int64_t epoch,
+                                int64_t first_round,
+                                std::shared_ptr<const Schedule> schedule);
   bool killed(int peer) const { return killed_[peer]; }
 
   World& world() { return world_; }
   PeerNetwork& network() { return network_; }
+  // Null: it has not joined.
+  const GossipNode* node_or_null(int peer) const { return nodes_[peer].get(); }
   const GossipNode& node(int peer) const { return *nodes_[peer]; }
   int peers() const { return static_cast<int>(nodes_.size()); }
 
  private:
   explicit GossipWorld(GossipWorldOptions options);
-  absl::Status AddNode(int peer);
+  GossipMembership MembershipOf(const std::vector<int>& members, int64_t epoch,
+                                int64_t first_round,
+                                std::shared_ptr<EdgePlan> plan) const;
+  absl::Status AddNode(int peer, GossipMembership membership);
+  void StartNode(int peer);
 
   const GossipWorldOptions options_;
   World world_;
   PeerNetwork network_;
-  const std::shared_ptr<EdgePlan> plan_;  // shared by the nodes
   std::vector<std::unique_ptr<Trainer>> trainers_;
   std::vector<std::unique_ptr<GossipNode>> nodes_;
   std::vector<bool> killed_;
