@@ -25,6 +25,7 @@
 #include "absl/time/time.h"
 #include "client/gossip/edge_plan.h"
 #include "client/gossip/gossip_events.h"
+#include "client/gossip/gossip_parts.h"
 #include "common/base/random.h"
 #include "parley/v1/peer.pb.h"
 
@@ -32,26 +33,6 @@ namespace parley {
 
 // Whether two steps are the same one.
 bool SameStep(const v1::PeerStep& a, const v1::PeerStep& b);
-
-struct GossipMachineOptions {
-  v1::PeerHello hello;             // of this peer; `round` is filled in
-  std::vector<std::string> names;  // of all peers
-  int64_t rounds = 0;
-  bool trains_first = false;  // before it prepares what it sends
-  // Edges give away (push-sum) instead of exchanging.
-  bool flows = false;
-  // Rounds that average all peers exactly: every so many; 0: none.
-  int64_t average_every = 0;
-  // Averages all peers exactly after the last round.
-  bool final_average = true;
-  absl::Duration edge_timeout = absl::Seconds(15);
-  // Begins without peers that cannot be reached for so long.
-  absl::Duration start_wait = absl::InfiniteDuration();
-  // A peer that joins a run that goes on begins with this round: with nothing
-  // (flows), or with the model of a neighbour.
-  int64_t first_round = 1;
-  bool joins = false;
-};
 
 // Single-threaded; the driver calls Step from one sequence.
 class GossipMachine {
@@ -99,53 +80,16 @@ class GossipMachine {
     kFinishing,  // done; others may still need to hear what was decided
     kOver
   };
-  enum class Part { kNone, kWaiting, kUnderway, kWhole, kDone, kFailed };
+  using Part = gossip_parts::Part;
+  using Doubt = gossip_parts::Doubt;
+  using Stranger = gossip_parts::Stranger;
+  using Neighbour = gossip_parts::Neighbour;
+  using Edge = gossip_parts::Edge;
+  using Average = gossip_parts::Average;
 
-  struct Doubt {
-    v1::PeerStep step;
-    double weight = 0;
-    std::optional<bool> outcome = {};  // known, not yet performed
-  };
-  struct Stranger {  // a link before its hello
-    absl::Time deadline;
-    std::string certificate_name;
-  };
-  struct Neighbour {
-    uint64_t link = 0;  // 0: none
-    bool up = false;    // both ends have said hello
-    absl::Time since;   // it is up or down
-    absl::Time since_dial;
-    absl::Time dial_at = absl::InfinitePast();
-    int failures = 0;
-    uint64_t incarnation = 0;
-    bool left = false;
-    bool refused = false;  // they do not fit
-    uint64_t chunks = 0;
-    std::optional<v1::PeerStep> ready;  // the latest
-    int64_t committed = 0;              // where this peer decides
-    int64_t decided = 0;
-    std::optional<Doubt> doubt;  // where the other one does
-  };
-  struct Edge {
-    PlannedEdge plan;
-    int position = 0;  // in its order
-    Part in = Part::kNone;
-    Part out = Part::kNone;
-    bool received = false;  // the other one has our payload, as it says
-    double omega = 1;
-    absl::Time moved;
-  };
-  struct Average {
-    int in_step = 0;   // that comes next
-    int out_step = 0;  // that goes next
-    Part in = Part::kWaiting;
-    bool token = false;      // all before this peer hold the average
-    bool forwarded = false;  // it said so to the next one
-    bool over = false;
-    absl::Time moved;
-  };
-
-  // Events: gossip_machine.cc.
+  // Each group in a file of its own: gossip_machine.cc, ...
+  //
+  // Events.
   void On(const gossip_event::Started&);
   void On(const gossip_event::Accepted& event);
   void On(gossip_event::Received& event);
@@ -160,7 +104,7 @@ class GossipMachine {
   void On(const gossip_event::StopRequested& event);
   void OnMessage(int peer, v1::PeerMessage& message);
 
-  // Rounds: gossip_machine.cc.
+  // Rounds.
   void JoinIfReady();
   absl::Duration StartWait() const;
   void BeginRound();
@@ -173,12 +117,12 @@ class GossipMachine {
   bool IsAverage(int64_t round) const;
   bool IsFinal() const { return round_ > options_.rounds; }
 
-  // Epochs: gossip_machine_epochs.cc.
+  // ..._epochs.cc
   bool EpochIsDue() const;
   void ChangeEpoch();
   void AdvanceCopy();
 
-  // Links: gossip_machine_links.cc.
+  // ..._links.cc
   void DialDue();
   void OnHello(uint64_t link, const v1::PeerHello& hello);
   std::string WhyNot(uint64_t link, const v1::PeerHello& hello) const;
@@ -196,7 +140,7 @@ class GossipMachine {
   void SendDecision(int peer, const v1::PeerStep& step, bool committed,
                     absl::string_view reason);
 
-  // Edges: gossip_machine_edges.cc.
+  // ..._edges.cc
   v1::PeerUse Use() const { return options_.flows ? v1::FLOW : v1::EXCHANGE; }
   v1::PeerStep StepOf(v1::PeerUse use, int32_t step = 0) const;
   bool IsNow(const v1::PeerStep& step, v1::PeerUse use) const;
@@ -211,7 +155,7 @@ class GossipMachine {
   void OnDecision(int peer, const v1::PeerDecision& decision);
   bool EdgesDone() const;
 
-  // Averages: gossip_machine_average.cc.
+  // ..._average.cc
   int Next() const { return (self_ + 1) % peers_; }
   int Previous() const { return (self_ + peers_ - 1) % peers_; }
   int AverageSteps() const { return 2 * (peers_ - 1); }

@@ -114,7 +114,7 @@ void GossipMachine::FailAverage(absl::string_view why) {
       absl::StrCat("round ", round_, " goes without its exact average: ", why));
   a.over = true;  // before links are lost, which would end it again
   if (self_ != 0 && a.forwarded) {
-    average_doubt_ = Doubt{StepOf(v1::AVERAGE), 1};
+    average_doubt_ = Doubt{StepOf(v1::AVERAGE)};
     ++lost_edges_;
     Do(gossip_effect::KeepDoubt{-1, average_doubt_->step, 1});
     Do(gossip_effect::CloseAverage{false});

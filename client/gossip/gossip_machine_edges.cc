@@ -48,6 +48,8 @@ void GossipMachine::AdvanceEdges() {
   // For peers that join.
   for (auto& [peer, n] : neighbours_) {
     if (!n.up || !n.ready || n.ready->use() != v1::COPY_MODEL) continue;
+    const Edge* const edge = EdgeOf(peer);
+    if (edge != nullptr && edge->out == Part::kUnderway) continue;
     const v1::PeerStep step = *std::exchange(n.ready, std::nullopt);
     Do(gossip_effect::SendPayload{n.link, peer, step});
   }
@@ -213,7 +215,7 @@ void GossipMachine::EdgeLinkLost(Edge& edge, absl::string_view) {
 void GossipMachine::EnterDoubt(Edge& edge) {
   Neighbour& n = neighbours_[edge.plan.peer];
   const double weight = options_.flows ? edge.plan.out : edge.plan.in;
-  n.doubt = Doubt{StepOf(Use()), weight};
+  n.doubt = Doubt{StepOf(Use())};
   Do(gossip_effect::KeepDoubt{edge.plan.peer, n.doubt->step, weight});
 }
 
