@@ -15,7 +15,7 @@ page() {  # page "PROGRAM [COMMAND]" SUMMARY
 
 pages() {  # pages "PROGRAM [COMMAND]" SUMMARY: its own, and those of its commands
   page "$1" "$2"
-  "$bin"/$1 --help | sed -nE '/^Commands:/,/^$/s/^  ([a-z]+) +(.*)\.$/\1 \2/p' |
+  "$bin"/$1 --help | sed -nE '/^Commands:/,/^$/s/^  ([a-z-]+) +(.*)\.$/\1 \2/p' |
     while read -r command summary; do pages "$1 $command" "$summary"; done
 }
 

@@ -67,8 +67,10 @@ class Point {
 
   // −(H + damping·D)⁻¹·gradient, about: as well as the gradient is small. D is
   // the diagonal of what H is at most.
+  // Less well where keep_going says no.
   std::vector<double> NewtonStep(double damping,
-                                 absl::Span<const double> d_most) const {
+                                 absl::Span<const double> d_most,
+                                 absl::FunctionRef<bool()> keep_going) const {
     const size_t d = w_.size();
     std::vector<double> diagonal(d);
     for (int64_t n = 0; n < rows_->rows(); ++n) {
@@ -88,6 +90,7 @@ class Point {
     const double enough =
         norm_ * std::min(0.1, std::sqrt(norm_ / std::max(scale_, norm_)));
     for (int i = 0; i < kMostConjugateSteps && Norm(residual) > enough; ++i) {
+      if (!keep_going()) break;  // who asked asks again
       Multiply(p, hp);
       for (size_t j = 0; j < d; ++j) hp[j] += damping * d_most[j] * p[j];
       const double curvature = Dot(p, hp);
@@ -164,7 +167,8 @@ absl::StatusOr<LogisticMinimum> FindLogisticMinimum(
          result.steps < options.max_steps) {
     if (!keep_going()) return absl::CancelledError("the search was cancelled");
     ++result.steps;
-    const std::vector<double> step = point.NewtonStep(damping, most);
+    const std::vector<double> step =
+        point.NewtonStep(damping, most, keep_going);
     const double fall = Dot(point.gradient(), step);
     std::vector<double> w = point.w();
     Axpy(1, step, w);
@@ -185,7 +189,9 @@ absl::StatusOr<LogisticMinimum> FindLogisticMinimum(
   } else if (small()) {
     // A loss that falls for ever has small gradients too, but there the next
     // step moves some margin by about 1.
-    const std::vector<double> moves = rows.Margins(point.NewtonStep(0, most));
+    const std::vector<double> moves =
+        rows.Margins(point.NewtonStep(0, most, keep_going));
+    if (!keep_going()) return absl::CancelledError("the search was cancelled");
     const bool settled = std::all_of(moves.begin(), moves.end(), [](double m) {
       return std::abs(m) <= kSettled;
     });

@@ -69,19 +69,25 @@ absl::StatusOr<MarginDescentResult> MarginDescent::Run(
       std::max<int64_t>(1, kCostBetweenQuestions / std::max<int64_t>(1, cost));
   std::fill(loss_sums_.begin(), loss_sums_.end(), 0.0);
   std::fill(pull_sums_.begin(), pull_sums_.end(), 0.0);
-  rows_.Dots(0, n, w, margins_.data());
-
   MarginDescentResult result;
   LocalResult& local = result.local;
-  result.log_loss =
-      LogLoss(loss_, absl::MakeConstSpan(margins_).subspan(0, n), shares_);
+  const auto note_log_loss = [&] {
+    result.log_loss =
+        LogLoss(loss_, absl::MakeConstSpan(margins_).subspan(0, n), shares_);
+  };
+  if (in_span) {
+    rows_.Dots(0, n, w, margins_.data());
+    note_log_loss();
+  }
   for (; local.steps < steps; ++local.steps) {
     if (local.steps % question_every == 0 && !keep_going(local.steps)) {
       return absl::CancelledError("training was stopped");
     }
     in_span ? StepInSpan(log_scale) : StepOnW(log_scale, w);
-    if (local.steps == 0)
+    if (local.steps == 0) {
       local.first_loss = Sum(n, losses_.data()) * shares_[0];
+      if (!in_span) note_log_loss();  // the margins are still the start's
+    }
   }
   if (in_span) rows_.AddAll(0, n, pull_sums_.data(), w);
   local.mean_loss =

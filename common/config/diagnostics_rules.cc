@@ -46,6 +46,11 @@ void CheckDiagnosticsRules(const v1::RunConfig& config,
         "centralized reference, and Modified Local-GD (local.exact_prox, "
         "aggregation.anchored) for the max-margin direction");
   }
+  if (config.has_gossip()) {
+    complaints.Conflict(path,
+                        "must not be set with gossip, where no coordinator "
+                        "makes a model that it could measure");
+  }
   if (!config.diagnostics().direction_gap().centralized()) return;
   const std::string why = WhyNotCentralized(config.local());
   if (!why.empty()) {

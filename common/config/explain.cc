@@ -195,14 +195,19 @@ absl::Status CountGossip(const v1::RunConfig& config, int64_t model_bytes,
   return absl::OkStatus();
 }
 
-// Of data.train that a client has on average.
+// Of data.train that a client has on average, and what it reads to find that.
 absl::StatusOr<int64_t> PartBytes(const v1::RunConfig& config,
                                   const RunCosts& costs) {
   if (!config.data().has_train()) return 0;
   PARLEY_ASSIGN_OR_RETURN(
       const int64_t train,
       SourceBytes(config, SourceOf(config, config.data().train(), "train")));
-  return train / costs.facts.parts;
+  if (!config.data().partition().has_feature_shift()) {
+    return train / costs.facts.parts;
+  }
+  // It reads all rows, in double.
+  const int64_t doubles = config.precision() == v1::FLOAT64 ? 1 : 2;
+  return Plus(train / costs.facts.parts, Times(train, doubles));
 }
 
 }  // namespace
@@ -255,6 +260,18 @@ absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
     }
     PARLEY_ASSIGN_OR_RETURN(const int64_t test, SourceBytes(config, source));
     costs.coordinator_memory = Plus(costs.coordinator_memory, test);
+  }
+  if (config.diagnostics().has_direction_gap()) {
+    PARLEY_ASSIGN_OR_RETURN(
+        const int64_t train,
+        SourceBytes(config, SourceOf(config, config.data().train(), "train")));
+    // All parts; the reference, drift and centralized descent, in models; and
+    // Gram matrices, where rows are few.
+    const int64_t few = std::min<int64_t>(costs.facts.rows, 2048);
+    costs.coordinator_memory =
+        Plus(costs.coordinator_memory,
+             Plus(train, Plus(Times(count.travelling, 8 * 8),
+                              Times(2 * 8, Times(few, few)))));
   }
   const int64_t vectors = 3 + (config.local().momentum() > 0 ? 1 : 0) +
                           (config.local().proximal() > 0 ? 1 : 0);

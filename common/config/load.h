@@ -3,10 +3,12 @@
 #define PARLEY_COMMON_CONFIG_LOAD_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "common/config/validate.h"
 #include "parley/v1/run.pb.h"
 
 namespace parley {
@@ -31,6 +33,16 @@ absl::StatusOr<v1::RunConfig> LoadRunText(
     absl::string_view text, const std::string& path,
     absl::Span<const std::string> overrides = {},
     const std::string& folder = "");
+
+// The pieces of LoadRunText, for files that have runs in them. Paths that are
+// relative start at `folder` from then on.
+void MakePathsAbsolute(const std::string& folder, v1::RunConfig* config);
+// What is left to do once all that was written is in place: finds the parts and
+// tensors that files tell of, fills the defaults in, and says all that is
+// wrong.
+std::vector<Problem> CompleteRun(v1::RunConfig* config);
+// "x" of "examples/x.textproto", made a run's name.
+std::string NameOfFile(const std::string& path);
 
 // The run file that LoadRunText reads back as `config`.
 std::string PrintRun(const v1::RunConfig& config);

@@ -135,6 +135,19 @@ constexpr Range kRanges[] = {
     Between("Limits.transfers", 1, 1024),
     Between("Limits.clients", 1, kMillion),
     Above0("Limits.max_weight"),
+
+    Between("ImplicitBias.local_steps", 1, kSteps),
+    Between("ImplicitBias.seed", 0, 18446744073709551615.0),
+    Above0("ImplicitBias.StepRule.fixed"),
+    Above0("ImplicitBias.StepRule.over_steps"),
+    Between("ImplicitBias.Algorithm.rounds", 1, kBillion),
+    Between("ImplicitBias.LocalSgd.batch_size", 1, kBillion),
+    {"ImplicitBias.Ppm.log_lambda", -1e12, 0, false, true},
+    {"ImplicitBias.ModifiedLocalGd.log_lambda", -1e12, 0, false, true},
+    {"ImplicitBias.ModifiedLocalGd.power", 0, 1, true},
+    Above0("ImplicitBias.LossNormalised.step_size"),
+    {"ImplicitBias.OneShot.log_lambda", -1e12, 0, false, true},
+    Above0("ImplicitBias.FedProx.mu"),
 };
 
 }  // namespace

@@ -9,9 +9,9 @@
 #include "common/config/complaints.h"
 #include "common/config/data_rules.h"
 #include "common/config/defaults.h"
+#include "common/config/diagnostics_rules.h"
 #include "common/config/run_gossip.h"
 #include "common/config/run_topology.h"
-#include "common/config/diagnostics_rules.h"
 
 namespace parley {
 namespace {
@@ -25,14 +25,6 @@ bool IsNameCharacter(char c) {
 bool IsTag(const std::string& tag) {
   return !tag.empty() && tag.size() <= 64 &&
          std::all_of(tag.begin(), tag.end(), IsNameCharacter);
-}
-
-bool IsRunName(const std::string& name) {
-  if (name.empty() || name.size() > 64 || name[0] == '.') return false;
-  for (char c : name) {
-    if (!IsNameCharacter(c)) return false;
-  }
-  return true;
 }
 
 bool IsValueName(const std::string& name) {
@@ -430,6 +422,14 @@ class Rules : private Complaints {
 };
 
 }  // namespace
+
+bool IsRunName(const std::string& name) {
+  if (name.empty() || name.size() > 64 || name[0] == '.') return false;
+  for (char c : name) {
+    if (!IsNameCharacter(c)) return false;
+  }
+  return true;
+}
 
 void CheckRules(const v1::RunConfig& config, std::vector<Problem>* problems) {
   Rules(config, problems).CheckAll();

@@ -130,9 +130,14 @@ class Walker {
 
 }  // namespace
 
+void CheckRanges(const Message& message, const std::string& prefix,
+                 std::vector<Problem>* problems) {
+  Walker(problems).Walk(message, prefix);
+}
+
 std::vector<Problem> ValidateRun(const v1::RunConfig& config) {
   std::vector<Problem> problems;
-  Walker(&problems).Walk(config, "");
+  CheckRanges(config, "", &problems);
   CheckRules(config, &problems);
   return problems;
 }

@@ -2,6 +2,8 @@
 #ifndef PARLEY_COMMON_CONFIG_VALIDATE_H_
 #define PARLEY_COMMON_CONFIG_VALIDATE_H_
 
+#include <google/protobuf/message.h>
+
 #include <string>
 #include <vector>
 
@@ -25,8 +27,13 @@ struct Problem {
 // defaults filled in.
 std::vector<Problem> ValidateRun(const v1::RunConfig& config);
 
-// The same as one status, a problem a line; for a configuration that came over
-// the network. InvalidArgument.
+// Of these, the numbers and enum values in `message`, which is of a run or of a
+// study, that are out of range or missing. Paths begin with `prefix`.
+void CheckRanges(const google::protobuf::Message& message,
+                 const std::string& prefix, std::vector<Problem>* problems);
+
+// ValidateRun as one status, a problem a line; for a configuration that came
+// over the network. InvalidArgument.
 absl::Status CheckRun(const v1::RunConfig& config);
 
 }  // namespace parley

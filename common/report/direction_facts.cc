@@ -1,5 +1,7 @@
 #include "common/report/direction_facts.h"
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <sstream>
 
@@ -7,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 
 namespace parley {
@@ -14,6 +17,15 @@ namespace {
 
 std::string Count(int64_t n, const char* what) {
   return absl::StrCat(n, " ", what, n == 1 ? "" : "s");
+}
+
+// With a margin of (1 − ε)γ at least, w scaled to min z·w = 1 has w·ŵ >= ‖ŵ‖²
+// (ŵ is a projection), so that cos(w, ŵ) >= 1 − ε and the gap is <= √(2ε).
+// Never less than what rounding of a margin brings.
+double ReferenceError(const DirectionFacts& facts) {
+  const double epsilon =
+      1 - facts.margin.value_or(0) / std::max(facts.margin_bound, 1e-300);
+  return std::sqrt(2 * std::max(epsilon, 1e-16));
 }
 
 std::string Spread(const DirectionFacts& facts) {
@@ -24,18 +36,19 @@ std::string Spread(const DirectionFacts& facts) {
         "on average, %.3g at most (2 would be opposite).",
         *facts.heterogeneity_mean, *facts.heterogeneity_max);
   }
-  const int64_t left_out =
-      facts.clients_not_separable + facts.clients_undecided;
-  if (left_out == 0) return text;
-  if (!text.empty()) text += " ";
-  absl::StrAppend(
-      &text, "Left out of it: ", Count(facts.clients_not_separable, "client"),
-      " whose own rows are not separable");
-  if (facts.clients_undecided > 0) {
-    absl::StrAppend(&text, ", ", facts.clients_undecided,
-                    " of which that is undecided");
+  std::vector<std::string> left_out;
+  if (facts.clients_not_separable > 0) {
+    left_out.push_back(
+        absl::StrCat(Count(facts.clients_not_separable, "client"),
+                     " whose own rows are not separable"));
   }
-  return text + ".";
+  if (facts.clients_undecided > 0) {
+    left_out.push_back(absl::StrCat(Count(facts.clients_undecided, "client"),
+                                    " of which that was not found out"));
+  }
+  if (left_out.empty()) return text;
+  return absl::StrCat(text, text.empty() ? "" : " ",
+                      "Left out: ", absl::StrJoin(left_out, ", "), ".");
 }
 
 }  // namespace
@@ -46,9 +59,11 @@ std::vector<std::string> SentencesOf(const DirectionFacts& facts) {
       Count(facts.rows, "row"), " × ", Count(facts.features, "feature"), " of ",
       Count(facts.clients, "client"), " are ", facts.verdict, "."));
   if (facts.reference == "max-margin") {
-    words.push_back(
+    words.push_back(absl::StrFormat(
         "The gap is to the direction of the largest margin, where centralized "
-        "gradient descent goes too (hard-margin SVM without bias).");
+        "gradient descent goes too (hard-margin SVM without bias). It is known "
+        "to within %.1e.",
+        ReferenceError(facts)));
   } else if (facts.reference == "minimum") {
     words.push_back("The gap is to the direction of the minimum of the loss.");
   } else {

@@ -8,6 +8,7 @@
 #include "common/files/file_io.h"
 #include "common/report/direction_facts.h"
 #include "common/report/page.h"
+#include "common/report/study_page.h"
 
 namespace parley {
 
@@ -48,9 +49,7 @@ std::string ReportJson(absl::Span<const ReportRun> runs) {
     separator = ",";
   }
   json += "]}";
-  // These stand within strings only, where an escape means the same.
-  return absl::StrReplaceAll(
-      json, {{"<", "\\u003c"}, {">", "\\u003e"}, {"&", "\\u0026"}});
+  return EscapeForHtml(json);
 }
 
 absl::Status WriteHtmlReport(absl::Span<const ReportRun> runs,

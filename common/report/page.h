@@ -9,10 +9,12 @@ namespace parley {
 extern const char* const kReportHtml;
 extern const char* const kLiveHtml;
 extern const char* const kBodyHtml;
+extern const char* const kStudyBodyHtml;
 
 extern const char* const kPageCss;
 extern const char* const kChartJs;  // Debian's Chart.js, with its licence
 extern const char* const kPageJs;   // what draws; starts nothing
+extern const char* const kStudyJs;  // the same of a study's report
 // What starts it: with the data in the file; with what the coordinator sends.
 extern const char* const kReportJs;
 extern const char* const kLiveJs;

@@ -82,6 +82,7 @@ struct RoundReport {
   //   "centralized_steps_distance"
   //                       the same of v, after as many steps as a client took,
   //                       and ‖w − v‖/‖v‖
+  //   "w0", "w1"          w itself, of two features
   std::map<std::string, double> direction;
 
   uint64_t bytes_up = 0;  // payload bytes of this round, all clients

@@ -10,15 +10,24 @@
 #include "common/config/build.h"
 #include "common/files/file_io.h"
 #include "server/round/measured_rounds.h"
+#include "server/round/next_values.h"
 #include "server/store/recorded_run.h"
 
 namespace parley {
 namespace {
 
-// Of the clients' own directions, of which there may be many, and whose mean
-// needs no nine digits.
-constexpr MaxMarginOptions kClientMargin = {.tolerance = 1e-6,
+// A direction within ε of the largest margin is within √(2ε) of that one's.
+// Of the clients' own there may be many, and their mean needs fewer digits.
+constexpr MaxMarginOptions kClientMargin = {.tolerance = 1e-8,
                                             .max_epochs = 20000};
+constexpr double kFineTolerance = 1e-12;
+
+// For a direction that is known already to be known better: some seconds.
+int64_t FineEpochs(const SignedRows& rows) {
+  const int64_t epoch = std::min(rows.stored(), rows.rows() * rows.rows());
+  return std::clamp<int64_t>(1'000'000'000 / std::max<int64_t>(epoch, 1), 100,
+                             100'000);
+}
 
 MarginLoss LossOf(const v1::RunConfig& config) {
   return config.model().logistic().loss() == v1::Logistic::EXPONENTIAL
@@ -123,7 +132,10 @@ absl::Status DirectionMeter::FindReference() {
       return absl::OkStatus();
     case Separability::kSeparable:
       facts_.reference = "max-margin";
+      PARLEY_RETURN_IF_ERROR(Refine(&found));
+      facts_.verdict = ToString(found);
       facts_.margin = margin_ = found.margin;
+      facts_.margin_bound = found.margin_bound;
       break;
     case Separability::kNotSeparable:
       if (found.w.empty()) {
@@ -147,6 +159,19 @@ absl::Status DirectionMeter::FindReference() {
       break;
   }
   reference_ = std::move(found.w);
+  return absl::OkStatus();
+}
+
+absl::Status DirectionMeter::Refine(Reference* found) {
+  PARLEY_ASSIGN_OR_RETURN(MaxMargin fine,
+                          FindMaxMargin(*rows_,
+                                        {.tolerance = kFineTolerance,
+                                         .max_epochs = FineEpochs(*rows_)},
+                                        [this] { return !cancelled_; }));
+  if (fine.verdict != Separability::kSeparable) return absl::OkStatus();
+  found->w = std::move(fine.w);
+  found->margin = fine.margin;
+  found->margin_bound = fine.margin_bound;
   return absl::OkStatus();
 }
 
@@ -237,7 +262,7 @@ double DirectionMeter::LogStepSize(
   }
   double log_step = std::log(StepSizeOf(step_size, round, local_steps_));
   if (step_size.has_loss_normalised()) {
-    const auto it = values.find("log_loss");
+    const auto it = values.find(kLogLoss);
     if (it != values.end()) log_step -= it->second;
   }
   return log_step;
@@ -274,6 +299,10 @@ absl::StatusOr<std::map<std::string, double>> DirectionMeter::Measure(
   const std::vector<double> margins = rows_->Margins(w);
   const double norm = Norm(w);
   numbers["norm"] = norm;
+  if (w.size() == 2) {
+    numbers["w0"] = w[0];
+    numbers["w1"] = w[1];
+  }
   numbers["log_loss"] = LogLoss(loss_, margins, weights_);
   if (!reference_.empty()) numbers["gap"] = DirectionGap(w, reference_);
   if (margin_ > 0) {

@@ -16,6 +16,7 @@
 #include "absl/types/span.h"
 #include "common/analysis/centralized_descent.h"
 #include "common/analysis/direction.h"
+#include "common/analysis/reference.h"
 #include "common/analysis/signed_rows.h"
 #include "common/base/executor.h"
 #include "common/data/partitioned.h"
@@ -71,6 +72,8 @@ class DirectionMeter {
   bool IsDue(int64_t round) const;
   absl::Status Load();
   absl::Status FindReference();
+  // To more digits, where that is a matter of seconds.
+  absl::Status Refine(Reference* found);
   absl::Status MeasureSpread();
   absl::Status BeginCentralized();
   absl::Status Retake();  // the steps of committed rounds

@@ -11,10 +11,7 @@ NextValues FirstValues(const v1::RunConfig& config) {
   return {{kLogLoss, 0}};
 }
 
-NextValues NextValuesOf(const v1::RunConfig& config,
-                        const v1::RoundCommitted& round,
-                        const NextValues& before) {
-  if (!config.local().step_size().has_loss_normalised()) return {};
+std::optional<double> LogLossOf(const v1::RoundCommitted& round, bool uniform) {
   std::vector<double> negated, weights;
   double sum = 0;
   for (const v1::TaskOutcome& outcome : round.outcomes()) {
@@ -22,14 +19,23 @@ NextValues NextValuesOf(const v1::RunConfig& config,
     const auto log_loss = outcome.scalars().find(kLogLoss);
     if (log_loss == outcome.scalars().end()) continue;
     negated.push_back(-log_loss->second);
-    // As the strategies weigh that it goes with (common/config/rules.cc).
-    weights.push_back(config.aggregation().has_uniform() ? 1
-                                                         : outcome.weight());
+    weights.push_back(uniform ? 1 : outcome.weight());
     sum += weights.back();
   }
-  if (negated.empty()) return before;
+  if (negated.empty()) return std::nullopt;
   for (double& weight : weights) weight /= sum;
-  return {{kLogLoss, LogLoss(MarginLoss::kExponential, negated, weights)}};
+  return LogLoss(MarginLoss::kExponential, negated, weights);
+}
+
+NextValues NextValuesOf(const v1::RunConfig& config,
+                        const v1::RoundCommitted& round,
+                        const NextValues& before) {
+  if (!config.local().step_size().has_loss_normalised()) return {};
+  // It goes with fed_avg and uniform alone (common/config/rules.cc).
+  const std::optional<double> log_loss =
+      LogLossOf(round, config.aggregation().has_uniform());
+  if (!log_loss) return before;
+  return {{kLogLoss, *log_loss}};
 }
 
 }  // namespace parley

@@ -3,6 +3,7 @@
 #define PARLEY_SERVER_ROUND_NEXT_VALUES_H_
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "parley/v1/journal.pb.h"
@@ -15,10 +16,14 @@ namespace parley {
 // refused.
 inline constexpr char kLogLoss[] = "log_loss";
 
+// Of the mean over the clients whose training counted, log Σ p_i·exp(l_i),
+// where p_i is in proportion to the update's weight or, `uniform`, the same for
+// all. nullopt: none of them told it.
+std::optional<double> LogLossOf(const v1::RoundCommitted& round, bool uniform);
+
 // Values of tasks that are not in the run file; pure functions, so that a run
 // that is resumed or replayed has the same ones.
-// For local.step_size.loss_normalised: kLogLoss, from the clients that counted,
-// log Σ p_i·exp(l_i) with p_i the share that client i's update has in the mean.
+// For local.step_size.loss_normalised: kLogLoss, weighted as the updates are.
 // Without it: none.
 using NextValues = std::map<std::string, double>;
 

@@ -26,9 +26,11 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
   std::unique_ptr<RunStore> store;
   std::unique_ptr<CheckpointReader> checkpoint;
   if (!options.folder.empty()) {
-    PARLEY_ASSIGN_OR_RETURN(store, RunStore::Open({.folder = options.folder,
-                                                   .config = options.config,
-                                                   .resume = options.resume}));
+    PARLEY_ASSIGN_OR_RETURN(store,
+                            RunStore::Open({.folder = options.folder,
+                                            .config = options.config,
+                                            .resume = options.resume,
+                                            .durable = options.durable}));
     checkpoint = store->TakeCheckpoint();
   }
   const bool measures =  // a replay compares models alone
@@ -76,6 +78,7 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
   std::unique_ptr<RoundDriver> driver(new RoundDriver(
       std::move(options), std::move(model), std::move(model_store),
       std::move(store), std::move(meter)));
+  driver->next_values_ = machine.next_values;
   driver->machine_ = std::make_unique<RoundMachine>(std::move(machine));
   PARLEY_RETURN_IF_ERROR(driver->OpenFiles());
   return driver;

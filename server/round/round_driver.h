@@ -37,6 +37,7 @@ struct RoundDriverOptions {
   v1::RunConfig config = {};
   std::string folder = "";  // of the run; empty: no file is touched
   bool resume = false;      // go on with the run in the folder, if there is one
+  bool durable = true;      // false: a power failure may cost it
   std::vector<CustomStrategy> strategies = {};
 
   // Borrowed; must outlive the driver. In virtual time they are the world's.

@@ -21,7 +21,7 @@ std::string RoundFlow::WaitsFor() const {
       const int64_t min = std::max(1, config_.cohort().min());
       const int64_t have = context_.pool.size();
       if (preparing_) {
-        return "waiting for what diagnostics.direction_gap measures against";
+        return "looking for the reference of diagnostics.direction_gap";
       }
       if (IsReplay() || have >= min) return "";
       return absl::StrCat("waiting for ", min - have, " more client",

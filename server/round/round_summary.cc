@@ -14,6 +14,7 @@
 #include "common/base/status_macros.h"
 #include "common/report/html_report.h"
 #include "common/report/report_run.h"
+#include "server/round/next_values.h"
 
 namespace parley {
 namespace {
@@ -101,6 +102,10 @@ RoundReport Summarize(const effect::ReportRound& round,
     }
   }
   report.metrics = WeightedMeans(round.round, v1::TRAIN);
+  // A mean of logarithms would tell little.
+  if (const auto log_loss = LogLossOf(round.round, /*uniform=*/false)) {
+    report.metrics[kLogLoss] = *log_loss;
+  }
   report.train_loss = Take(report.metrics, "loss");
   report.federated = Evaluation(WeightedMeans(round.round, v1::EVALUATE));
   report.evaluations = Evaluations(round.round);

@@ -37,6 +37,7 @@ class RunStore {
     std::string folder;    // made where it is missing
     v1::RunConfig config;  // filled
     bool resume = false;   // go on with the run that is in the folder, if any
+    bool durable = true;   // false: a power failure may cost it
   };
 
   // FailedPrecondition: another coordinator runs in the folder; or resume, and
@@ -69,7 +70,9 @@ class RunStore {
   absl::Status Append(const v1::JournalRecord& record) {
     return journal_->Append(record);
   }
-  absl::Status Sync() { return journal_->Sync(); }
+  absl::Status Sync() {
+    return options_.durable ? journal_->Sync() : absl::OkStatus();
+  }
 
   // After the journal is on the disk. Removes checkpoints beyond
   // checkpoints.keep.

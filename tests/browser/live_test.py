@@ -186,6 +186,23 @@ class LiveTest(unittest.TestCase):
         self.assertEqual(samples["parley_clients", "watched", None], status["clients"])
         self.assertGreater(samples["parley_last_round_seconds", "watched", "train"], 0)
 
+    def test_a_direction_is_drawn_while_it_is_measured(self):
+        text = (HERE.parents[1] / "examples/direction_gap.textproto").read_text()
+        with tempfile.TemporaryDirectory() as folder:
+            run_file = pathlib.Path(folder, "run.textproto")
+            run_file.write_text('name: "measured"\n' + text.replace("rounds: 1000", "rounds: 1000000"))
+            with running(folder, run_file, 5) as server:
+                page = self.browser.open(f"{server.url}/run/measured?check")
+                page.wait_for(f"{LIVE}.rounds >= 5")
+                page.wait_for(f"{CHECK}.charts.includes('Gap of the model')")
+                self.assertIn("are separable with margin",
+                              page.evaluate("document.getElementById('direction').innerText"))
+                check = page.evaluate(CHECK)
+                self.assertEqual((check["blank"], check["errors"], page.errors), ([], [], []))
+                status = json.loads(get(f"{server.url}/api/runs/measured"))
+                self.assertLess(float(status["log_loss"]), 0)
+                self.assertGreater(float(status["direction_gap"]), 0)
+
     def test_the_end_is_shown_and_kept(self):
         with tempfile.TemporaryDirectory() as folder:
             run_file = pathlib.Path(folder, "run.textproto")

@@ -138,6 +138,10 @@ def make_big(folder):
 
 ALL_LINES = ["Loss", "Accuracy", "Accuracy by client", "Seconds a round, by phase",
              "Bytes since the start", "Clients", "first_loss, mean over the clients"]
+DIRECTION_LINES = ["Gap of the model", "Gap to the reference",
+                   "Margin, as a share of the largest", "Logarithm of the loss",
+                   "Norm of the model", "Client drift, as a share of the mean change",
+                   "Gap of the clients' own models to the reference"]
 ALL_MATRICES = ["Rows by label and part", "Who counted",
                 "Accuracy of each client on its held-out rows"]
 
@@ -186,6 +190,35 @@ class ReportTest(unittest.TestCase):
 
     def test_a_large_run(self):
         self.opens(make_big(self.cwd), ALL_LINES + ALL_MATRICES, "large")
+
+    def test_a_run_whose_direction_was_measured(self):
+        for seed in (1, 2):
+            parley("simulate", str(EXAMPLES / "direction_gap.textproto"), "--dir", f"gap{seed}",
+                   "--set", f"seed={seed}", "--set", "stop.rounds=150", cwd=self.cwd)
+        page = f"{self.cwd}/gap1/report.html"
+        lines = [c for c in ALL_LINES if "Accuracy" not in c]
+        charts = lines[:1] + DIRECTION_LINES + lines[1:] + ["log_loss, mean over the clients"]
+        self.opens(page, charts + ALL_MATRICES[:2], "direction")
+        dom = self.browser.dom(page)
+        self.assertIn("60 rows × 100 features of 5 clients are separable with margin", dom)
+        self.assertIn("<span>Gap</span>", dom)
+        pressed = pathlib.Path(self.cwd, "pressed.html")
+        pressed.write_text(pathlib.Path(page).read_text().replace("</body>", PRESS + "</body>"))
+        seen = self.browser.told(pressed, attribute="seen")
+        self.assertEqual(seen["errors"], [])
+        # The buttons turn round what is so from the start.
+        self.assertEqual(seen["scales"][1], "linear linear")
+        self.assertEqual(seen["scales"][3], "linear logarithmic")
+        self.assertRegex(seen["tips"][1], r"^round 2  ·  0:\d\d  ·  [\d.]+ kB, to the reference  \d")
+        parley("report", "gap1", "gap2", cwd=self.cwd)
+        told = self.browser.told(f"{self.cwd}/report.html")
+        self.assertEqual((told["errors"], told["blank"]), ([], []))
+        self.assertLessEqual(set(DIRECTION_LINES), set(told["charts"]))
+        # Beside a run that was not measured.
+        self.simulate("plain")
+        parley("report", "plain", "gap1", cwd=self.cwd)
+        told = self.browser.told(f"{self.cwd}/report.html")
+        self.assertEqual((told["errors"], told["blank"]), ([], []))
 
     def test_a_run_that_failed_in_its_first_round(self):
         page = self.simulate("failed", "cohort.deadline_seconds=0.000001", "cohort.too_few=FAIL",

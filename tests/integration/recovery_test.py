@@ -27,6 +27,19 @@ aggregation { fed_avg {} momentum {} }
 checkpoints { every: 3 }
 stop { rounds: 60 }
 """
+# The steps of a round depend on the losses of the one before.
+NORMALISED = """
+model { logistic { bias: false } }
+data {
+  train { separable { rows: 24 features: 8 margin: 4 } }
+  partition { parts: 3 dirichlet { alpha: 0.3 } }
+}
+local { gd { steps: 4 } step_size { initial: 3 loss_normalised {} } }
+aggregation { uniform {} }
+precision: FLOAT64
+checkpoints { every: 3 }
+stop { rounds: 300 }
+"""
 # Of personal-client: half of the model never leaves it.
 PERSONAL = """
 model { custom { name: "personal" spec {
@@ -83,12 +96,12 @@ class RecoveryTest(unittest.TestCase):
             self.assertLess(time.monotonic(), end, f"no {rounds} rounds")
             time.sleep(0.01)
 
-    def stop_in_mid_round(self, run, server, client):
+    def stop_in_mid_round(self, run, server, client, rounds_in_all=60):
         """Leaves a round that cannot end without the client."""
         self.await_rounds(run, server, 5)
         client.send_signal(signal.SIGSTOP)
         rounds = len(self.metrics(run))
-        self.assertLess(rounds, 50, "the run was too fast to be disturbed")
+        self.assertLess(rounds, rounds_in_all - 10, "the run was too fast to be disturbed")
 
     def hashes(self, run):
         """By round; a round that was run again must have the same one."""
@@ -136,6 +149,23 @@ class RecoveryTest(unittest.TestCase):
         models = {run: (self.folder / run / "model.safetensors").read_bytes()
                   for run in ("plain", "served_twice", "client_twice")}
         self.assertEqual(len(set(models.values())), 1)
+
+    def test_what_a_round_leaves_to_the_next_outlives_the_coordinator(self):
+        (self.folder / "run.textproto").write_text(NORMALISED)
+        server = self.server("plain")
+        self.finish(server, [self.client("plain", part) for part in range(3)])
+        want = self.hashes("plain")
+        self.assertEqual(len(want), 300)
+        self.assertLess(self.metrics("plain")[-1]["metrics"]["log_loss"], -800)
+
+        server = self.server("served_twice")
+        clients = [self.client("served_twice", part) for part in range(3)]
+        self.stop_in_mid_round("served_twice", server, clients[1], 300)
+        server.kill()
+        server.wait()
+        clients[1].send_signal(signal.SIGCONT)
+        self.finish(self.server("served_twice", "--resume"), clients)
+        self.assertEqual(self.hashes("served_twice"), want)
 
     def test_local_tensors_outlive_killed_clients(self):
         (self.folder / "run.textproto").write_text(PERSONAL)

@@ -18,6 +18,23 @@ BIN = pathlib.Path(sys.argv.pop(1)).resolve()
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
 QUICK = str(EXAMPLES / "mixture_quick.textproto")
 # Does not end by itself within the test's time.
+FEW_ROWS = "train { mixture { rows: 24 features: 40 separation: 1 } }"  # fewer than features
+MANY_ROWS = "train { mixture { rows: 60 features: 3 separation: 1 } }"
+GD = "gd { steps: 7 } step_size { initial: 0.05 } "
+NORMALISED = "gd { steps: 7 } step_size { initial: 0.05 loss_normalised {} }"
+SGD = "sgd { batch_size: 4 epochs: 2 } step_size { initial: 0.05 }"
+PROX = "exact_prox { log_lambda: -200 }"
+# Of a linear model in double: data, local, aggregation.
+ALGORITHMS = {
+    "local_gd_in_span": (FEW_ROWS, GD, "uniform {}"),
+    "local_gd_on_w": (MANY_ROWS, GD, "fed_avg {}"),
+    "normalised_in_span": (FEW_ROWS, NORMALISED, "fed_avg {}"),
+    "normalised_on_w": (MANY_ROWS, NORMALISED, "uniform {}"),
+    "modified_local_gd": (FEW_ROWS, PROX, "uniform {} anchored {}"),
+    "parallel_projections": (FEW_ROWS, PROX, "uniform {}"),
+    "proximal": (FEW_ROWS, GD + "proximal: 0.1", "fed_avg {}"),
+    "sgd": (MANY_ROWS, SGD, "fed_avg {}"),
+}
 LONG = ["--set", "stop.rounds=1000000", "--set", "checkpoints.every=0"]
 
 
@@ -84,6 +101,30 @@ class RunTest(unittest.TestCase):
                 self.assertEqual([r["counted"] for r in rounds], [r["counted"] for r in simulated])
                 self.assertGreater(rounds[-1]["central"]["accuracy"], 0.9)
                 self.assertIn("bit for bit", parley("replay", precision, cwd=self.cwd))
+
+    def test_every_algorithm_makes_the_same_model_everywhere(self):
+        for name, (data, local, aggregation) in ALGORITHMS.items():
+            with self.subTest(name):
+                path = pathlib.Path(self.cwd, f"{name}.textproto")
+                path.write_text(f"""
+                    model {{ logistic {{ loss: EXPONENTIAL bias: false }} }}
+                    data {{ {data} partition {{ parts: 3 feature_shift {{ strength: 0.7 }} }} }}
+                    local {{ {local} }}
+                    aggregation {{ {aggregation} }}
+                    precision: FLOAT64
+                    stop {{ rounds: 6 }}""")
+                parley("run", path, "--dir", name, cwd=self.cwd)
+                rounds = self.metrics(name)
+                simulated = [json.loads(line) for line in
+                             parley("simulate", path, "--json", cwd=self.cwd).splitlines()]
+                self.assertEqual([r["model_hash"] for r in rounds],
+                                 [r["model_hash"] for r in simulated])
+                self.assertEqual(len({r["model_hash"] for r in rounds}), 6)
+                losses = [r["metrics"]["log_loss"] for r in rounds]
+                self.assertEqual(losses, [r["metrics"]["log_loss"] for r in simulated])
+                self.assertEqual(losses[0], 0)
+                self.assertLess(losses[-1], -0.05)
+                self.assertIn("bit for bit", parley("replay", name, cwd=self.cwd))
 
     def test_another_seed_makes_another_model(self):
         parley("run", QUICK, "--dir", "a", "--set", "seed=1", cwd=self.cwd)

@@ -26,6 +26,8 @@ constexpr Command kCommands[] = {
     {"stop", "End a run after what is under way.", StopCommand},
     {"report", "Show runs as charts, or write them for TensorBoard.",
      ReportCommand},
+    {"study", "Run a paper's question: many runs and one report of them.",
+     StudyCommand},
     {"replay", "Run a recorded run again and compare the models.",
      ReplayCommand},
     {"topology", "Show how a graph of peers mixes, and draw it.",

@@ -29,6 +29,7 @@ int LsCommand(int argc, const char* const* argv);
 int WatchCommand(int argc, const char* const* argv);
 int StopCommand(int argc, const char* const* argv);
 int ReportCommand(int argc, const char* const* argv);
+int StudyCommand(int argc, const char* const* argv);
 int ReplayCommand(int argc, const char* const* argv);
 int TopologyCommand(int argc, const char* const* argv);
 int ModelCommand(int argc, const char* const* argv);

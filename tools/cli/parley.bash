@@ -9,7 +9,7 @@ _parley_flags() { sed -nE 's/^  (--[a-z-]+)( .*)?$/\1/p'; }
 _parley_kinds() { sed -nE '/^Kinds:/,/^$/s/^  ([a-z_]+)( .*)?$/\1/p'; }
 
 # The commands that it lists.
-_parley_commands() { sed -nE '/^Commands:/,/^$/s/^  ([a-z]+) .*/\1/p'; }
+_parley_commands() { sed -nE '/^Commands:/,/^$/s/^  ([a-z-]+) .*/\1/p'; }
 
 _parley() {
   local cur prev words cword

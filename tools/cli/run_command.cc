@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +19,7 @@
 #include "common/report/metrics_log.h"
 #include "server/store/run_store.h"
 #include "tools/cli/command.h"
+#include "tools/cli/fellow.h"
 #include "tools/cli/local_run.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/run_folder.h"
@@ -29,16 +29,6 @@ namespace {
 
 constexpr int64_t kMaxClients = 10000;  // processes on one machine
 constexpr int kMaxClientWords = 1000;
-
-// The program of that name beside this one.
-absl::StatusOr<std::string> Fellow(const char* name) {
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  std::string path = (self.parent_path() / name).string();
-  if (!error && access(path.c_str(), X_OK) == 0) return path;
-  return absl::NotFoundError(absl::StrCat(
-      path, " is not there: parley runs the programs beside itself"));
-}
 
 void PrintResult(const RunSummary& run) {
   absl::PrintF("run %s %s after %d of %d rounds%s%s\n", run.run, run.state,

@@ -167,12 +167,20 @@ absl::StatusOr<SimulatorResult> Simulate(SimulatorOptions options) {
   RoundDriverOptions driver;
   driver.config = options.config;
   driver.folder = options.folder;
+  driver.durable = false;  // it is not waited for: run it again
   driver.clock = &federation.world;
   driver.control = federation.world.control();
   driver.work = federation.world.work();
   driver.parallel = &federation.pool;
   driver.script = std::move(options.script);
-  if (options.on_round) driver.on_round = options.on_round;
+  if (options.on_round || options.keep_going) {
+    driver.on_round = [&federation, &options](const RoundReport& round) {
+      if (options.on_round) options.on_round(round);
+      if (options.keep_going && !options.keep_going()) {
+        federation.driver->Stop("interrupted");
+      }
+    };
+  }
   if (options.say) driver.say = options.say;
   driver.on_end = [&federation](const v1::RunStatus& status) {
     federation.status = status;

@@ -34,6 +34,8 @@ struct SimulatorOptions {
 
   std::function<void(const RoundReport&)> on_round;       // may be null
   std::function<void(LogLevel, const std::string&)> say;  // null: the log
+  // Asked after each round: false stops the run. Null: it goes on to its end.
+  std::function<bool()> keep_going;
 
   // For tests. Faults of a client's link, borrowed; and trainers of one's own.
   std::function<LinkFaults*(int64_t client)> faults;

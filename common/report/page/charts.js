@@ -109,12 +109,12 @@ function logsOf(spec, view) {
 
 // What Chart.js draws of the lines of `spec`.
 function datasetsOf(spec, view) {
-  const axis = AXES[view.axis], {logX, logY} = logsOf(spec, view);
+  const axis = spec.axis ?? AXES[view.axis], {logX, logY} = logsOf(spec, view);
   return spec.lines.map((line) => {
     const data = [];
     line.column.forEach((y, i) => {
       const x = axis.of(line.run, i);
-      if (y === null || (logY && y <= 0) || (logX && x <= 0)) return;
+      if (y === null || x === null || (logY && y <= 0) || (logX && x <= 0)) return;
       data.push({x, y, i});
     });
     return {
@@ -125,7 +125,7 @@ function datasetsOf(spec, view) {
       borderWidth: line.faint || (spec.stacked && data.length > 200) ? 0 : 1.75,
       fill: spec.stacked ? (line.first ? "origin" : "-1") : line.fill || false,
       stepped: spec.stepped ? "middle" : false,
-      pointRadius: line.faint ? 0 : data.length === 1 ? 3.5 : data.length <= 40 ? 1.75 : 0,
+      pointRadius: line.faint || line.bare ? 0 : data.length === 1 ? 3.5 : data.length <= 40 ? 1.75 : 0,
       pointHoverRadius: line.faint ? 0 : 4, pointBackgroundColor: line.color,
       pointBorderWidth: 0,
     };
@@ -139,7 +139,8 @@ function isThinned(spec) {
 
 // Draws a line chart into `into`. `spec`: id, title, format (of FORMATS), lines,
 // and where wanted zero, stacked, stepped, log ("x", "xy": the axes that are
-// logarithmic until a button turns them). A line: key (of what is switched
+// logarithmic until a button turns them), axis (instead of that of the view), keys
+// (false: none), note (below it). A line: key (of what is switched
 // together), label, run, column, color, dash; and where wanted fill (down to
 // which line below: "-1", ...), faint (a band's edge: the opacity of its key).
 // `view` is what the page is set to: axis, logX, logY (set of ids), hidden (set of
@@ -148,7 +149,7 @@ function isThinned(spec) {
 function lineChart(into, spec, view) {
   const frame = card(spec.title);
   into.append(frame.box);
-  const format = FORMATS[spec.format], axis = AXES[view.axis];
+  const format = FORMATS[spec.format], axis = spec.axis ?? AXES[view.axis];
   const {logX, logY} = logsOf(spec, view);
 
   const chart = new Chart(frame.canvas, {
@@ -169,6 +170,7 @@ function lineChart(into, spec, view) {
           callbacks: {
             title(items) {
               if (items.length === 0) return "";
+              if (spec.axis) return `${axis.title} ${axis.format(items[0].raw.x)}`;
               const run = items[0].dataset.run, i = items[0].raw.i;
               return `round ${run.round[i]}  ·  ${span(run.elapsed[i])}  ·  ` +
                   FORMATS.bytes(run.bytes_up[i] + run.bytes_down[i]);
@@ -188,7 +190,8 @@ function lineChart(into, spec, view) {
     view.redraw();
   };
   frame.head.append(log);
-  addKeys(frame.keys, chart, spec, view);
+  if (spec.keys !== false) addKeys(frame.keys, chart, spec, view);
+  if (spec.note) frame.box.append(element("p", {className: "quiet", textContent: spec.note}));
   const take = (next) => {
     datasetsOf(next, view).forEach((dataset, i) => Object.assign(chart.data.datasets[i], dataset));
     chart.options.plugins.decimation.enabled = isThinned(next);

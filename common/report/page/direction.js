@@ -4,12 +4,12 @@ const DIRECTION_GAP = "‖w/‖w‖ − v/‖v‖‖, from 0 to 2";
 
 // Title, axes that are logarithmic, lines: [key, name in run.measured.numbers].
 const DIRECTION_CHARTS = [
-  ["gap", "Gap to the reference", "xy", [
+  ["gap", "Gap of the model", "xy", [
+    ["to the reference", "gap"], ["to centralized, as many steps", "centralized_steps_gap"],
+    ["to centralized, a step a round", "centralized_rounds_gap"]]],
+  ["reference", "Gap to the reference", "xy", [
     ["model", "gap"], ["centralized, as many steps", "centralized_steps_reference_gap"],
     ["centralized, a step a round", "centralized_rounds_reference_gap"]]],
-  ["centralized", "Gap to centralized descent", "xy", [
-    ["at as many steps", "centralized_steps_gap"],
-    ["at a step a round", "centralized_rounds_gap"]]],
   ["distance", "Distance to the minimum, as a share of it", "xy", [["model", "distance"]]],
   ["margin", "Margin, as a share of the largest", "x", [["model", "margin_share"]]],
   ["log-loss", "Logarithm of the loss", "x", [["model", "log_loss"]]],

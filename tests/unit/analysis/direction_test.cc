@@ -8,6 +8,12 @@
 namespace parley {
 namespace {
 
+TEST(DirectionTest, DistanceIsAShareOfWhereItGoes) {
+  EXPECT_DOUBLE_EQ(Distance({3, 4}, {0, 8}), 5.0 / 8);
+  EXPECT_EQ(Distance({1, 2}, {1, 2}), 0);
+  EXPECT_DOUBLE_EQ(Distance({2e200, 0}, {1e200, 0}), 1);
+}
+
 TEST(NormTest, NeitherOverflowsNorUnderflows) {
   EXPECT_DOUBLE_EQ(Norm({3, -4}), 5);
   EXPECT_DOUBLE_EQ(Norm({3e200, 4e200}), 5e200);

@@ -71,6 +71,8 @@ TEST(DiagnosticsRulesTest, SaysWhyItIsRefusedAndWhatToDo) {
                   cohort { min: 2 } stop { rounds: 2 } precision: FLOAT64
                   diagnostics { direction_gap {} })"),
               HasSubstr("must go with model { logistic"));
+  EXPECT_THAT(ErrorsOf(std::string(kMeasured) + "gossip {}"),
+              HasSubstr("direction_gap must not be set with gossip"));
   EXPECT_THAT(ErrorsSetting({"diagnostics.direction_gap.per_decade=0"}),
               HasSubstr("per_decade is 0: must be >= 1 and <= 10000"));
 }

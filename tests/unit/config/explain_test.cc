@@ -3,6 +3,7 @@
 #include <google/protobuf/util/message_differencer.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/config/load.h"
 #include "tests/support/status_matchers.h"
 
@@ -54,6 +55,33 @@ TEST(ExplainTest, CostsAsComputedByHand) {
                                           500 * 21 * 4);
   // Parameters, gradient, kept update, velocity; 100 rows.
   EXPECT_EQ(costs.client_memory, 4 * 754 * 4 + 100 * 21 * 4);
+}
+
+TEST(ExplainTest, CountsWhatTheDirectionGapTakes) {
+  const auto memory = [](const std::string& more) {
+    const auto config = LoadRunText(
+        absl::StrCat("model { logistic { bias: false } } precision: FLOAT64 "
+                     "data { train { separable { rows: 50 features: 100 } } } "
+                     "local { gd {} step_size { initial: 1 } } "
+                     "stop { rounds: 1 } ",
+                     more),
+        "x.textproto");
+    EXPECT_OK(config);
+    return ComputeCosts(*config)->coordinator_memory;
+  };
+  // All rows, eight models, two Gram matrices.
+  EXPECT_EQ(memory("diagnostics { direction_gap {} }") - memory(""),
+            50 * 101 * 8 + 8 * 100 * 8 + 2 * 50 * 50 * 8);
+}
+
+TEST(ExplainTest, DealingByPlaceReadsAllRowsInDouble) {
+  const auto memory = [](absl::string_view partition) {
+    return ComputeCosts(
+               Load(absl::StrReplaceAll(kRun, {{"parts: 10", partition}})))
+        ->client_memory;
+  };
+  EXPECT_EQ(memory("parts: 10 feature_shift {}") - memory("parts: 10"),
+            1000 * 21 * 8);
 }
 
 TEST(ExplainTest, CountsWhatTheServerOptimizerKeeps) {

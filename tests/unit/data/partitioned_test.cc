@@ -70,17 +70,23 @@ TEST_F(PartitionedTest, OnePartAloneIsTheSliceOfAll) {
                          PlanData(plan, TargetKind::kSign));
     ASSERT_OK_AND_ASSIGN(const auto all, LoadAllParts<float>(plan, planned));
     ASSERT_EQ(all.parts(), 12);
-    int64_t rows = 0, held = 0;
+    int64_t rows = 0, held = 0, trained = 0;
+    const Dataset<float> training = all.Training();
     for (int64_t part = 0; part < 12; ++part) {
       ASSERT_OK_AND_ASSIGN(const auto alone,
                            LoadPart<float>(plan, planned, part));
       ExpectSame(alone.train, all.train(part));
       ExpectSame(alone.held_out, all.held_out(part));
+      const int64_t next = trained + alone.train.rows();
+      ASSERT_LE(next, training.rows());
+      ExpectSame(training.Slice(trained, next), alone.train);
+      trained = next;
       EXPECT_EQ(alone.train.features(), planned.features);
       rows += alone.train.rows() + alone.held_out.rows();
       held += alone.held_out.rows();
     }
     EXPECT_EQ(rows, 300);
+    EXPECT_EQ(trained, training.rows());
     EXPECT_NEAR(held, plan.held_out * 300, 6);
   }
 }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/support/status_matchers.h"
 
 namespace parley {
@@ -52,6 +54,19 @@ TEST(RoundSummary, WeighsMeansOverThoseThatCounted) {
   EXPECT_FALSE(report.central.accuracy.has_value());
   EXPECT_THAT(report.direction, ElementsAre(std::pair("gap", 0.25)));
   EXPECT_EQ(report.elapsed_seconds, 12.5);
+}
+
+TEST(RoundSummary, TheLogLossIsThatOfTheMean) {
+  effect::ReportRound round;
+  const auto tell = [&round](double weight, double log_loss, bool counted) {
+    (*Add(round, "c", v1::TRAIN, weight, counted)
+          .mutable_scalars())["log_loss"] = log_loss;
+  };
+  tell(1, -2000, true);
+  tell(3, -2000 + std::log(2), true);
+  tell(9, 50, false);
+  EXPECT_NEAR(Summarize(round, 0).metrics.at("log_loss"),
+              -2000 + std::log((1 + 3 * 2) / 4.0), 1e-12);
 }
 
 TEST(RoundSummary, OfManyEvaluationsTheSpreadIsKept) {

@@ -52,6 +52,7 @@ TEST(EventFileTest, RoundsAreStepsAndNumbersAreScalars) {
     round.central = {0.5, std::nullopt};
     round.train_loss = INFINITY;  // left out
     round.metrics = {{"norm", 2}};
+    round.direction = {{"gap", 0.5}};
     round.seconds = {{"train", 1}};
     round.evaluations = {{"a", 1, 3.0, 0.25}, {"b", 1, 1.0, 0.75}};
     round.asked = {"a", "b"};
@@ -76,6 +77,7 @@ TEST(EventFileTest, RoundsAreStepsAndNumbersAreScalars) {
   const std::map<std::string, float> expected = {
       {"loss/central", 0.5},
       {"metrics/norm", 2},
+      {"direction/gap", 0.5},
       {"seconds/train", 1},
       {"loss_by_client/least", 1},
       {"loss_by_client/median", 3},

@@ -46,6 +46,43 @@ TEST(RunHistoryTest, ARunWithoutRoundsHasEmptyColumns) {
   EXPECT_EQ(Text(json, "cells"), "[]");
 }
 
+TEST(RunHistoryTest, MeasuredRoundsStayWhateverTheOthersDo) {
+  RunHistory history({.rounds = 4});
+  for (int64_t number = 1; number <= 100; ++number) {
+    RoundReport report = Round(number);
+    if (number == 3 || number == 7 || number == 100) {
+      report.direction["gap"] = 1.0 / static_cast<double>(number);
+      if (number > 3) report.direction["log_loss"] = -1800.25;
+    }
+    history.Add(report);
+  }
+  const Json json = Written(history);
+  const Json& measured = *json.Find("measured");
+  EXPECT_EQ(Text(measured, "round"), "[3,7,100]");
+  EXPECT_EQ(Text(measured, "elapsed"), "[3,7,100]");
+  EXPECT_EQ(Text(measured, "bytes_up"), "[30,70,1000]");
+  EXPECT_EQ(Text(measured, "bytes_down"), "[3,7,100]");
+  EXPECT_EQ(Text(measured, "numbers"),
+            R"({"gap":[0.3333333,0.1428571,0.01],)"
+            R"("log_loss":[null,-1800.25,-1800.25]})");
+}
+
+TEST(RunHistoryTest, OfManyMeasuredRoundsEverySecondStaysAndTheLast) {
+  RunHistory history({.measured = 4});
+  const auto add = [&history](int64_t number) {
+    RoundReport report = Round(number);
+    report.direction["gap"] = 1;
+    history.Add(report);
+    return Text(*Written(history).Find("measured"), "round");
+  };
+  for (int64_t number = 1; number < 4; ++number) add(number);
+  EXPECT_EQ(add(4), "[1,2,3,4]");
+  EXPECT_EQ(add(5), "[1,3,5]");
+  EXPECT_EQ(add(6), "[1,3,5,6]");
+  EXPECT_EQ(add(7), "[1,5,7]");
+  EXPECT_EQ(Text(*Written(RunHistory()).Find("measured"), "round"), "[]");
+}
+
 TEST(RunHistoryTest, WhatIsMissingInARoundIsNull) {
   RunHistory history;
   RoundReport report = Round(1);

@@ -128,6 +128,24 @@ TEST(DirectionGapTest, OneLocalStepIsCentralizedDescent) {
   }
 }
 
+TEST(DirectionGapTest, StepsThatTheLossDividesAreTakenCentrallyToo) {
+  const auto run = [](int steps) {
+    return Good(RunOf(
+        absl::StrCat(kLogistic, kSeparable,
+                     " aggregation { uniform {} } local { gd { steps: ", steps,
+                     " } step_size { initial: 0.01 loss_normalised {} } } ",
+                     Rounds(300), kGap)));
+  };
+  const Measured one = run(1);
+  for (const auto& [round, numbers] : one.rounds) {
+    EXPECT_LT(numbers.at("centralized_steps_distance"), 1e-11) << round;
+  }
+  // A constant step would bring the loss to about 1/(γ²·η·k) = e^0.3.
+  EXPECT_LT(one.rounds.at(300).at("log_loss"), -3);
+  const Numbers last = run(10).rounds.at(300);
+  EXPECT_LT(last.at("centralized_steps_gap"), last.at("gap") / 5);
+}
+
 TEST(DirectionGapTest, ManyLocalStepsFollowTheSameStepsAndAreMeasured) {
   const v1::RunConfig config =
       RunOf(absl::StrCat(kLogistic, kSeparable, " aggregation { uniform {} } ",
@@ -338,6 +356,7 @@ TEST(DirectionGapTest, FactsStandInTheRunsFolder) {
   EXPECT_FALSE(facts.clients_alike);
   EXPECT_EQ(facts.reference, "max-margin");
   EXPECT_GE(*facts.margin, 0.5 - 1e-9);
+  EXPECT_GE(*facts.margin / facts.margin_bound, 1 - 1e-12);
   EXPECT_GT(*facts.heterogeneity_mean, 0);
   EXPECT_LE(*facts.heterogeneity_mean, *facts.heterogeneity_max);
   EXPECT_EQ(facts.clients_separable, 5);

@@ -1,4 +1,4 @@
-#include "common/config/run_text.h"
+#include "common/config/config_text.h"
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/tokenizer.h>
@@ -52,7 +52,7 @@ std::vector<std::string> Quoted(const std::string& text) {
 
 // Says the parser's complaints about names in our own words, with the names
 // that there are.
-std::string Explain(const std::string& text) {
+std::string Explain(const std::string& text, const Descriptor& whole) {
   const std::vector<std::string> quoted = Quoted(text);
   const DescriptorPool& pool = *DescriptorPool::generated_pool();
   if (quoted.size() == 2 && absl::StrContains(text, "has no field named")) {
@@ -62,8 +62,7 @@ std::string Explain(const std::string& text) {
   if (quoted.size() == 2 &&
       absl::StrContains(text, "Unknown enumeration value of")) {
     // The second name is that of the field, without its message.
-    const Descriptor* run = v1::RunConfig::descriptor();
-    std::vector<const Descriptor*> open = {run};
+    std::vector<const Descriptor*> open = {&whole};
     for (size_t i = 0; i < open.size(); ++i) {
       for (int k = 0; k < open[i]->field_count(); ++k) {
         const FieldDescriptor* field = open[i]->field(k);
@@ -128,8 +127,9 @@ int TooDeep(absl::string_view text) {
 
 }  // namespace
 
-RunText RunText::Parse(absl::string_view text) {
-  RunText result;
+ConfigText ConfigText::Parse(absl::string_view text,
+                             const google::protobuf::Message& kind) {
+  ConfigText result(kind);
   if (const int line = TooDeep(text); line >= 0) {
     result.AddError(line, "too many brackets are open");
     return result;
@@ -151,7 +151,7 @@ RunText RunText::Parse(absl::string_view text) {
   return result;
 }
 
-int RunText::ParseOnce(const std::vector<std::string>& lines) {
+int ConfigText::ParseOnce(const std::vector<std::string>& lines) {
   Collector collector;
   tree_ = std::make_unique<TextFormat::ParseInfoTree>();
   TextFormat::Parser parser;
@@ -159,7 +159,7 @@ int RunText::ParseOnce(const std::vector<std::string>& lines) {
   parser.WriteLocationsTo(tree_.get());
   parser.AllowUnknownField(true);
   parser.SetRecursionLimit(2 * kMaxDepth);
-  parser.ParseFromString(absl::StrJoin(lines, "\n"), &config_);
+  parser.ParseFromString(absl::StrJoin(lines, "\n"), message_.get());
   for (const Complaint& c : collector.warnings) AddError(c.line, c.text);
   for (const Complaint& c : collector.errors) {
     AddError(LineOf(c, lines), c.text);
@@ -167,20 +167,20 @@ int RunText::ParseOnce(const std::vector<std::string>& lines) {
   return collector.errors.empty() ? -1 : LineOf(collector.errors[0], lines);
 }
 
-void RunText::AddError(int line, std::string text) {
-  Error error = {line + 1, Explain(text)};
+void ConfigText::AddError(int line, std::string text) {
+  Error error = {line + 1, Explain(text, *message_->GetDescriptor())};
   for (const Error& known : errors_) {
     if (known.line == error.line && known.text == error.text) return;
   }
   errors_.push_back(std::move(error));
 }
 
-RunText::Place RunText::Find(absl::string_view path) const {
+ConfigText::Place ConfigText::Find(absl::string_view path) const {
   Place place = {0, false};
   std::vector<PathSegment> segments;
   if (!ParseFieldPath(path, &segments)) return place;
   const TextFormat::ParseInfoTree* tree = tree_.get();
-  const Descriptor* message = v1::RunConfig::descriptor();
+  const Descriptor* message = message_->GetDescriptor();
   for (size_t i = 0; i < segments.size() && tree && message; ++i) {
     const FieldDescriptor* field = message->FindFieldByName(segments[i].name);
     if (field == nullptr) break;

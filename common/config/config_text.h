@@ -1,7 +1,9 @@
-// Parses a run file's text and remembers what stands in which line.
-#ifndef PARLEY_COMMON_CONFIG_RUN_TEXT_H_
-#define PARLEY_COMMON_CONFIG_RUN_TEXT_H_
+// Parses the text of a run file, or of another configuration, and remembers
+// what stands in which line.
+#ifndef PARLEY_COMMON_CONFIG_CONFIG_TEXT_H_
+#define PARLEY_COMMON_CONFIG_CONFIG_TEXT_H_
 
+#include <google/protobuf/message.h>
 #include <google/protobuf/text_format.h>
 
 #include <memory>
@@ -9,12 +11,11 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "parley/v1/run.pb.h"
 
 namespace parley {
 
 // Made by Parse(), constant from then on. Movable; thread-compatible.
-class RunText {
+class ConfigText {
  public:
   struct Error {
     int line;  // from 1; 0: none
@@ -26,28 +27,31 @@ class RunText {
     bool exact;  // the field itself is there
   };
 
-  // Goes on after an error where it can: past unknown fields, and past a broken
-  // line that opens and closes the same brackets.
-  static RunText Parse(absl::string_view text);
+  // Into a message of the kind of `kind`. Goes on after an error where it can:
+  // past unknown fields, and past a broken line that opens and closes the same
+  // brackets.
+  static ConfigText Parse(absl::string_view text,
+                          const google::protobuf::Message& kind);
 
-  // Without the parts that errors() tells of.
-  const v1::RunConfig& config() const { return config_; }
+  // Of that kind. Without the parts that errors() tells of.
+  const google::protobuf::Message& message() const { return *message_; }
   // By line.
   const std::vector<Error>& errors() const { return errors_; }
   // `path` as in "data.train" or "round_values[1].name".
   Place Find(absl::string_view path) const;
 
  private:
-  RunText() = default;
+  explicit ConfigText(const google::protobuf::Message& kind)
+      : message_(kind.New()) {}
   // Returns the line of what stopped the parser, from 0, or -1.
   int ParseOnce(const std::vector<std::string>& lines);
   void AddError(int line, std::string text);
 
-  v1::RunConfig config_;
+  std::unique_ptr<google::protobuf::Message> message_;
   std::unique_ptr<google::protobuf::TextFormat::ParseInfoTree> tree_;
   std::vector<Error> errors_;
 };
 
 }  // namespace parley
 
-#endif  // PARLEY_COMMON_CONFIG_RUN_TEXT_H_
+#endif  // PARLEY_COMMON_CONFIG_CONFIG_TEXT_H_
