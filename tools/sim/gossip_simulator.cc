@@ -49,7 +49,9 @@ class Recorder {
       : options_(options),
         model_(*model),
         names_(std::move(names)),
-        rho_(rho) {}
+        rho_(rho),
+        mixes_what_it_sends_(
+            !TraitsOf(AlgorithmOptionsOf(options.config)).edge_states) {}
 
   absl::Status Open() {
     if (options_.folder.empty()) return absl::OkStatus();
@@ -67,8 +69,10 @@ class Recorder {
     OpenRound& round = rounds_[told.round];
     const int64_t n = state.x().elements();
     round.models.Add(n, 1 / state.omega(), state.x());
-    round.sent.Add(n, 1, state.sent());
-    round.mixed.Add(n, 1, state.sent(), &state.mixed());
+    if (mixes_what_it_sends_) {
+      round.sent.Add(n, 1, state.sent());
+      round.mixed.Add(n, 1, state.sent(), &state.mixed());
+    }
     const auto loss = told.trained.metrics.find("loss");
     if (loss != told.trained.metrics.end()) {
       round.loss += loss->second;
@@ -164,6 +168,7 @@ class Recorder {
   RunModel& model_;
   const std::vector<std::string> names_;
   const std::optional<double> rho_;
+  const bool mixes_what_it_sends_;
   std::unique_ptr<MetricsLog> log_;
   std::map<int64_t, OpenRound> rounds_;
   ParameterVector mean_;

@@ -106,6 +106,18 @@ TEST(GossipSimulator, ExactAveragesLeaveNoDistance) {
   }
 }
 
+TEST(GossipSimulator, CompressedExchangesSendLess) {
+  std::vector<RoundReport> rounds;
+  ASSERT_OK_AND_ASSIGN(
+      const SimulatorResult result,
+      Simulate(
+          OptionsOf(Load(8, 20, "topology { ring {} } choco { bfloat16 {} }"),
+                    2, &rounds)));
+  EXPECT_EQ(rounds[3].bytes_up, 8 * 2 * result.model.bytes() / 2);
+  EXPECT_FALSE(rounds[3].metrics.contains("contraction"));
+  EXPECT_GT(result.status.accuracy(), 0.7);
+}
+
 TEST(GossipSimulator, AThousandPeers) {
   std::vector<RoundReport> rounds;
   ASSERT_OK_AND_ASSIGN(const SimulatorResult result,
