@@ -6,7 +6,6 @@
 #include <grpcpp/support/client_callback.h>
 
 #include <chrono>
-#include <optional>
 
 #include "client/rpc/peer_stream.h"
 #include "common/base/mutex.h"
@@ -23,10 +22,13 @@ class DialledStream final
       private grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   DialledStream(std::shared_ptr<grpc::Channel> channel,
-                PeerLinkListener* listener, LiveCalls* calls)
+                PeerLinkListener* listener, LiveCalls* calls,
+                GrpcPeerTransport::ChannelsOver* over)
       : PeerStream(listener, kHelloTimeout),
-        stub_(std::move(channel)),
-        live_(calls) {}
+        live_(calls),
+        over_(over),
+        channel_(std::move(channel)),
+        stub_(channel_) {}
 
   void Start() {
     self_ = shared_from_this();
@@ -50,13 +52,15 @@ class DialledStream final
   void OnWriteDone(bool ok) override { OnWritten(ok); }
   void OnDone(const grpc::Status& status) override {
     OnEnded(FromGrpc(status));
+    over_->Add(channel_);
     const std::shared_ptr<PeerStream> self = std::move(self_);
-    live_.reset();
   }
 
+  const LiveCalls::Ref live_;  // first: goes last
+  GrpcPeerTransport::ChannelsOver* const over_;
+  const std::shared_ptr<grpc::Channel> channel_;
   grpc::GenericStub stub_;
   grpc::ClientContext context_;
-  std::optional<LiveCalls::Ref> live_;
   std::shared_ptr<PeerStream> self_;  // until OnDone
 };
 
@@ -92,6 +96,18 @@ class FailedLink final : public PeerLink {
 
 }  // namespace
 
+void GrpcPeerTransport::ChannelsOver::Add(
+    std::shared_ptr<grpc::Channel> channel) {
+  MutexLock lock(mu_);
+  channels_.push_back(std::move(channel));
+}
+
+void GrpcPeerTransport::ChannelsOver::Clear() {
+  std::vector<std::shared_ptr<grpc::Channel>> channels;  // outlives the lock
+  MutexLock lock(mu_);
+  channels.swap(channels_);
+}
+
 std::unique_ptr<PeerLink> GrpcPeerTransport::Dial(const std::string& address,
                                                   PeerLinkListener* listener) {
   absl::StatusOr<std::shared_ptr<grpc::Channel>> channel =
@@ -99,9 +115,10 @@ std::unique_ptr<PeerLink> GrpcPeerTransport::Dial(const std::string& address,
   if (!channel.ok()) {
     return std::make_unique<FailedLink>(channel.status(), listener);
   }
-  const auto stream =
-      std::make_shared<DialledStream>(*std::move(channel), listener, &calls_);
+  const auto stream = std::make_shared<DialledStream>(
+      *std::move(channel), listener, &calls_, &over_);
   stream->Start();
+  over_.Clear();  // now that another channel keeps the threads
   return std::make_unique<StreamLink>(stream);
 }
 

@@ -2,11 +2,15 @@
 #ifndef PARLEY_CLIENT_RPC_PEER_TRANSPORT_H_
 #define PARLEY_CLIENT_RPC_PEER_TRANSPORT_H_
 
+#include <grpcpp/channel.h>
+
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "client/gossip/peer_link.h"
+#include "common/base/mutex.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/live_calls.h"
 
@@ -18,6 +22,19 @@ namespace parley {
 // The destructor waits until what hangs up has done so. Thread-safe.
 class GrpcPeerTransport final : public PeerTransport {
  public:
+  // gRPC's threads end with the last channel, which so must not be destroyed
+  // by one of them: those of streams that are over wait here for somebody else
+  // to do it.
+  class ChannelsOver {
+   public:
+    void Add(std::shared_ptr<grpc::Channel> channel);
+    void Clear();
+
+   private:
+    Mutex mu_;
+    std::vector<std::shared_ptr<grpc::Channel>> channels_ GUARDED_BY(mu_);
+  };
+
   explicit GrpcPeerTransport(DialOptions options)
       : options_(std::move(options)) {}
 
@@ -26,6 +43,7 @@ class GrpcPeerTransport final : public PeerTransport {
 
  private:
   const DialOptions options_;
+  ChannelsOver over_;  // goes after the streams
   LiveCalls calls_;
 };
 

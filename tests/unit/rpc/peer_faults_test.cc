@@ -295,5 +295,17 @@ TEST_F(PeerTest, HangingUpAtAnyTime) {
   }
 }
 
+// The last channel of a process goes while gRPC's threads end its stream.
+TEST_F(PeerTest, HangingUpWithNothingElseAlive) {
+  server_.reset();
+  for (int i = 0; i < 200; ++i) {
+    GrpcPeerTransport transport{DialOptions()};
+    RecordingPeer hears;
+    auto link = transport.Dial(address_, &hears);
+    link->Send(Hello("hasty"));
+    link.reset();
+  }
+}
+
 }  // namespace
 }  // namespace parley
