@@ -20,7 +20,7 @@ set(libraries
   parley_proto parley_proto_grpc
   parley_base parley_kernels parley_topology parley_model parley_data parley_analysis parley_files parley_wire
   parley_rpc parley_config parley_metrics parley_report
-  parley_client_sdk parley_client_state parley_client_session parley_client_rpc
+  parley_client_sdk parley_client_state parley_client_session parley_client_gossip parley_client_rpc
   parley_client_program
   parley_server_strategies parley_server_selection parley_server_registry
   parley_server_store parley_server_machine parley_server_round

@@ -125,7 +125,8 @@ void GossipMachine::Refuse(uint64_t link, absl::string_view reason,
   }
   for (auto& [peer, n] : neighbours_) {
     if (n.link != link) continue;
-    n.refused = !retry;
+    // At the begin the right one may still come in its place.
+    n.refused = !retry && phase_ != Phase::kJoining;
     return LoseLink(peer, reason);
   }
 }
