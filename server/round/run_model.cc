@@ -51,9 +51,10 @@ absl::StatusOr<ParameterVector> MakeStart(const v1::RunConfig& config,
   return StartOf(config);
 }
 
-template <typename T>
-absl::StatusOr<RunModel> Make(const v1::RunConfig& config, bool start,
-                              Executor* executor) {
+}  // namespace
+
+absl::StatusOr<RunModel> MakeRunModel(const v1::RunConfig& config, bool start,
+                                      Executor* executor) {
   RunModel made;
   PARLEY_ASSIGN_OR_RETURN(made.spec, ModelSpecOf(config));
   made.shared = TravellingSpec(made.spec);
@@ -63,32 +64,10 @@ absl::StatusOr<RunModel> Make(const v1::RunConfig& config, bool start,
     made.start = ParameterVector(made.shared.dtype(), made.shared.elements());
   }
   if (config.evaluation().central()) {
-    PARLEY_ASSIGN_OR_RETURN(
-        const ModelOptions options,
-        ModelOptionsOf(config, StatedFacts(config.model())));
-    PARLEY_ASSIGN_OR_RETURN(std::unique_ptr<const Model<T>> model,
-                            MakeModel<T>(options));
-    PARLEY_ASSIGN_OR_RETURN(Dataset<T> test, LoadTest<T>(config));
-    if (test.rows() == 0) {
-      return absl::InvalidArgumentError("data.test has no rows");
-    }
-    if (const absl::Status fits = model->CheckInputs(test.All()); !fits.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("data.test does not fit: ", fits.message()));
-    }
-    made.evaluator =
-        MakeCentralEvaluator<T>(std::move(model), std::move(test), executor);
+    PARLEY_ASSIGN_OR_RETURN(made.evaluator,
+                            MakeTestEvaluator(config, executor));
   }
   return made;
-}
-
-}  // namespace
-
-absl::StatusOr<RunModel> MakeRunModel(const v1::RunConfig& config, bool start,
-                                      Executor* executor) {
-  return DTypeOf(config) == DType::kFloat32
-             ? Make<float>(config, start, executor)
-             : Make<double>(config, start, executor);
 }
 
 absl::StatusOr<ParameterVector> LoadRunModel(const std::string& folder,
