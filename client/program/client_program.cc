@@ -23,6 +23,7 @@
 #include "client/program/builtin_client.h"
 #include "client/program/gossip_peer.h"
 #include "client/program/outcome.h"
+#include "client/program/rendezvous_peer.h"
 #include "client/rpc/coordinator_client.h"
 #include "client/session/client_runs.h"
 #include "client/session/config_trainer.h"
@@ -68,6 +69,7 @@ constexpr char kNotes[] =
 
 struct Settings {
   CoordinatorSessionOptions session;
+  RendezvousPeerOptions peer;
   GossipFlags gossip;
   DialOptions dial;
   std::string own_data;  // empty: a part of the run's, or none
@@ -120,6 +122,14 @@ absl::Status ReadSettings(const Program& program, const std::string& data,
                           std::optional<double> max_offline,
                           const std::string& state, Settings* settings) {
   if (settings->gossip.any()) {
+    const RendezvousPeerOptions& peer = settings->peer;
+    if (!peer.listen.empty() || !peer.address.empty() ||
+        !peer.save_model.empty()) {
+      return absl::InvalidArgumentError(
+          "--peer-listen, --peer-address and --save-model are for gossip that "
+          "a coordinator brings together; with --gossip it is --listen and "
+          "--dir");
+    }
     if (!settings->session.servers.empty() || !labels.empty() || max_offline ||
         !state.empty()) {
       return absl::InvalidArgumentError(
@@ -135,6 +145,19 @@ absl::Status ReadSettings(const Program& program, const std::string& data,
     if (absl::Status status = CheckAddress(server); !status.ok()) {
       return absl::InvalidArgumentError(
           absl::StrCat("--server: ", status.message()));
+    }
+  }
+  const std::pair<const char*, const std::string*> kAddresses[] = {
+      {"--peer-listen: ", &settings->peer.listen},
+      {"--peer-address: ", &settings->peer.address}};
+  for (const auto& [flag, address] : kAddresses) {
+    if (address->empty()) continue;
+    absl::Status status = CheckAddress(*address);
+    if (status.ok() && absl::StartsWith(*address, "unix:")) {
+      status = absl::InvalidArgumentError("must be HOST:PORT");
+    }
+    if (!status.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(flag, status.message()));
     }
   }
   if (!settings->session.name.empty()) {
@@ -167,16 +190,20 @@ absl::Status Run(const Program& program, Settings settings,
                           ClientName(settings.session.name, state));
   settings.session.state_folder = state;
   const std::unique_ptr<Clock> clock = MakeRealClock();
+  settings.peer.dial = settings.dial;
+  settings.peer.clock = clock.get();
   ThreadPool control(1), work(1);
   TrainerFactory factory = program.factory(settings);
   PARLEY_ASSIGN_OR_RETURN(
       const std::unique_ptr<ClientRuns> runs,
-      ClientRuns::Create(std::move(settings.session),
-                         {[dial = settings.dial] {
-                            return std::make_unique<CoordinatorClient>(dial);
-                          },
-                          clock.get(), &control, &work},
-                         std::move(factory)));
+      ClientRuns::Create(
+          std::move(settings.session),
+          {[dial = settings.dial] {
+             return std::make_unique<CoordinatorClient>(dial);
+           },
+           clock.get(), &control, &work,
+           [peer = settings.peer] { return MakeRendezvousPeer(peer); }},
+          std::move(factory)));
   Outcome outcome(signals);
   runs->Start(
       [&outcome](absl::Status status) { outcome.Set(std::move(status)); });
@@ -258,6 +285,16 @@ int Main(int argc, char** argv, const Program& program) {
   flags.Add("lookahead", &lookahead, "BYTES",
             "How far a sender may be ahead of this client; should be the\n"
             "link's bandwidth times its round trip. Default: 1048576.");
+  flags.Add("peer-listen", &settings.peer.listen, "HOST:PORT",
+            "In a gossip run of the coordinator: where other peers dial this\n"
+            "one. Default: a free port of the address by which it reaches the\n"
+            "coordinator.");
+  flags.Add("peer-address", &settings.peer.address, "HOST:PORT",
+            "What the other peers are told to dial, where it is another one\n"
+            "(NAT, containers). Port 0: that of --peer-listen.");
+  flags.Add("save-model", &settings.peer.save_model, "FILE",
+            "In a gossip run of the coordinator: where to put the model that\n"
+            "it ends with, the average of all peers (.safetensors).");
   GossipFlags& gossip = settings.gossip;
   flags.Add("gossip", &gossip.run_file, "FILE",
             "Take part in this run as a peer. The other peers have the same\n"
