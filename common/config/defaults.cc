@@ -198,7 +198,7 @@ void FillAggregation(v1::Aggregation* aggregation) {
   }
 }
 
-void FillRounds(v1::RunConfig* config) {
+void FillCohort(v1::RunConfig* config) {
   v1::Cohort* cohort = config->mutable_cohort();
   DEFAULT(cohort, fraction, 1);
   if (config->data().has_train() && config->data().partition().has_parts()) {
@@ -208,7 +208,9 @@ void FillRounds(v1::RunConfig* config) {
   }
   DEFAULT(cohort, quorum, 1);
   DEFAULT_ENUM(cohort, too_few, v1::Cohort::WAIT);
+}
 
+void FillRounds(v1::RunConfig* config) {
   const bool custom = config->model().has_custom();
   v1::Evaluation* evaluation = config->mutable_evaluation();
   DEFAULT(evaluation, every, 1);
@@ -225,8 +227,43 @@ void FillRounds(v1::RunConfig* config) {
   for (v1::RoundValue& value : *config->mutable_round_values()) {
     DEFAULT(&value, factor, 1);
   }
+}
+
+// What there is with a coordinator that aggregates.
+void FillServer(v1::RunConfig* config) {
+  const v1::Encoding encoding = config->precision() == v1::FLOAT64
+                                    ? v1::ENCODING_FLOAT64
+                                    : v1::ENCODING_FLOAT32;
+  DEFAULT_ENUM(config->mutable_wire(), down, encoding);
+  DEFAULT_ENUM(config->mutable_wire(), up, encoding);
+  FillAggregation(config->mutable_aggregation());
+  FillCohort(config);
   DEFAULT(config->mutable_checkpoints(), every, 10);
   DEFAULT(config->mutable_checkpoints(), keep, 2);
+}
+
+void FillGossip(v1::Gossip* gossip) {
+  if (gossip->algorithm_case() == v1::Gossip::ALGORITHM_NOT_SET) {
+    gossip->mutable_d_sgd();
+  }
+  if (gossip->has_d_sgd()) {
+    DEFAULT_ENUM(gossip->mutable_d_sgd(), order,
+                 v1::DSgd::ADAPT_WHILE_COMMUNICATING);
+  }
+  if (gossip->has_decent_lam()) {
+    DEFAULT(gossip->mutable_decent_lam(), momentum, 0.9);
+  }
+  if (gossip->has_choco()) {
+    v1::Choco* choco = gossip->mutable_choco();
+    if (choco->compressor_case() == v1::Choco::COMPRESSOR_NOT_SET) {
+      choco->mutable_bfloat16();
+    }
+    if (choco->has_top()) DEFAULT(choco->mutable_top(), share, 0.01);
+    if (choco->has_random()) DEFAULT(choco->mutable_random(), share, 0.01);
+    DEFAULT(choco, consensus_step, 1);
+  }
+  if (!gossip->has_exact_average()) FillTopology(gossip->mutable_topology());
+  DEFAULT(gossip, edge_seconds, 15);
 }
 
 void FillDirectionGap(const v1::LocalAlgorithm& local, v1::DirectionGap* gap) {
@@ -250,11 +287,6 @@ void FillLimits(int32_t parts, v1::Limits* limits) {
 void FillDefaults(v1::RunConfig* config) {
   DEFAULT(config, seed, 1);
   DEFAULT_ENUM(config, precision, v1::FLOAT32);
-  const v1::Encoding encoding = config->precision() == v1::FLOAT64
-                                    ? v1::ENCODING_FLOAT64
-                                    : v1::ENCODING_FLOAT32;
-  DEFAULT_ENUM(config->mutable_wire(), down, encoding);
-  DEFAULT_ENUM(config->mutable_wire(), up, encoding);
   if (config->has_model()) {
     FillModel(config->precision(), config->mutable_model());
   }
@@ -270,9 +302,9 @@ void FillDefaults(v1::RunConfig* config) {
   }
   if (config->has_local()) FillLocal(config->mutable_local());
   if (config->has_gossip()) {
-    FillTopology(config->mutable_gossip()->mutable_topology());
+    FillGossip(config->mutable_gossip());
   }
-  FillAggregation(config->mutable_aggregation());
+  if (!config->has_gossip()) FillServer(config);
   FillRounds(config);
   if (config->diagnostics().has_direction_gap()) {
     FillDirectionGap(config->local(),

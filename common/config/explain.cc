@@ -12,6 +12,8 @@
 #include "common/base/status_macros.h"
 #include "common/config/build.h"
 #include "common/config/load.h"
+#include "common/config/run_gossip.h"
+#include "common/topology/schedule.h"
 
 namespace parley {
 namespace {
@@ -130,6 +132,84 @@ void CountClients(const v1::RunConfig& config, RunCosts* costs) {
       Ceil(static_cast<double>(costs->needed) * (1 + cohort.over_selection())));
 }
 
+// Of how many rounds of a schedule that never repeats itself payloads are
+// counted.
+constexpr int64_t kCountedRounds = 16;
+
+// Payloads that a peer sends in a round, averaged over peers and rounds.
+double MeanDegree(const Schedule& schedule) {
+  const int64_t rounds =
+      schedule.period() > 0 ? schedule.period() : kCountedRounds;
+  int64_t payloads = 0;
+  for (int64_t round = 0; round < rounds; ++round) {
+    for (int64_t peer = 0; peer < schedule.peers(); ++peer) {
+      for (const PeerWeight& to : schedule.Row(round, peer).out) {
+        payloads += to.peer != peer && to.weight != 0 ? 1 : 0;
+      }
+    }
+  }
+  return static_cast<double>(payloads) /
+         static_cast<double>(rounds * schedule.peers());
+}
+
+int64_t MostNeighbours(const Schedule& schedule) {
+  size_t most = 1;
+  for (int64_t peer = 0; peer < schedule.peers(); ++peer) {
+    most = std::max(most, schedule.Row(0, peer).in.size());
+  }
+  return static_cast<int64_t>(most) - 1;
+}
+
+absl::Status CountGossip(const v1::RunConfig& config, int64_t model_bytes,
+                         RunCosts* costs) {
+  if (!config.data().has_train()) {
+    return absl::InvalidArgumentError(
+        "without data.train nobody knows how many peers there will be");
+  }
+  const AlgorithmTraits traits = TraitsOf(AlgorithmOptionsOf(config));
+  costs->gossip = true;
+  costs->clients = config.data().partition().parts();
+  PARLEY_ASSIGN_OR_RETURN(
+      const std::unique_ptr<const Schedule> schedule,
+      Schedule::Create(GossipTopologyOf(config),
+                       {.seed = config.seed(), .peers = costs->clients}));
+  const double m = static_cast<double>(costs->clients);
+  const double ring = 2 * (m - 1) / m;  // models, of a ring all-reduce
+  const double share =
+      traits.averages ? 1
+      : config.gossip().average_every() > 0
+          ? 1 / static_cast<double>(config.gossip().average_every())
+          : 0;
+  const AlgorithmOptions algorithm = AlgorithmOptionsOf(config);
+  const int64_t size = config.precision() == v1::FLOAT64 ? 8 : 4;
+  costs->payload_bytes =
+      algorithm.kind == "choco"
+          ? CompressedBytes(algorithm, size, model_bytes / size)
+          : Times(model_bytes, traits.parts);
+  costs->payloads_per_peer = share * ring + (1 - share) * MeanDegree(*schedule);
+  costs->bytes_per_peer = static_cast<int64_t>(
+      costs->payloads_per_peer * static_cast<double>(costs->payload_bytes));
+  costs->bytes_in_all = Times(Times(costs->bytes_per_peer, costs->clients),
+                              config.stop().rounds());
+  costs->peer_vectors = PeerVectors(traits, MostNeighbours(*schedule));
+  return absl::OkStatus();
+}
+
+// Of data.train that a client has on average, and what it reads to find that.
+absl::StatusOr<int64_t> PartBytes(const v1::RunConfig& config,
+                                  const RunCosts& costs) {
+  if (!config.data().has_train()) return 0;
+  PARLEY_ASSIGN_OR_RETURN(
+      const int64_t train,
+      SourceBytes(config, SourceOf(config, config.data().train(), "train")));
+  if (!config.data().partition().has_feature_shift()) {
+    return train / costs.facts.parts;
+  }
+  // It reads all rows, in double.
+  const int64_t doubles = config.precision() == v1::FLOAT64 ? 1 : 2;
+  return Plus(train / costs.facts.parts, Times(train, doubles));
+}
+
 }  // namespace
 
 absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
@@ -138,6 +218,14 @@ absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
   PARLEY_ASSIGN_OR_RETURN(const ParameterCount count,
                           CountParameters(config, costs.facts));
   costs.parameters = count.all;
+  const int64_t size = config.precision() == v1::FLOAT64 ? 8 : 4;
+  PARLEY_ASSIGN_OR_RETURN(const int64_t part, PartBytes(config, costs));
+  if (config.has_gossip()) {
+    PARLEY_RETURN_IF_ERROR(CountGossip(config, Times(count.all, size), &costs));
+    costs.client_memory =
+        Plus(Times(count.all, costs.peer_vectors * size), part);
+    return costs;
+  }
   CountClients(config, &costs);
 
   costs.bytes_down_per_client =
@@ -157,7 +245,6 @@ absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
                    costs.evaluation_bytes_down));
   }
 
-  const int64_t size = config.precision() == v1::FLOAT64 ? 8 : 4;
   const v1::Limits& limits = config.limits();
   costs.coordinator_memory =
       Plus(Times(count.travelling, size * (1 + OptimizerVectors(config)) + 8),
@@ -188,18 +275,7 @@ absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
   }
   const int64_t vectors = 3 + (config.local().momentum() > 0 ? 1 : 0) +
                           (config.local().proximal() > 0 ? 1 : 0);
-  costs.client_memory = Times(count.all, vectors * size);
-  if (config.data().has_train()) {
-    PARLEY_ASSIGN_OR_RETURN(
-        const int64_t train,
-        SourceBytes(config, SourceOf(config, config.data().train(), "train")));
-    costs.client_memory = Plus(costs.client_memory, train / costs.facts.parts);
-    if (config.data().partition().has_feature_shift()) {
-      // To find its own rows it reads all, in double.
-      const int64_t doubles = config.precision() == v1::FLOAT64 ? 1 : 2;
-      costs.client_memory = Plus(costs.client_memory, Times(train, doubles));
-    }
-  }
+  costs.client_memory = Plus(Times(count.all, vectors * size), part);
   return costs;
 }
 
@@ -231,6 +307,18 @@ std::string Explain(const v1::RunConfig& config, const RunCosts& costs) {
                       ", ", costs.facts.parts, " parts"));
   }
   line("parameters", absl::StrCat(costs.parameters));
+  if (costs.gossip) {
+    line("peers", absl::StrCat(costs.clients));
+    line("a payload", FormatBytes(costs.payload_bytes));
+    line("sent, a peer and round",
+         absl::StrFormat("%s, %.3g payloads", FormatBytes(costs.bytes_per_peer),
+                         costs.payloads_per_peer));
+    line("sent by all, all rounds", FormatBytes(costs.bytes_in_all));
+    line("memory of a peer",
+         absl::StrCat(FormatBytes(costs.client_memory), ", ",
+                      costs.peer_vectors, " models and its rows"));
+    return text;
+  }
   line("clients a round", absl::StrCat(costs.asked, " of ", costs.clients,
                                        " asked, ", costs.needed, " needed"));
   line("down, a client and task", FormatBytes(costs.bytes_down_per_client));
@@ -247,6 +335,20 @@ std::string Explain(const v1::RunConfig& config, const RunCosts& costs) {
 }
 
 Json ToJson(const RunCosts& costs) {
+  if (costs.gossip) {
+    return Json::Object()
+        .Set("rows", costs.facts.rows)
+        .Set("features", costs.facts.features)
+        .Set("classes", costs.facts.classes)
+        .Set("parameters", costs.parameters)
+        .Set("peers", costs.clients)
+        .Set("payload_bytes", costs.payload_bytes)
+        .Set("payloads_per_peer", costs.payloads_per_peer)
+        .Set("bytes_per_peer", costs.bytes_per_peer)
+        .Set("bytes_in_all", costs.bytes_in_all)
+        .Set("peer_vectors", costs.peer_vectors)
+        .Set("peer_memory", costs.client_memory);
+  }
   return Json::Object()
       .Set("rows", costs.facts.rows)
       .Set("features", costs.facts.features)

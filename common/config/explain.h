@@ -16,6 +16,7 @@ namespace parley {
 // hundred bytes a MiB.
 struct RunCosts {
   DataFacts facts;
+  bool gossip = false;  // then only what says so, and what is of all runs
   int64_t parameters = 0;
   // With all parts taken, or else as many clients as a round waits for.
   int64_t clients = 0;
@@ -36,6 +37,14 @@ struct RunCosts {
   // momentum the velocity, with a proximal term what the round began with, and
   // an average part of data.train.
   int64_t client_memory = 0;
+
+  // Of gossip: `clients` are its peers, and `bytes_in_all` what all send.
+  double payloads_per_peer = 0;  // that one sends in a round, on average
+  int64_t payload_bytes = 0;
+  int64_t bytes_per_peer = 0;  // that one sends in a round, on average
+  // Models in client_memory: the algorithm's states, x, the gradient, and what
+  // the round sends, mixes in and receives.
+  int64_t peer_vectors = 0;
 };
 
 // Reads what ProbeData reads, and of sparse sources everything. Statuses: as

@@ -90,6 +90,10 @@ constexpr Range kRanges[] = {
 
     Between("Gossip.average_every", 0, kBillion),
     Between("Gossip.edge_seconds", 0.1, 86400),
+    Below("DSgd.momentum", 1),
+    Below("DecentLam.momentum", 1),
+    {"Choco.consensus_step", 0, 1, true},
+    {"Choco.Share.share", 0, 1, true},
     Between("Topology.Grid.rows", 1, kMostPeers),
     Between("Topology.RandomRegular.degree", 1, 1000),
     Required({"Topology.ErdosRenyi.probability", 0, 1, true}),

@@ -10,6 +10,7 @@
 #include "common/config/data_rules.h"
 #include "common/config/defaults.h"
 #include "common/config/diagnostics_rules.h"
+#include "common/config/run_gossip.h"
 #include "common/config/run_topology.h"
 
 namespace parley {
@@ -54,7 +55,8 @@ class Rules : private Complaints {
     CheckLocal();
     CheckAggregation();
     CheckTopologyRules(config_, *this);
-    CheckCohort();
+    CheckGossipRules(config_, *this);
+    if (!config_.has_gossip()) CheckCohort();
     CheckEvaluation();
     CheckStop();
     CheckStart();

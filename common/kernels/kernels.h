@@ -40,6 +40,8 @@ struct Kernels {
   void (*gemv)(bool trans, int64_t rows, int64_t cols, T alpha, const T* a,
                const T* x, T beta, T* y);
   void (*axpy)(int64_t n, T alpha, const T* x, T* y);  // y += alpha·x
+  // y += alpha·(a − b): with a and b exchanged exactly the negative.
+  void (*add_difference)(int64_t n, T alpha, const T* a, const T* b, T* y);
   void (*scale)(int64_t n, T alpha, T* x);
   T (*dot)(int64_t n, const T* x, const T* y);
   void (*add_bias)(int64_t rows, int64_t cols, const T* bias,

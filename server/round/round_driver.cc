@@ -18,6 +18,10 @@ namespace parley {
 
 absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
     RoundDriverOptions options) {
+  if (options.config.has_gossip()) {
+    return absl::InvalidArgumentError(
+        "this run is gossip between peers: no coordinator runs its rounds");
+  }
   if (options.work == nullptr) options.work = options.control;
   std::unique_ptr<RunStore> store;
   std::unique_ptr<CheckpointReader> checkpoint;

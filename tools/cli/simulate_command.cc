@@ -21,6 +21,26 @@
 namespace parley {
 namespace {
 
+// Of gossip: how far apart the peers are, and what a round's mixing did about
+// it, at most ρ.
+std::string ConsensusText(const RoundReport& round) {
+  const auto metric = [&round](const char* name) {
+    const auto it = round.metrics.find(name);
+    return it == round.metrics.end() ? std::nullopt : std::optional(it->second);
+  };
+  std::string text;
+  if (const auto x = metric("consensus")) {
+    absl::StrAppendFormat(&text, "  consensus %.3g", *x);
+  }
+  if (const auto x = metric("contraction")) {
+    absl::StrAppendFormat(&text, "  contraction %.3f", *x);
+    if (const auto rho = metric("rho")) {
+      absl::StrAppendFormat(&text, " (ρ %.3f)", *rho);
+    }
+  }
+  return text;
+}
+
 std::string RoundLine(const RoundReport& round, int64_t rounds) {
   const EvaluationReport& quality =
       round.central.loss.has_value() ? round.central : round.federated;
@@ -36,7 +56,7 @@ std::string RoundLine(const RoundReport& round, int64_t rounds) {
                       FormatQuality(quality.loss.has_value() ? quality.loss
                                                              : round.train_loss,
                                     quality.accuracy)),
-      direction.empty() ? "" : "  ", direction);
+      direction.empty() ? "" : "  ", direction, ConsensusText(round));
 }
 
 }  // namespace

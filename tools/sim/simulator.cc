@@ -14,13 +14,12 @@
 #include "common/config/facts.h"
 #include "server/round/round_driver.h"
 #include "tools/sim/client_name.h"
+#include "tools/sim/gossip_simulator.h"
+#include "tools/sim/part_trainers.h"
 #include "tools/sim/world.h"
 
 namespace parley {
 namespace {
-
-using MakeTrainer =
-    std::function<absl::StatusOr<std::unique_ptr<Trainer>>(int64_t client)>;
 
 // Trains as another does, and takes virtual time for it.
 class TimedTrainer final : public Trainer {
@@ -45,24 +44,6 @@ class TimedTrainer final : public Trainer {
   World* const world_;
   const absl::Duration step_;
 };
-
-// Built-in trainers over the parts of one data set, which they share.
-template <typename T>
-absl::StatusOr<MakeTrainer> BuiltinTrainers(const v1::RunConfig& config,
-                                            Executor* executor) {
-  PARLEY_ASSIGN_OR_RETURN(const BuiltinTrainerOptions<T> common,
-                          BuiltinOptionsOf<T>(config));
-  PARLEY_ASSIGN_OR_RETURN(Partitioned<T> parts,
-                          LoadAllParts<T>(config, executor));
-  // Shared: the function is copied.
-  auto shared = std::make_shared<const Partitioned<T>>(std::move(parts));
-  return [common, shared](int64_t client) {
-    BuiltinTrainerOptions<T> options = common;
-    options.train = shared->train(client);
-    options.held_out = shared->held_out(client);
-    return MakeBuiltinTrainer(std::move(options));
-  };
-}
 
 struct Member {
   std::string name;
@@ -168,6 +149,7 @@ absl::Status AddClient(const SimulatorOptions& options,
 }  // namespace
 
 absl::StatusOr<SimulatorResult> Simulate(SimulatorOptions options) {
+  if (options.config.has_gossip()) return SimulateGossip(std::move(options));
   MakeTrainer make_trainer = options.make_trainer;
   Federation federation(options.threads);
   int64_t parts = options.config.cohort().min();
@@ -175,11 +157,8 @@ absl::StatusOr<SimulatorResult> Simulate(SimulatorOptions options) {
     PARLEY_ASSIGN_OR_RETURN(const DataFacts facts, ProbeData(options.config));
     StateFacts(facts, &options.config);
     parts = facts.parts;
-    PARLEY_ASSIGN_OR_RETURN(
-        make_trainer,
-        DTypeOf(options.config) == DType::kFloat32
-            ? BuiltinTrainers<float>(options.config, &federation.pool)
-            : BuiltinTrainers<double>(options.config, &federation.pool));
+    PARLEY_ASSIGN_OR_RETURN(make_trainer,
+                            PartTrainers(options.config, &federation.pool));
   }
 
   PARLEY_ASSIGN_OR_RETURN(const std::vector<Member> members,

@@ -170,6 +170,42 @@ TEST(ExplainTest, TheTextIsARunFile) {
               ::testing::HasSubstr("\"bytes_up_per_client\":1508"));
 }
 
+TEST(ExplainTest, GossipCostsPeers) {
+  const auto run = [](const std::string& gossip) {
+    return Load(absl::StrCat(
+        "model { softmax {} } data { train { mixture { rows: 800 features: 9 "
+        "} } partition { parts: 8 } } local { sgd {} step_size { initial: 0.1 "
+        "} } stop { rounds: 10 } gossip { ",
+        gossip, " }\n"));
+  };
+  const int64_t model = 4 * (9 * 2 + 2);
+  const int64_t rows = 800 * (9 + 1) * 4 / 8;
+  ASSERT_OK_AND_ASSIGN(const RunCosts ring,
+                       ComputeCosts(run("topology { ring {} }")));
+  EXPECT_EQ(ring.bytes_per_peer, 2 * model);
+  EXPECT_EQ(ring.bytes_in_all, 10 * 8 * 2 * model);
+  EXPECT_EQ(ring.client_memory, 5 * model + rows);
+  ASSERT_OK_AND_ASSIGN(
+      const RunCosts tracking,
+      ComputeCosts(run("gradient_tracking {} topology { hypercube {} }")));
+  EXPECT_EQ(tracking.bytes_per_peer, 3 * 2 * model);
+  EXPECT_EQ(tracking.client_memory, 10 * model + rows);
+  ASSERT_OK_AND_ASSIGN(const RunCosts one,
+                       ComputeCosts(run("d_sgd { momentum: 0.9 }")));
+  EXPECT_EQ(one.bytes_per_peer, model);
+  EXPECT_EQ(one.client_memory, 6 * model + rows);
+  ASSERT_OK_AND_ASSIGN(const RunCosts exact,
+                       ComputeCosts(run("exact_average {}")));
+  EXPECT_EQ(exact.bytes_per_peer, 2 * 7 * model / 8);
+  const v1::RunConfig config = run("average_every: 4");
+  ASSERT_OK_AND_ASSIGN(const RunCosts pga, ComputeCosts(config));
+  EXPECT_EQ(pga.bytes_per_peer, (7 * model / 4 + 3 * model) / 4);
+  const std::string text = Explain(config, pga);
+  EXPECT_THAT(text, ::testing::HasSubstr("5 models and its rows"));
+  EXPECT_TRUE(
+      google::protobuf::util::MessageDifferencer::Equals(Load(text), config));
+}
+
 TEST(ExplainTest, FormatsBytes) {
   EXPECT_EQ(FormatBytes(512), "512 B");
   EXPECT_EQ(FormatBytes(1536), "1.5 KiB");

@@ -121,7 +121,7 @@ TEST(RunTopologyTest, ThePeersMustBeAbleToFormIt) {
 // Where each peer brings its own data, nobody knows yet how many they are.
 TEST(RunTopologyTest, UnknownPeersMayFormAnything) {
   constexpr char kOwn[] =
-      "model { softmax {} features: 5 classes: 2 } cohort { min: 2 } "
+      "model { softmax {} features: 5 classes: 2 } "
       "local { sgd {} step_size { initial: 0.1 } } stop { rounds: 3 }\n"
       "gossip { topology { ";
   EXPECT_EQ(ErrorsOf(absl::StrCat(kOwn, "hypercube {} } }")), "");

@@ -178,6 +178,13 @@ void CheckVectors(const Kernels<T>& k, Rng& rng) {
     for (int64_t i = 0; i < n; ++i) {
       ASSERT_NEAR(y[i], axpy[i], 4 * kEpsilon<T> * (1 + std::abs(axpy[i])));
     }
+    std::vector<T> ab(n), ba(n);
+    k.add_difference(n, T(0.3), x.data(), y.data(), ab.data());
+    k.add_difference(n, T(0.3), y.data(), x.data(), ba.data());
+    for (int64_t i = 0; i < n; ++i) {
+      ASSERT_NEAR(ab[i], T(0.3) * (double{x[i]} - y[i]), 4 * kEpsilon<T> * 10);
+      ASSERT_EQ(ab[i], -ba[i]);
+    }
     k.scale(n, T(-3), x.data());
     k.axpy(n, T(1), x.data(), y.data());
     for (int64_t i = 0; i < n; ++i) {

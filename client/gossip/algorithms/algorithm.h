@@ -1,0 +1,59 @@
+// How a peer turns its own local steps and what its neighbours sent into its
+// next model: one file an algorithm.
+#ifndef PARLEY_CLIENT_GOSSIP_ALGORITHMS_ALGORITHM_H_
+#define PARLEY_CLIENT_GOSSIP_ALGORITHMS_ALGORITHM_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "common/config/run_gossip.h"
+#include "common/model/parameters.h"
+#include "common/wire/chunk.h"
+
+namespace parley {
+
+// One peer's. Δ is the change that the local steps make to the model; `mixed`
+// is Σ_k W_jk·(sent_k − sent_j) over the edges that were used. Both may be
+// written over by Mix. Vectors have the model's length, `sent` and `mixed`
+// parts() times it. Not thread-safe.
+class Algorithm {
+ public:
+  virtual ~Algorithm() = default;
+
+  // What the round sends. `delta` is Δ where traits.trains_first.
+  virtual void Prepare(int64_t round, const ParameterVector& x,
+                       const ParameterVector& delta, ParameterVector* sent) = 0;
+  // The next x.
+  virtual void Mix(ParameterVector* delta, const ParameterVector& sent,
+                   ParameterVector* mixed, ParameterVector* x) = 0;
+  // `missed` of an edge with `peer` should have been in the mixing of `round`,
+  // `rounds_late` mixings ago (1: the last one). Makes x and all that goes with
+  // it what they would be, as far as the sum over all peers goes.
+  virtual void MixLate(int peer, int64_t round, const ParameterVector& missed,
+                       int64_t rounds_late, ParameterVector* x) = 0;
+
+  // What an exchange with `peer`, which sent `staged`, mixes in.
+  virtual void Fold(int peer, double weight, const ParameterVector& staged,
+                    const ParameterVector& sent, ParameterVector* mixed);
+  // The same where nobody knows whether it counts: into `kept`, for MixLate.
+  virtual void FoldDoubt(int peer, double weight, const ParameterVector& staged,
+                         const ParameterVector& sent, ParameterVector* kept);
+
+  // Where what travels in an exchange is not `sent` itself: how it goes to and
+  // comes from `peer`, and its bytes. Null, as by default: it is.
+  virtual std::shared_ptr<ChunkSource> SourceFor(int peer);
+  virtual std::shared_ptr<ChunkSink> SinkFor(
+      int peer, std::shared_ptr<ParameterVector> staged);
+  virtual uint64_t BytesFor(int peer);
+  // Peers have other indices from now on, this one `self`.
+  virtual void ForgetPeers(int self);
+};
+
+// InvalidArgument: no such kind; those that there are are listed.
+absl::StatusOr<std::unique_ptr<Algorithm>> MakeAlgorithm(
+    const AlgorithmOptions& options, int self, DType dtype, int64_t elements);
+
+}  // namespace parley
+
+#endif  // PARLEY_CLIENT_GOSSIP_ALGORITHMS_ALGORITHM_H_

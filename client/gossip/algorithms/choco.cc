@@ -1,0 +1,145 @@
+// CHOCO-SGD (Koloskova et al. 2019, arXiv 1907.09356, algorithm 1): peers send
+// compressed differences q to public copies x̂ of their models, which their
+// neighbours follow: q = Q(x + Δ − x̂); x̂ ← x̂ + q;
+// x ← x + Δ + γ·Σ_k W_jk·(x̂_k − x̂_j). What Q leaves out stays in x + Δ − x̂ and
+// goes later: error feedback.
+//
+// Keeps e_k = W_jk·(x̂_k − x̂_j) for each neighbour k, the exact negative of what
+// k keeps, so that an edge that is lost for a round is left out at both ends.
+// The first exchange after that sends x̂ in full.
+#include <map>
+
+#include "client/gossip/algorithms/algorithms.h"
+#include "client/gossip/algorithms/compressor.h"
+#include "client/gossip/byte_chunks.h"
+#include "client/gossip/number_chunks.h"
+#include "client/gossip/vectors.h"
+
+namespace parley {
+namespace {
+
+// The payloads of an exchange: one of the two.
+constexpr uint32_t kShort = 0;
+constexpr uint32_t kFull = 1;
+
+class Choco final : public Algorithm {
+ public:
+  Choco(const AlgorithmOptions& options, int self, DType dtype,
+        int64_t elements)
+      : self_(self),
+        gamma_(options.consensus_step),
+        bytes_(CompressedBytes(options, SizeOf(dtype), elements)),
+        compressor_(MakeCompressor(options, dtype, elements)),
+        public_(std::make_shared<ParameterVector>(dtype, elements)) {}
+
+  void Prepare(int64_t round, const ParameterVector& x,
+               const ParameterVector& delta, ParameterVector* sent) override {
+    round_ = round;
+    CopyInto(x, sent);
+    AddScaled(1, delta, sent);
+    AddScaled(-1, *public_, sent);
+    const CompressedBy by = {self_, round};
+    short_ =
+        std::make_shared<const std::string>(compressor_->Encode(by, *sent));
+    // What it wrote itself it can read, but for numbers that bfloat16 lacks:
+    // then nobody follows, and the others refuse it.
+    if (!compressor_->Decode(by, *short_, sent).ok()) SetZero(sent);
+    if (public_.use_count() > 1) {  // a transfer that was broken off reads it
+      public_ = std::make_shared<ParameterVector>(public_->Clone());
+    }
+    AddScaled(1, *sent, public_.get());
+  }
+
+  void Fold(int peer, double weight, const ParameterVector& staged,
+            const ParameterVector& sent, ParameterVector* mixed) override {
+    AddScaled(gamma_, Follow(peer, weight, staged, sent).difference, mixed);
+  }
+
+  void Mix(ParameterVector* delta, const ParameterVector&,
+           ParameterVector* mixed, ParameterVector* x) override {
+    AddScaled(1, *delta, x);
+    AddScaled(1, *mixed, x);
+  }
+
+  void FoldDoubt(int peer, double weight, const ParameterVector& staged,
+                 const ParameterVector& sent, ParameterVector* kept) override {
+    CopyInto(Follow(peer, weight, staged, sent).difference, kept);
+    edges_[peer] = Edge{.round = -1};  // as long as nobody knows
+  }
+  void MixLate(int peer, int64_t round, const ParameterVector& missed, int64_t,
+               ParameterVector* x) override {
+    AddScaled(gamma_, missed, x);
+    edges_[peer] = Edge{.difference = missed.Clone(), .round = round};
+  }
+
+  std::shared_ptr<ChunkSource> SourceFor(int peer) override {
+    if (IsShort(peer)) return std::make_shared<ByteSource>(short_, kShort);
+    return std::make_shared<NumberSource>(public_, 0, public_->elements(),
+                                          kFull);
+  }
+  void ForgetPeers(int self) override {
+    self_ = self;
+    edges_.clear();
+    begins_ = false;
+  }
+  uint64_t BytesFor(int peer) override {
+    return IsShort(peer) ? bytes_ : static_cast<uint64_t>(public_->bytes());
+  }
+  std::shared_ptr<ChunkSink> SinkFor(
+      int peer, std::shared_ptr<ParameterVector> staged) override {
+    if (!IsShort(peer)) {
+      return std::make_shared<NumberSink>(std::move(staged), kFull);
+    }
+    return std::make_shared<ByteSink>(
+        bytes_, kShort,
+        [compressor = compressor_, by = CompressedBy{peer, round_},
+         staged = std::move(staged)](const std::string& bytes) {
+          return compressor->Decode(by, bytes, staged.get());
+        });
+  }
+
+ private:
+  struct Edge {
+    ParameterVector difference = {};  // e
+    int64_t round = 0;                // the last that it is of
+  };
+
+  // Whether both ends follow each other up to the last round.
+  bool IsShort(int peer) const {
+    const auto it = edges_.find(peer);
+    if (it == edges_.end()) return begins_ && round_ == 1;
+    return it->second.round == round_ - 1;
+  }
+
+  const Edge& Follow(int peer, double weight, const ParameterVector& staged,
+                     const ParameterVector& sent) {
+    const bool is_short = IsShort(peer);
+    Edge& edge = edges_[peer];
+    if (edge.difference.elements() == 0) {
+      edge.difference = ParameterVector(sent.dtype(), sent.elements());
+    }
+    if (!is_short) SetZero(&edge.difference);
+    AddDifference(weight, staged, is_short ? sent : *public_, &edge.difference);
+    edge.round = round_;
+    return edge;
+  }
+
+  int self_;
+  const double gamma_;
+  const uint64_t bytes_;
+  const std::shared_ptr<const Compressor> compressor_;  // shared with sinks
+  int64_t round_ = 0;
+  std::shared_ptr<ParameterVector> public_;   // x̂; shared with transfers
+  std::shared_ptr<const std::string> short_;  // q as it is sent; likewise
+  std::map<int, Edge> edges_;
+  bool begins_ = true;  // all x̂ are 0 in the first round
+};
+
+}  // namespace
+
+std::unique_ptr<Algorithm> MakeChoco(const AlgorithmOptions& options, int self,
+                                     DType dtype, int64_t elements) {
+  return std::make_unique<Choco>(options, self, dtype, elements);
+}
+
+}  // namespace parley

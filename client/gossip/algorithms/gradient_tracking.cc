@@ -1,0 +1,56 @@
+// Gradient tracking (Nedić, Olshevsky and Shi 2017, DIGing, algorithm 1), with
+// Δ in place of −η·gradient: y ← W·y + Δ − Δ of the last round, which sums up
+// to what all peers' local steps do; x ← W·x + y. Sends x and y.
+#include "client/gossip/algorithms/algorithms.h"
+#include "client/gossip/vectors.h"
+
+namespace parley {
+namespace {
+
+class GradientTracking final : public Algorithm {
+ public:
+  GradientTracking(DType dtype, int64_t elements)
+      : y_(dtype, elements), last_(dtype, elements) {}
+
+  void Prepare(int64_t, const ParameterVector& x, const ParameterVector& delta,
+               ParameterVector* sent) override {
+    AddScaled(1, delta, &y_);
+    AddScaled(-1, last_, &y_);
+    CopyInto(delta, &last_);
+    const int64_t n = x.elements();
+    CopyInto(x, sent);
+    CopyRange(y_, 0, n, sent, n);
+  }
+
+  void Mix(ParameterVector*, const ParameterVector&, ParameterVector* mixed,
+           ParameterVector* x) override {
+    const int64_t n = x->elements();
+    AddScaled(1, y_, x);
+    AddRange(*mixed, 0, n, x, 0);
+    AddRange(*mixed, n, 2 * n, &y_, 0);
+  }
+
+  // What y missed would have gone into x in each round since.
+  void MixLate(int, int64_t, const ParameterVector& missed, int64_t rounds,
+               ParameterVector* x) override {
+    const int64_t n = x->elements();
+    AddRange(missed, 0, n, x, 0);
+    AddRange(missed, n, 2 * n, &y_, 0);
+    ParameterVector y(x->dtype(), n);
+    CopyRange(missed, n, 2 * n, &y, 0);
+    AddScaled(static_cast<double>(rounds - 1), y, x);
+  }
+
+ private:
+  ParameterVector y_;
+  ParameterVector last_;  // Δ of the last round
+};
+
+}  // namespace
+
+std::unique_ptr<Algorithm> MakeGradientTracking(const AlgorithmOptions&,
+                                                DType dtype, int64_t elements) {
+  return std::make_unique<GradientTracking>(dtype, elements);
+}
+
+}  // namespace parley

@@ -1,0 +1,467 @@
+#include "client/gossip/gossip_machine.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace parley {
+
+GossipMachine::GossipMachine(GossipMachineOptions options,
+                             std::shared_ptr<EdgePlan> plan, Rng jitter)
+    : options_(std::move(options)),
+      hello_(options_.hello),
+      names_(options_.names),
+      plan_(std::move(plan)),
+      self_(hello_.index()),
+      peers_(plan_->peers()),
+      jitter_(jitter),
+      round_(options_.first_round),
+      copies_(options_.joins && !options_.flows) {
+  PARLEY_CHECK(static_cast<int>(names_.size()) == peers_);
+  PARLEY_CHECK(self_ >= 0 && self_ < peers_);
+}
+
+std::vector<GossipEffect> GossipMachine::Step(GossipEvent event,
+                                              absl::Time now) {
+  if (phase_ == Phase::kOver) return {};
+  now_ = now;
+  effects_.clear();
+  std::visit([this](auto& e) { On(e); }, event);
+  CheckDeadlines();
+  DialDue();
+  JoinIfReady();
+  Advance();
+  FinishIfDone();
+  ReportWaiting();
+  SetWakeAt();
+  return std::exchange(effects_, {});
+}
+
+// ------------------------------------------------------------------- events
+
+void GossipMachine::On(const gossip_event::Started&) {
+  if (phase_ != Phase::kNew) return;
+  phase_ = Phase::kJoining;
+  phase_since_ = now_;
+  next_report_ = now_ + kReportEvery;
+  TendLinks();
+}
+
+void GossipMachine::On(const gossip_event::Accepted& event) {
+  strangers_[event.link] = {now_ + kDialTimeout, event.certificate_name};
+}
+
+void GossipMachine::On(gossip_event::Received& event) {
+  if (event.message.has_hello()) {
+    return OnHello(event.link, event.message.hello());
+  }
+  const int peer = PeerOf(event.link);
+  if (peer >= 0) return OnMessage(peer, event.message);
+  for (auto& [index, n] : neighbours_) {
+    if (n.link != event.link || !event.message.has_goodbye()) continue;
+    // It refused our hello.
+    Say(event.message.goodbye().retry() ? LogLevel::kInfo : LogLevel::kWarning,
+        absl::StrCat(names_[index],
+                     " refuses: ", event.message.goodbye().reason()));
+    n.refused = !event.message.goodbye().retry() && phase_ != Phase::kJoining;
+    // It may come to this peer's epoch soon.
+    n.failures = std::min(n.failures, 3);
+    return LoseLink(index, "it refused");
+  }
+  if (strangers_.contains(event.link)) {
+    Refuse(event.link, "the first message must be a hello", false);
+  }
+}
+
+void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
+  Neighbour& n = neighbours_[peer];
+  if (Edge* edge = EdgeOf(peer)) edge->moved = now_;
+  if (average_ && (peer == Next() || peer == Previous())) {
+    average_->moved = now_;
+  }
+  const auto stale = [&](const v1::PeerStep& step) {
+    if (step.epoch() == hello_.epoch()) return false;
+    LoseLink(peer, absl::StrCat("it is in membership epoch ", step.epoch(),
+                                ", this peer in ", hello_.epoch()));
+    return true;
+  };
+  switch (message.kind_case()) {
+    case v1::PeerMessage::kReady:
+      if (stale(message.ready().step())) return;
+      n.ready = message.ready().step();
+      return;
+    case v1::PeerMessage::kBegin: {
+      const v1::PeerBegin& begin = message.begin();
+      if (stale(begin.step())) return;
+      if (begin.schedule_hash() != hello_.schedule_hash()) {
+        return LoseLink(peer, "it mixes by another schedule");
+      }
+      if (n.link != armed_link_ || !SameStep(begin.step(), armed_) ||
+          armed_begun_) {
+        return LoseLink(
+            peer, absl::StrCat("it sends for round ", begin.step().round(),
+                               " what is not expected now"));
+      }
+      if (!(begin.weight() >= 0 && begin.weight() < 1e12)) {
+        return LoseLink(
+            peer, absl::StrCat("its payload's weight is ", begin.weight()));
+      }
+      armed_begun_ = true;
+      armed_omega_ = begin.weight();
+      return;
+    }
+    case v1::PeerMessage::kReceived:
+      if (stale(message.received().step())) return;
+      if (IsNow(message.received().step(), v1::AVERAGE)) {
+        if (peer == Previous()) OnToken();
+      } else if (IsNow(message.received().step(), v1::EXCHANGE)) {
+        Edge* edge = EdgeOf(peer);
+        if (edge == nullptr || !DecidesExchange(peer)) return;
+        edge->received = true;
+        if (edge->in == Part::kWhole) Commit(*edge);
+      }
+      return;
+    case v1::PeerMessage::kDecision:
+      if (stale(message.decision().step())) return;
+      return OnDecision(peer, message.decision());
+    case v1::PeerMessage::kSettle:
+      return OnSettle(peer, message.settle());
+    case v1::PeerMessage::kLeave:
+      n.left = true;
+      for (Edge& edge : edges_) {
+        if (edge.plan.peer == peer) FailEdge(edge, "it has left");
+      }
+      if (average_ && AverageMoves() &&
+          (peer == Next() || peer == Previous())) {
+        FailAverage(absl::StrCat(names_[peer], " has left"));
+      }
+      return;
+    case v1::PeerMessage::kGoodbye:
+      return LoseLink(peer, message.goodbye().reason());
+    default:
+      return;  // End, which OnPayload told; kinds of a newer version
+  }
+}
+
+void GossipMachine::On(const gossip_event::PayloadEnded& event) {
+  const int peer = PeerOf(event.link);
+  if (peer < 0) return;
+  if (!event.status.ok()) {
+    return LoseLink(
+        peer, absl::StrCat("its payload is refused: ", event.status.message()));
+  }
+  if (event.link != armed_link_ || !armed_begun_) return;
+  armed_link_ = 0;
+  if (Edge* edge = EdgeOf(peer)) edge->moved = now_;
+  OnPayload(peer);
+}
+
+void GossipMachine::On(const gossip_event::Closed& event) {
+  strangers_.erase(event.link);
+  for (auto& [peer, n] : neighbours_) {
+    if (n.link == event.link) return LinkLost(peer, event.why.message());
+  }
+}
+
+void GossipMachine::On(const gossip_event::Prepared&) {
+  prepared_ = true;
+  for (Edge& edge : edges_) edge.moved = now_;
+  if (average_) average_->moved = now_;
+}
+
+void GossipMachine::On(const gossip_event::Trained& event) {
+  if (!event.status.ok()) {
+    TellLeaving("its training failed");
+    return Exit(event.status);
+  }
+  trained_ = true;
+  if (options_.trains_first && phase_ == Phase::kRound) {
+    Do(gossip_effect::Prepare{round_});
+  }
+}
+
+void GossipMachine::On(const gossip_event::Staged&) {
+  staging_busy_ = false;
+  if (phase_ == Phase::kCopying && !copies_) BeginRound();
+}
+
+void GossipMachine::On(const gossip_event::Mixed& event) {
+  if (!event.status.ok()) return Exit(event.status);
+  edges_.clear();
+  average_.reset();
+  ++round_;
+  TendLinks();
+  if (round_ > options_.rounds + (options_.final_average ? 1 : 0)) {
+    phase_ = Phase::kFinishing;
+    phase_since_ = now_;
+    return;
+  }
+  phase_ = Phase::kIsolated;
+  phase_since_ = now_;
+}
+
+void GossipMachine::On(const gossip_event::TimerFired& event) {
+  for (const auto& [link, chunks] : event.chunks) {
+    const int peer = PeerOf(link);
+    if (peer < 0 || neighbours_[peer].chunks == chunks) continue;
+    neighbours_[peer].chunks = chunks;
+    if (Edge* edge = EdgeOf(peer)) edge->moved = now_;
+    if (average_) average_->moved = now_;
+  }
+}
+
+void GossipMachine::On(const gossip_event::StopRequested& event) {
+  TellLeaving(event.reason);
+  Exit(absl::OkStatus());
+}
+
+// ------------------------------------------------------------------- rounds
+
+bool GossipMachine::IsAverage(int64_t round) const {
+  return round > options_.rounds ||
+         (options_.average_every > 0 && round % options_.average_every == 0);
+}
+
+// A peer that joins does not wait for the dead, nor for a run that is over.
+absl::Duration GossipMachine::StartWait() const {
+  return options_.joins ? std::min(options_.start_wait,
+                                   kAloneAfter * options_.edge_timeout)
+                        : options_.start_wait;
+}
+
+void GossipMachine::JoinIfReady() {
+  if (phase_ == Phase::kJoining) {
+    if (EpochIsDue()) ChangeEpoch();
+    if (now_ < phase_since_ + StartWait()) {
+      for (const auto& [peer, n] : neighbours_) {
+        if (!n.up && !n.refused && !n.left) return;
+      }
+    }
+    return BeginRound();
+  }
+  if (phase_ != Phase::kIsolated) return;
+  // A peer that reaches nobody may be the one that is cut off: alone it would
+  // run ahead of all others, so it waits for a while.
+  bool any = neighbours_.empty() || next_epoch_.has_value();
+  bool all_gone = true;
+  for (const auto& [peer, n] : neighbours_) {
+    any |= n.up && !n.left;
+    all_gone &= n.left || n.refused;
+  }
+  if (any) alone_ = false;
+  alone_ |= now_ >= phase_since_ + kAloneAfter * options_.edge_timeout;
+  if (any || all_gone || alone_) BeginRound();
+}
+
+void GossipMachine::BeginRound() {
+  if (EpochIsDue()) ChangeEpoch();
+  if (copies_ && peers_ > 1) {
+    phase_ = Phase::kCopying;
+    phase_since_ = now_;
+    return;
+  }
+  phase_ = Phase::kRound;
+  phase_since_ = now_;
+  PerformSettlements();
+  prepared_ = false;
+  trained_ = IsFinal();
+  used_edges_ = lost_edges_ = 0;
+  edges_.clear();
+  average_.reset();
+  if (IsAverage(round_)) {
+    average_.emplace();
+    average_->moved = now_;
+    average_->token = self_ == 0;
+    if (peers_ == 1) average_->over = true;
+  } else {
+    for (const PlannedEdge& plan : plan_->EdgesOf(round_, self_)) {
+      Edge edge;
+      edge.plan = plan;
+      edge.position = static_cast<int>(edges_.size());
+      edge.in = plan.in != 0 ? Part::kWaiting : Part::kNone;
+      edge.out = plan.out != 0 ? Part::kWaiting : Part::kNone;
+      edge.moved = now_;
+      edges_.push_back(edge);
+    }
+  }
+  if (!IsFinal()) Do(gossip_effect::Train{round_});
+  if (!options_.trains_first || IsFinal()) Do(gossip_effect::Prepare{round_});
+}
+
+void GossipMachine::PerformSettlements() {
+  const auto perform = [this](int peer, std::optional<Doubt>* doubt) {
+    if (!*doubt || !(*doubt)->outcome) return;
+    Do(gossip_effect::Settle{peer, (*doubt)->step.use(), *(*doubt)->outcome,
+                             round_ - (*doubt)->step.round()});
+    doubt->reset();
+  };
+  for (auto& [peer, n] : neighbours_) perform(peer, &n.doubt);
+  perform(-1, &average_doubt_);
+}
+
+void GossipMachine::Advance() {
+  if (phase_ == Phase::kCopying) return AdvanceCopy();
+  if (phase_ != Phase::kRound || !prepared_) return;
+  if (average_) {
+    AdvanceAverage();
+  } else {
+    AdvanceEdges();
+  }
+  if (phase_ != Phase::kRound || staging_busy_ || !trained_) return;
+  if (average_ ? !average_->over : !EdgesDone()) return;
+  phase_ = Phase::kMixing;
+  Do(gossip_effect::Mix{round_});
+}
+
+void GossipMachine::FinishIfDone() {
+  if (phase_ != Phase::kFinishing) return;
+  PerformSettlements();
+  if (!leaves_) {
+    // Before that its doubts should be over: who can end them waits for it.
+    bool doubts = average_doubt_.has_value();
+    for (const auto& [peer, n] : neighbours_) doubts |= n.doubt.has_value();
+    if (doubts && now_ < phase_since_ + 2 * options_.edge_timeout) return;
+    leaves_ = true;
+    TellLeaving("it has done all rounds");
+  }
+  for (const auto& [peer, n] : neighbours_) {
+    if (now_ < GoneAt(n)) return;
+  }
+  Exit(absl::OkStatus());
+}
+
+void GossipMachine::TellLeaving(absl::string_view reason) {
+  v1::PeerMessage message;
+  message.mutable_leave()->set_reason(std::string(reason));
+  for (const auto& [peer, n] : neighbours_) Send(peer, message);
+}
+
+// When a neighbour needs nothing more of this peer. Whoever has left has said
+// before what it decided.
+absl::Time GossipMachine::GoneAt(const Neighbour& n) const {
+  if (n.left || n.refused) return absl::InfinitePast();
+  return n.up ? absl::InfiniteFuture() : n.since + options_.edge_timeout;
+}
+
+void GossipMachine::Exit(absl::Status status) {
+  if (phase_ == Phase::kOver) return;
+  phase_ = Phase::kOver;
+  Do(gossip_effect::Exit{std::move(status)});
+}
+
+int64_t GossipMachine::committed(int peer) const {
+  const auto it = neighbours_.find(peer);
+  return it == neighbours_.end() ? 0 : it->second.committed;
+}
+
+std::optional<int64_t> GossipMachine::doubt(int peer) const {
+  const std::optional<Doubt>* doubt = nullptr;
+  if (peer < 0) {
+    doubt = &average_doubt_;
+  } else if (const auto it = neighbours_.find(peer); it != neighbours_.end()) {
+    doubt = &it->second.doubt;
+  }
+  if (doubt == nullptr || !*doubt) return std::nullopt;
+  return (*doubt)->step.round();
+}
+
+// --------------------------------------------------------------------- time
+
+void GossipMachine::CheckDeadlines() {
+  for (auto it = strangers_.begin(); it != strangers_.end();) {
+    const uint64_t link = it->first;
+    const bool late = now_ >= it->second.deadline;
+    ++it;
+    if (late) Refuse(link, "said no hello", true);
+  }
+  for (auto& [peer, n] : neighbours_) {
+    if (n.link != 0 && !n.up && now_ >= n.since_dial + kDialTimeout) {
+      LoseLink(peer, "it does not answer");
+    }
+  }
+  if (phase_ != Phase::kRound || !prepared_) return;
+  for (Edge& edge : edges_) {
+    if (now_ >= DeadlineOf(edge)) FailEdge(edge, "it was too late");
+  }
+  if (average_ && !average_->over &&
+      now_ >= average_->moved + 2 * options_.edge_timeout) {
+    FailAverage("it took too long");
+  }
+}
+
+absl::Time GossipMachine::DeadlineOf(const Edge& edge) const {
+  const auto done = [](Part part) {
+    return part == Part::kNone || part == Part::kDone || part == Part::kFailed;
+  };
+  if (done(edge.in) && done(edge.out)) return absl::InfiniteFuture();
+  const auto it = neighbours_.find(edge.plan.peer);
+  if (it == neighbours_.end()) return now_;
+  const Neighbour& n = it->second;
+  if (n.left || n.refused) return now_;
+  // The other end may wait for those before it in its own order.
+  const absl::Time moved =
+      edge.moved + (1 + edge.position) * options_.edge_timeout;
+  return n.up ? moved : std::min(moved, n.since + options_.edge_timeout);
+}
+
+void GossipMachine::ReportWaiting() {
+  if (phase_ == Phase::kOver || now_ < next_report_) return;
+  next_report_ = now_ + kReportEvery;
+  if (phase_ != Phase::kJoining && phase_ != Phase::kIsolated) return;
+  std::vector<std::string> missing;
+  for (const auto& [peer, n] : neighbours_) {
+    if (!n.up && !n.left) missing.push_back(names_[peer]);
+  }
+  Say(LogLevel::kInfo,
+      absl::StrCat(
+          "waits for ", missing.size(), " of ", neighbours_.size(),
+          " neighbours: ",
+          absl::StrJoin(missing.begin(),
+                        missing.begin() + std::min<size_t>(missing.size(), 5),
+                        ", ")));
+}
+
+void GossipMachine::SetWakeAt() {
+  absl::Time at = absl::InfiniteFuture();
+  if (phase_ != Phase::kOver) {
+    for (const auto& [link, stranger] : strangers_) {
+      at = std::min(at, stranger.deadline);
+    }
+    for (const auto& [peer, n] : neighbours_) {
+      if (n.link != 0 && !n.up) at = std::min(at, n.since_dial + kDialTimeout);
+      if (n.link == 0 && Dials(peer) && !n.left && !n.refused) {
+        at = std::min(at, n.dial_at);
+      }
+      if (phase_ == Phase::kFinishing && GoneAt(n) > now_) {
+        at = std::min(at, GoneAt(n));
+      }
+    }
+    if (phase_ == Phase::kRound && prepared_) {
+      for (const Edge& edge : edges_) at = std::min(at, DeadlineOf(edge));
+      if (average_ && !average_->over) {
+        at = std::min(at, average_->moved + 2 * options_.edge_timeout);
+      }
+    }
+    if (phase_ == Phase::kJoining) {
+      at = std::min(at, phase_since_ + StartWait());
+    }
+    if (phase_ == Phase::kIsolated || phase_ == Phase::kCopying) {
+      at = std::min(at, phase_since_ + kAloneAfter * options_.edge_timeout);
+    }
+    if (phase_ == Phase::kJoining || phase_ == Phase::kIsolated) {
+      at = std::min(at, next_report_);
+    }
+    if (phase_ == Phase::kFinishing && !leaves_) {
+      at = std::min(at, phase_since_ + 2 * options_.edge_timeout);
+    }
+  }
+  wake_at_ = at;
+}
+
+void GossipMachine::Say(LogLevel level, std::string text) {
+  Do(gossip_effect::Say{level, std::move(text)});
+}
+
+}  // namespace parley

@@ -1,0 +1,128 @@
+// The gossip machine's exact averages: a ring all-reduce (Patarasuk and Yuan
+// 2009), 2(m − 1) steps in which each peer sends a segment to the next. Then
+// the first peer's token goes round; when it is back all hold the average, and
+// the first peer commits it. Whoever has passed the token on is in doubt until
+// it hears of that.
+#include "absl/strings/str_cat.h"
+#include "client/gossip/gossip_machine.h"
+
+namespace parley {
+
+bool GossipMachine::AverageMoves() const {
+  return average_->in_step < AverageSteps() ||
+         average_->out_step < AverageSteps();
+}
+
+void GossipMachine::AdvanceAverage() {
+  Average& a = *average_;
+  if (a.over) return;
+  if (average_doubt_ && !average_doubt_->outcome) {
+    return FailAverage("an earlier average is not settled");
+  }
+  Neighbour& previous = neighbours_[Previous()];
+  Neighbour& next = neighbours_[Next()];
+  for (const Neighbour* n : {&previous, &next}) {
+    if (n->refused || (n->left && AverageMoves())) {
+      return FailAverage("a peer has left");
+    }
+    if (n->up && n->ready && n->ready->round() > round_) {
+      return FailAverage("a peer is in a later round");
+    }
+  }
+  // What this step brought is folded: the next one may come.
+  if (a.in == Part::kWhole && !staging_busy_) {
+    a.in = Part::kWaiting;
+    ++a.in_step;
+  }
+  if (a.in == Part::kWaiting && a.in_step < AverageSteps() && previous.up &&
+      !staging_busy_) {
+    a.in = Part::kUnderway;
+    staging_busy_ = true;
+    armed_link_ = previous.link;
+    armed_ = StepOf(v1::AVERAGE, a.in_step);
+    armed_begun_ = false;
+    Do(gossip_effect::Arm{previous.link, Previous(), armed_});
+    v1::PeerMessage message;
+    *message.mutable_ready()->mutable_step() = armed_;
+    Send(Previous(), std::move(message));
+  }
+  // A step sends what the one before it brought.
+  if (a.out_step < AverageSteps() && a.out_step <= a.in_step && next.up &&
+      next.ready && SameStep(*next.ready, StepOf(v1::AVERAGE, a.out_step))) {
+    next.ready.reset();
+    Do(gossip_effect::SendPayload{next.link, Next(),
+                                  StepOf(v1::AVERAGE, a.out_step)});
+    ++a.out_step;
+  }
+  if (a.in_step == AverageSteps() && a.out_step == AverageSteps() && a.token &&
+      !a.forwarded && next.up) {
+    a.forwarded = true;
+    v1::PeerMessage message;
+    *message.mutable_received()->mutable_step() = StepOf(v1::AVERAGE);
+    Send(Next(), std::move(message));
+  }
+}
+
+// All peers before this one hold the average; of the first one: all.
+void GossipMachine::OnToken() {
+  if (!average_ || average_->over) return;
+  if (self_ != 0) {
+    average_->token = true;
+  } else if (average_->forwarded) {
+    EndAverage(true);
+  }
+}
+
+void GossipMachine::TellAverage(int64_t round, bool committed) {
+  v1::PeerStep step = StepOf(v1::AVERAGE);
+  step.set_round(round);
+  SendDecision(Next(), step, committed, "");
+  if (!committed && Previous() != Next()) {
+    SendDecision(Previous(), step, committed, "");
+  }
+}
+
+void GossipMachine::EndAverage(bool committed) {
+  average_->over = true;
+  average_decided_ = round_;
+  if (committed) average_committed_ = round_;
+  (committed ? used_edges_ : lost_edges_) += 1;
+  Do(gossip_effect::CloseAverage{committed});
+  TellAverage(round_, committed);
+}
+
+void GossipMachine::OnAverageDecision(bool committed, int64_t round) {
+  if (average_doubt_ && average_doubt_->step.round() == round) {
+    if (average_doubt_->outcome) return;
+    average_decided_ = std::max(average_decided_, round);
+    if (committed) average_committed_ = std::max(average_committed_, round);
+    Outcome(&*average_doubt_, committed);
+    return TellAverage(round, committed);
+  }
+  if (!average_ || average_->over || round != round_) return;
+  if (committed && !average_->forwarded) return;  // nobody could know
+  // Whoever gives it up before it passes the token on has the last word.
+  if (average_->forwarded) return EndAverage(committed);
+  FailAverage("a peer gave it up");
+}
+
+// Goes on without the average. The links along which something moves go, too.
+void GossipMachine::FailAverage(absl::string_view why) {
+  Average& a = *average_;
+  if (a.over) return;
+  Say(LogLevel::kWarning,
+      absl::StrCat("round ", round_, " goes without its exact average: ", why));
+  a.over = true;  // before links are lost, which would end it again
+  if (self_ != 0 && a.forwarded) {
+    average_doubt_ = Doubt{StepOf(v1::AVERAGE)};
+    ++lost_edges_;
+    Do(gossip_effect::KeepDoubt{-1, average_doubt_->step, 1});
+    Do(gossip_effect::CloseAverage{false});
+    return;
+  }
+  EndAverage(false);
+  if (a.in == Part::kUnderway && armed_link_ != 0) LoseLink(Previous(), why);
+  if (a.out_step > 0 && a.out_step < AverageSteps()) LoseLink(Next(), why);
+}
+
+}  // namespace parley

@@ -1,0 +1,222 @@
+// The gossip machine's edges: what moves over each in a round, who decides that
+// it counts, and what happens when it does not.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/gossip/gossip_machine.h"
+
+namespace parley {
+
+bool SameStep(const v1::PeerStep& a, const v1::PeerStep& b) {
+  return a.epoch() == b.epoch() && a.round() == b.round() &&
+         a.use() == b.use() && a.step() == b.step();
+}
+
+v1::PeerStep GossipMachine::StepOf(v1::PeerUse use, int32_t step) const {
+  v1::PeerStep result;
+  result.set_epoch(hello_.epoch());
+  result.set_round(round_);
+  result.set_use(use);
+  result.set_step(step);
+  return result;
+}
+
+bool GossipMachine::IsNow(const v1::PeerStep& step, v1::PeerUse use) const {
+  return step.use() == use && step.round() == round_ && phase_ == Phase::kRound;
+}
+
+GossipMachine::Edge* GossipMachine::EdgeOf(int peer) {
+  for (Edge& edge : edges_) {
+    if (edge.plan.peer == peer) return &edge;
+  }
+  return nullptr;
+}
+
+bool GossipMachine::EdgesDone() const {
+  for (const Edge& edge : edges_) {
+    for (const Part part : {edge.in, edge.out}) {
+      if (part != Part::kNone && part != Part::kDone && part != Part::kFailed) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+void GossipMachine::AdvanceEdges() {
+  // For peers that join.
+  for (auto& [peer, n] : neighbours_) {
+    if (!n.up || !n.ready || n.ready->use() != v1::COPY_MODEL) continue;
+    const Edge* const edge = EdgeOf(peer);
+    if (edge != nullptr && edge->out == Part::kUnderway) continue;
+    const v1::PeerStep step = *std::exchange(n.ready, std::nullopt);
+    Do(gossip_effect::SendPayload{n.link, peer, step});
+  }
+  bool first = true;  // of those that still come in
+  for (Edge& edge : edges_) {
+    Neighbour& n = neighbours_[edge.plan.peer];
+    if (n.up && n.ready && n.ready->use() != v1::COPY_MODEL &&
+        n.ready->round() > round_) {
+      FailEdge(edge, absl::StrCat("it is in round ", n.ready->round()));
+    }
+    if (edge.in == Part::kWaiting || edge.in == Part::kUnderway ||
+        edge.in == Part::kWhole) {
+      // Nothing moves over an edge that is in doubt.
+      const bool free = options_.flows || !n.doubt || n.doubt->outcome;
+      if (first && edge.in == Part::kWaiting && n.up && free &&
+          !staging_busy_) {
+        staging_busy_ = true;
+        armed_link_ = n.link;
+        armed_ = StepOf(Use());
+        armed_begun_ = false;
+        edge.in = Part::kUnderway;
+        Do(gossip_effect::Arm{n.link, edge.plan.peer, armed_});
+        v1::PeerMessage message;
+        *message.mutable_ready()->mutable_step() = armed_;
+        Send(edge.plan.peer, std::move(message));
+      }
+      first = false;
+    }
+    if (edge.out == Part::kWaiting && n.up && n.ready &&
+        SameStep(*n.ready, StepOf(Use())) && !(n.doubt && !n.doubt->outcome)) {
+      edge.out = Part::kUnderway;
+      n.ready.reset();
+      Do(gossip_effect::SendPayload{n.link, edge.plan.peer, StepOf(Use())});
+    }
+  }
+}
+
+// The payload that was armed is here.
+void GossipMachine::OnPayload(int peer) {
+  if (armed_.use() == v1::COPY_MODEL) {
+    if (!copies_) {
+      staging_busy_ = false;
+      return;
+    }
+    copies_ = false;
+    return Do(gossip_effect::TakeModel{});
+  }
+  if (armed_.use() == v1::AVERAGE) {
+    if (!average_ || average_->over) {
+      staging_busy_ = false;
+      return;
+    }
+    average_->moved = now_;
+    average_->in = Part::kWhole;
+    Do(gossip_effect::Fold{peer, armed_, 1, armed_omega_});
+    return;
+  }
+  Edge* edge = EdgeOf(peer);
+  if (edge == nullptr || edge->in != Part::kUnderway) {
+    staging_busy_ = false;
+    return;
+  }
+  edge->omega = armed_omega_;
+  if (options_.flows) return Commit(*edge);
+  edge->in = Part::kWhole;
+  if (DecidesExchange(peer)) {
+    if (edge->received) Commit(*edge);
+    return;
+  }
+  v1::PeerMessage message;
+  *message.mutable_received()->mutable_step() = armed_;
+  Send(peer, std::move(message));
+}
+
+// This peer decides: what came counts and, of an exchange, what went.
+void GossipMachine::Commit(Edge& edge) {
+  Neighbour& n = neighbours_[edge.plan.peer];
+  n.committed = n.decided = round_;
+  edge.in = Part::kDone;
+  if (!options_.flows) edge.out = Part::kDone;
+  ++used_edges_;
+  SendDecision(edge.plan.peer, StepOf(Use()), true, "");
+  Do(gossip_effect::Fold{edge.plan.peer, StepOf(Use()), edge.plan.in,
+                         edge.omega});
+}
+
+void GossipMachine::OnDecision(int peer, const v1::PeerDecision& decision) {
+  const v1::PeerStep& step = decision.step();
+  if (step.use() == v1::AVERAGE) {
+    return OnAverageDecision(decision.committed(), step.round());
+  }
+  if (step.use() != Use()) return;
+  Neighbour& n = neighbours_[peer];
+  if (n.doubt && n.doubt->step.round() == step.round()) {
+    return Outcome(&*n.doubt, decision.committed());
+  }
+  Edge* edge = EdgeOf(peer);
+  if (edge == nullptr || !IsNow(step, Use())) return;
+  if (!decision.committed()) {
+    return FailEdge(*edge, absl::StrCat("it says: ", decision.reason()));
+  }
+  if (options_.flows) {
+    if (edge->out != Part::kUnderway) return;
+    edge->out = Part::kDone;
+    Do(gossip_effect::Give{peer, edge->plan.out});
+    return;
+  }
+  if (DecidesExchange(peer) || edge->in != Part::kWhole) return;
+  edge->in = edge->out = Part::kDone;
+  ++used_edges_;
+  Do(gossip_effect::Fold{peer, step, edge->plan.in, edge->omega});
+}
+
+// Goes on without the edge. Where something is under way over the link, the
+// link goes with it: what comes later cannot be mistaken then.
+void GossipMachine::FailEdge(Edge& edge, absl::string_view why) {
+  const int peer = edge.plan.peer;
+  if (edge.in == Part::kUnderway || edge.in == Part::kWhole ||
+      edge.out == Part::kUnderway) {
+    if (neighbours_[peer].link != 0) return LoseLink(peer, why);
+    return EdgeLinkLost(edge, why);
+  }
+  bool failed = false;
+  for (Part* part : {&edge.in, &edge.out}) {
+    failed |= *part == Part::kWaiting;
+    if (*part == Part::kWaiting) *part = Part::kFailed;
+  }
+  if (!failed) return;
+  ++lost_edges_;
+  Neighbour& n = neighbours_[peer];
+  n.decided = std::max(n.decided, round_);
+  if (!options_.flows) SendDecision(peer, StepOf(Use()), false, why);
+}
+
+// The link of the edge is gone. What has not begun may still come in time.
+void GossipMachine::EdgeLinkLost(Edge& edge, absl::string_view) {
+  Neighbour& n = neighbours_[edge.plan.peer];
+  if (options_.flows) {
+    if (edge.in == Part::kUnderway) {
+      edge.in = Part::kFailed;
+      n.decided = round_;
+      ++lost_edges_;
+    }
+    if (edge.out == Part::kUnderway) {
+      EnterDoubt(edge);
+      edge.out = Part::kFailed;
+    }
+    return;
+  }
+  const bool begun = edge.in == Part::kUnderway || edge.in == Part::kWhole ||
+                     edge.out == Part::kUnderway;
+  if (!begun) return;
+  ++lost_edges_;
+  if (DecidesExchange(edge.plan.peer)) {
+    n.decided = round_;
+    if (edge.in == Part::kWhole) staging_busy_ = false;
+  } else if (edge.in == Part::kWhole) {
+    EnterDoubt(edge);
+  }
+  edge.in = edge.out = Part::kFailed;
+}
+
+void GossipMachine::EnterDoubt(Edge& edge) {
+  Neighbour& n = neighbours_[edge.plan.peer];
+  const double weight = options_.flows ? edge.plan.out : edge.plan.in;
+  n.doubt = Doubt{StepOf(Use())};
+  Do(gossip_effect::KeepDoubt{edge.plan.peer, n.doubt->step, weight});
+}
+
+}  // namespace parley

@@ -1,0 +1,117 @@
+// The gossip machine's membership: from one epoch to the next, and how a peer
+// joins.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/gossip/gossip_machine.h"
+
+namespace parley {
+
+void GossipMachine::On(gossip_event::MembershipChanged& event) {
+  GossipMembership& next = event.membership;
+  if (next.epoch <= hello_.epoch() ||
+      (next_epoch_ && next.epoch <= next_epoch_->epoch)) {
+    return;
+  }
+  next_epoch_ = std::move(next);
+  if (next_epoch_->self < 0) {
+    TellLeaving("the membership goes on without it");
+    return Exit(absl::FailedPreconditionError(
+        absl::StrCat("membership epoch ", next_epoch_->epoch,
+                     " has no place for ", names_[self_])));
+  }
+  if (phase_ != Phase::kRound || round_ < next_epoch_->first_round) return;
+  // The others may be in the new epoch already: whoever is gone does not come
+  // back in this round.
+  for (Edge& edge : edges_) {
+    if (!neighbours_[edge.plan.peer].up) FailEdge(edge, "the epoch changes");
+  }
+}
+
+bool GossipMachine::EpochIsDue() const {
+  return next_epoch_ && !IsFinal() && round_ >= next_epoch_->first_round;
+}
+
+// Between two rounds. All links are dialled anew: who dials and who decides
+// goes by the new indices. Doubts about a peer that stays go on; those about
+// one that is gone end here, and what it had is written off.
+void GossipMachine::ChangeEpoch() {
+  GossipMembership next = *std::exchange(next_epoch_, std::nullopt);
+  PerformSettlements();
+  std::map<std::string, int> index_of;
+  for (size_t i = 0; i < next.names.size(); ++i) {
+    index_of[next.names[i]] = static_cast<int>(i);
+  }
+  std::vector<int> index;
+  for (const std::string& name : names_) {
+    const auto it = index_of.find(name);
+    index.push_back(it == index_of.end() ? -1 : it->second);
+  }
+  if (average_doubt_) {
+    Outcome(&*average_doubt_, false);
+    PerformSettlements();
+  }
+  average_committed_ = average_decided_ = 0;
+  std::map<int, Neighbour> stay;
+  for (auto& [peer, n] : neighbours_) {
+    if (n.link != 0) Do(gossip_effect::HangUp{n.link});
+    if (index[peer] < 0 && n.doubt) {
+      Outcome(&*n.doubt, n.doubt->step.use() == v1::FLOW);
+      PerformSettlements();
+    }
+    if (index[peer] < 0) continue;
+    Neighbour& kept = stay[index[peer]];
+    kept.since = now_;
+    kept.incarnation = n.incarnation;
+    kept.committed = n.committed;
+    kept.decided = n.decided;
+    kept.doubt = n.doubt;
+  }
+  neighbours_ = std::move(stay);
+  names_ = std::move(next.names);
+  plan_ = std::move(next.plan);
+  self_ = next.self;
+  peers_ = plan_->peers();
+  hello_.set_epoch(next.epoch);
+  hello_.set_index(self_);
+  hello_.set_schedule_hash(plan_->schedule().hash());
+  armed_link_ = 0;
+  alone_ = false;
+  tended_ = false;
+  Do(gossip_effect::ChangeEpoch{self_, std::move(index),
+                                std::move(next.addresses)});
+  Say(LogLevel::kInfo,
+      absl::StrCat("round ", round_, " begins membership epoch ", next.epoch,
+                   ": ", peers_, " peers"));
+  // Of those that stay only the new graph's are neighbours.
+  std::map<int, Neighbour> all = std::exchange(neighbours_, {});
+  TendLinks();
+  for (auto& [peer, n] : all) {
+    if (n.doubt || n.decided > 0 || neighbours_.contains(peer)) {
+      neighbours_[peer] = std::move(n);
+    }
+  }
+  DialDue();
+}
+
+// Asks one neighbour after another for its model, until one has sent it.
+void GossipMachine::AdvanceCopy() {
+  if (now_ >= phase_since_ + kAloneAfter * options_.edge_timeout) {
+    return Exit(
+        absl::UnavailableError("no peer of the run that it joins answers"));
+  }
+  if (staging_busy_) return;
+  for (auto& [peer, n] : neighbours_) {
+    if (!n.up) continue;
+    staging_busy_ = true;
+    armed_link_ = n.link;
+    armed_ = StepOf(v1::COPY_MODEL);
+    armed_begun_ = false;
+    Do(gossip_effect::Arm{n.link, peer, armed_});
+    v1::PeerMessage message;
+    *message.mutable_ready()->mutable_step() = armed_;
+    return Send(peer, std::move(message));
+  }
+}
+
+}  // namespace parley

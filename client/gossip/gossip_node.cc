@@ -1,0 +1,371 @@
+#include "client/gossip/gossip_node.h"
+
+#include <map>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "client/gossip/lane.h"
+#include "common/base/mutex.h"
+#include "common/base/status_macros.h"
+
+namespace parley {
+
+// All but Start, Stop, Accept and the destructor runs on the sequence, or on
+// `work` where it says so.
+class GossipNode::Impl {
+ public:
+  Impl(GossipNodeOptions options, GossipNodeSeams seams,
+       std::unique_ptr<PeerState> state)
+      : options_(std::move(options)),
+        seams_(seams),
+        addresses_(options_.addresses),
+        state_(std::move(state)),
+        machine_(options_.machine, seams.plan,
+                 Rng(options_.machine.hello.incarnation(),
+                     options_.machine.hello.name(), 0, "jitter")),
+        training_(seams.work, seams.control, &sequence_),
+        mixing_(seams.work, seams.control, &sequence_),
+        sequence_(seams.control) {}
+
+  ~Impl() {
+    MutexLock lock(mu_);
+    if (!started_) return;
+    if (!finished_) Post(gossip_event::StopRequested{"the peer ends"});
+    while (!finished_) finished_changed_.Wait(mu_);
+  }
+
+  void Start(Done done) {
+    {
+      MutexLock lock(mu_);
+      PARLEY_CHECK(!started_);
+      started_ = true;
+    }
+    sequence_.Post([this, done = std::move(done)]() mutable {
+      done_ = std::move(done);
+      round_began_ = seams_.clock->Now();
+      Handle(gossip_event::Started{});
+    });
+  }
+
+  void ChangeMembership(GossipMembership membership) {
+    Post(gossip_event::MembershipChanged{std::move(membership)});
+  }
+
+  void Stop(std::string reason) {
+    Post(gossip_event::StopRequested{std::move(reason)});
+  }
+
+  PeerLinkListener* Accept(PeerOrigin origin, std::unique_ptr<PeerLink> link) {
+    uint64_t number;
+    {
+      MutexLock lock(mu_);
+      number = accepted_ += 2;
+    }
+    auto connection = std::make_unique<Connection>(this, number);
+    connection->link = std::move(link);
+    PeerLinkListener* listener = connection.get();
+    sequence_.Post([this, number, connection = std::move(connection),
+                    origin = std::move(origin)]() mutable {
+      if (exit_) return;
+      links_[number] = std::move(connection);
+      Handle(
+          gossip_event::Accepted{number, std::move(origin.certificate_name)});
+    });
+    return listener;
+  }
+
+  const PeerState& state() const { return *state_; }
+  const GossipMachine& machine() const { return machine_; }
+
+ private:
+  // One link; says what it hears of it on the sequence.
+  class Connection final : public PeerLinkListener {
+   public:
+    Connection(Impl* impl, uint64_t number) : impl_(impl), number_(number) {}
+    void OnMessage(v1::PeerMessage message) override {
+      impl_->Post(gossip_event::Received{number_, std::move(message)});
+    }
+    void OnPayload(const absl::Status& status) override {
+      impl_->Post(gossip_event::PayloadEnded{number_, status});
+    }
+    void OnClosed(const absl::Status& status) override {
+      impl_->Post(gossip_event::Closed{number_, status});
+    }
+
+    std::unique_ptr<PeerLink> link;  // goes first
+
+   private:
+    Impl* const impl_;
+    const uint64_t number_;
+  };
+
+  void Post(GossipEvent event) {
+    sequence_.Post([this, event = std::move(event)]() mutable {
+      Handle(std::move(event));
+    });
+  }
+
+  void Handle(GossipEvent event) {
+    if (const auto* e = std::get_if<gossip_event::Received>(&event)) {
+      for (const uint64_t bytes : e->message.begin().bytes()) {
+        round_.bytes_received += bytes;
+      }
+    }
+    std::optional<uint64_t> closed;
+    if (const auto* e = std::get_if<gossip_event::Closed>(&event)) {
+      closed = e->link;
+    }
+    for (GossipEffect& effect :
+         machine_.Step(std::move(event), seams_.clock->Now())) {
+      std::visit([this](auto& e) { Perform(e); }, effect);
+    }
+    if (closed) links_.erase(*closed);
+    SetTimer();
+    FinishIfQuiet();
+  }
+
+  // ------------------------------------------------------------------- links
+
+  PeerLink* LinkOf(uint64_t number) {
+    const auto it = links_.find(number);
+    return it == links_.end() ? nullptr : it->second->link.get();
+  }
+  void Perform(gossip_effect::Dial& e) {
+    auto connection = std::make_unique<Connection>(this, e.link);
+    connection->link =
+        seams_.transport->Dial(addresses_[e.peer], connection.get());
+    links_[e.link] = std::move(connection);
+  }
+  void Perform(gossip_effect::HangUp& e) { links_.erase(e.link); }
+  void Perform(gossip_effect::Send& e) {
+    if (PeerLink* link = LinkOf(e.link)) link->Send(e.message);
+  }
+  void Perform(gossip_effect::Arm& e) {
+    if (PeerLink* link = LinkOf(e.link)) {
+      link->ReceivePayload(state_->Staging(e.peer, e.step));
+    }
+  }
+  void Perform(gossip_effect::SendPayload& e) {
+    PeerLink* link = LinkOf(e.link);
+    if (link == nullptr) return;
+    v1::PeerMessage message;
+    v1::PeerBegin& begin = *message.mutable_begin();
+    *begin.mutable_step() = e.step;
+    begin.set_schedule_hash(machine_.schedule_hash());
+    begin.set_weight(state_->OmegaOf(e.step));
+    begin.add_bytes(state_->BytesOf(e.peer, e.step));
+    round_.bytes_sent += begin.bytes(0);
+    round_.sent[e.peer] += begin.bytes(0);
+    link->SendPayload(message, state_->Source(e.peer, e.step));
+  }
+
+  // -------------------------------------------------------------------- work
+
+  void Perform(gossip_effect::Train& e) {
+    training_.Run([this, round = e.round]() -> Closure {
+      TrainTask task;
+      task.round = round;
+      task.client = options_.machine.hello.name();
+      absl::StatusOr<TrainResult> result = state_->Train(seams_.trainer, task);
+      return [this, result = std::move(result)] {
+        if (result.ok()) round_.trained = *result;
+        Handle(gossip_event::Trained{result.status()});
+      };
+    });
+  }
+  void Perform(gossip_effect::Prepare& e) {
+    const bool last = e.round > options_.machine.rounds;
+    mixing_.Run([this, round = e.round, last]() -> Closure {
+      state_->Prepare(round, last);
+      return [this] { Handle(gossip_event::Prepared{}); };
+    });
+  }
+  void Perform(gossip_effect::Fold& e) {
+    mixing_.Run([this, e]() -> Closure {
+      state_->Fold(e);
+      return [this] { Handle(gossip_event::Staged{}); };
+    });
+  }
+  void Perform(gossip_effect::Give& e) {
+    mixing_.Run([this, e]() -> Closure {
+      state_->Give(e.peer, e.weight);
+      return [this] { FinishIfQuiet(); };
+    });
+  }
+  void Perform(gossip_effect::KeepDoubt& e) {
+    mixing_.Run([this, e]() -> Closure {
+      state_->KeepDoubt(e);
+      if (e.step.use() != v1::EXCHANGE) return [this] { FinishIfQuiet(); };
+      return [this] { Handle(gossip_event::Staged{}); };
+    });
+  }
+  void Perform(gossip_effect::Settle& e) {
+    mixing_.Run([this, e]() -> Closure {
+      state_->Settle(e);
+      return [this] { FinishIfQuiet(); };
+    });
+  }
+  void Perform(gossip_effect::TakeModel&) {
+    mixing_.Run([this]() -> Closure {
+      state_->TakeModel();
+      return [this] { Handle(gossip_event::Staged{}); };
+    });
+  }
+  void Perform(gossip_effect::ChangeEpoch& e) {
+    addresses_ = e.addresses;
+    mixing_.Run([this, e = std::move(e)]() -> Closure {
+      state_->ChangeEpoch(e);
+      return [this] { FinishIfQuiet(); };
+    });
+  }
+  void Perform(gossip_effect::CloseAverage& e) {
+    mixing_.Run([this, e]() -> Closure {
+      state_->CloseAverage(e.applied);
+      return [this] { FinishIfQuiet(); };
+    });
+  }
+  void Perform(gossip_effect::Mix& e) {
+    mixing_.Run([this, round = e.round]() -> Closure {
+      const absl::Status status = state_->Mix();
+      return [this, round, status] {
+        TellRound(round);
+        Handle(gossip_event::Mixed{status});
+      };
+    });
+  }
+
+  void TellRound(int64_t round) {
+    const absl::Time now = seams_.clock->Now();
+    round_.round = round;
+    round_.used_edges = machine_.used_edges();
+    round_.lost_edges = machine_.lost_edges();
+    round_.neighbour_distance = state_->neighbour_distance();
+    round_.elapsed = now - std::exchange(round_began_, now);
+    if (options_.on_round) options_.on_round(round_, *state_);
+    round_ = GossipRound();
+  }
+
+  void Perform(gossip_effect::Say& e) {
+    options_.log ? options_.log(e.level, e.text) : Log(e.level, e.text);
+  }
+  void Perform(gossip_effect::Exit& e) {
+    exit_ = std::move(e.status);
+    training_.Clear();
+  }
+
+  // ------------------------------------------------------------ time and end
+
+  void SetTimer() {
+    const absl::Time when = machine_.wake_at();
+    // One that comes too early does no harm and spares a change.
+    if (timer_ != 0 && timer_at_ <= when && !exit_) return;
+    if (timer_ != 0) seams_.clock->Cancel(std::exchange(timer_, 0));
+    if (exit_ || when == absl::InfiniteFuture()) return;
+    timer_at_ = when;
+    const uint64_t number = ++timer_number_;
+    timer_ = seams_.clock->RunAt(when, [this, number] {
+      sequence_.Post([this, number] {
+        if (number == timer_number_) timer_ = 0;
+        gossip_event::TimerFired fired;
+        for (const auto& [link, connection] : links_) {
+          fired.chunks.emplace_back(link, connection->link->chunks());
+        }
+        Handle(std::move(fired));
+      });
+    });
+  }
+
+  void FinishIfQuiet() {
+    if (!exit_ || training_.busy() || mixing_.busy() || !done_) return;
+    links_.clear();
+    Done done = std::exchange(done_, nullptr);
+    {
+      MutexLock lock(mu_);
+      finished_ = true;
+      finished_changed_.SignalAll();
+    }
+    std::move(done)(*exit_);
+  }
+
+  // Constant after construction.
+  const GossipNodeOptions options_;
+  const GossipNodeSeams seams_;
+
+  // Of the sequence; `state_` also of the lanes.
+  std::vector<std::string> addresses_;  // by index in the epoch
+  const std::unique_ptr<PeerState> state_;
+  GossipMachine machine_;
+  Done done_;
+  std::optional<absl::Status> exit_;
+  std::map<uint64_t, std::unique_ptr<Connection>> links_;
+  GossipRound round_;
+  absl::Time round_began_;
+  TimerId timer_ = 0;
+  absl::Time timer_at_;
+  uint64_t timer_number_ = 0;
+
+  Mutex mu_;
+  CondVar finished_changed_;
+  bool started_ GUARDED_BY(mu_) = false;
+  bool finished_ GUARDED_BY(mu_) = false;
+  uint64_t accepted_ GUARDED_BY(mu_) = 0;
+
+  Lane training_;
+  Lane mixing_;
+  Sequence sequence_;  // last: goes first
+};
+
+absl::StatusOr<std::unique_ptr<GossipNode>> GossipNode::Create(
+    GossipNodeOptions options, GossipNodeSeams seams) {
+  const AlgorithmTraits traits = TraitsOf(options.algorithm);
+  const Schedule& schedule = seams.plan->schedule();
+  if (traits.symmetric && !schedule.symmetric()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.algorithm.kind,
+                     " needs a topology whose edges have no direction"));
+  }
+  if (traits.fixed && schedule.period() != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        options.algorithm.kind, " needs a topology that stays as it is"));
+  }
+  const size_t peers = static_cast<size_t>(seams.plan->peers());
+  const v1::PeerHello& hello = options.machine.hello;
+  if (options.addresses.size() != peers ||
+      options.machine.names.size() != peers || hello.index() < 0 ||
+      static_cast<size_t>(hello.index()) >= peers) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("peer ", hello.index(), " with ", options.addresses.size(),
+                     " addresses and ", options.machine.names.size(),
+                     " names of ", peers, " peers"));
+  }
+  options.machine.trains_first = traits.trains_first;
+  options.machine.flows = traits.flows || !schedule.symmetric();
+  if (traits.averages) options.machine.average_every = 1;
+  options.machine.hello.set_schedule_hash(schedule.hash());
+  PARLEY_ASSIGN_OR_RETURN(
+      std::unique_ptr<PeerState> state,
+      PeerState::Create(options.algorithm, std::move(options.start),
+                        hello.index(), static_cast<int>(peers),
+                        options.machine.joins && options.machine.flows));
+  return std::unique_ptr<GossipNode>(new GossipNode(
+      std::make_unique<Impl>(std::move(options), seams, std::move(state))));
+}
+
+GossipNode::GossipNode(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+GossipNode::~GossipNode() = default;
+
+void GossipNode::Start(Done done) { impl_->Start(std::move(done)); }
+void GossipNode::ChangeMembership(GossipMembership membership) {
+  impl_->ChangeMembership(std::move(membership));
+}
+void GossipNode::Stop(std::string reason) { impl_->Stop(std::move(reason)); }
+PeerLinkListener* GossipNode::Accept(PeerOrigin origin,
+                                     std::unique_ptr<PeerLink> link) {
+  return impl_->Accept(std::move(origin), std::move(link));
+}
+const PeerState& GossipNode::state() const { return impl_->state(); }
+const GossipMachine& GossipNode::machine() const { return impl_->machine(); }
+
+}  // namespace parley

@@ -1,0 +1,91 @@
+// What the gossip machine is made with, and what it remembers of its neighbours
+// and of a round.
+#ifndef PARLEY_CLIENT_GOSSIP_GOSSIP_PARTS_H_
+#define PARLEY_CLIENT_GOSSIP_GOSSIP_PARTS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "client/gossip/edge_plan.h"
+#include "parley/v1/peer.pb.h"
+
+namespace parley {
+
+struct GossipMachineOptions {
+  v1::PeerHello hello;             // of this peer; `round` is filled in
+  std::vector<std::string> names;  // of all peers
+  int64_t rounds = 0;
+  bool trains_first = false;  // before it prepares what it sends
+  // Edges give away (push-sum) instead of exchanging.
+  bool flows = false;
+  // Rounds that average all peers exactly: every so many; 0: none.
+  int64_t average_every = 0;
+  // Averages all peers exactly after the last round.
+  bool final_average = true;
+  absl::Duration edge_timeout = absl::Seconds(15);
+  // Begins without peers that cannot be reached for so long.
+  absl::Duration start_wait = absl::InfiniteDuration();
+  // A peer that joins a run that goes on begins with this round: with nothing
+  // (flows), or with the model of a neighbour.
+  int64_t first_round = 1;
+  bool joins = false;
+};
+
+// Of the machine alone.
+namespace gossip_parts {
+
+// Of an edge: one direction of it in a round.
+enum class Part { kNone, kWaiting, kUnderway, kWhole, kDone, kFailed };
+
+// What the other end decides and has not told, for good or by a broken link.
+struct Doubt {
+  v1::PeerStep step;
+  std::optional<bool> outcome = {};  // known, not yet performed
+};
+struct Stranger {  // a link before its hello
+  absl::Time deadline;
+  std::string certificate_name;
+};
+// Another peer, over rounds and links.
+struct Neighbour {
+  uint64_t link = 0;  // 0: none
+  bool up = false;    // both ends have said hello
+  absl::Time since;   // it is up or down
+  absl::Time since_dial;
+  absl::Time dial_at = absl::InfinitePast();
+  int failures = 0;
+  uint64_t incarnation = 0;
+  bool left = false;
+  bool refused = false;  // they do not fit
+  uint64_t chunks = 0;
+  std::optional<v1::PeerStep> ready;  // the latest
+  int64_t committed = 0;              // where this peer decides
+  int64_t decided = 0;
+  std::optional<Doubt> doubt;  // where the other one does
+};
+struct Edge {  // of a round
+  PlannedEdge plan;
+  int position = 0;  // in its order
+  Part in = Part::kNone;
+  Part out = Part::kNone;
+  bool received = false;  // the other one has our payload, as it says
+  double omega = 1;
+  absl::Time moved;
+};
+struct Average {     // of a round
+  int in_step = 0;   // that comes next
+  int out_step = 0;  // that goes next
+  Part in = Part::kWaiting;
+  bool token = false;      // all before this peer hold the average
+  bool forwarded = false;  // it said so to the next one
+  bool over = false;
+  absl::Time moved;
+};
+
+}  // namespace gossip_parts
+}  // namespace parley
+
+#endif  // PARLEY_CLIENT_GOSSIP_GOSSIP_PARTS_H_

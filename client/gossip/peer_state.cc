@@ -1,0 +1,314 @@
+#include "client/gossip/peer_state.h"
+
+#include <cmath>
+
+#include "client/gossip/number_chunks.h"
+#include "client/gossip/vectors.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+
+namespace parley {
+namespace {
+
+// One that nobody else holds, of so many elements.
+void Renew(DType dtype, int64_t elements,
+           std::shared_ptr<ParameterVector>* numbers) {
+  if (*numbers && numbers->use_count() == 1 &&
+      (*numbers)->elements() == elements) {
+    return;
+  }
+  *numbers = std::make_shared<ParameterVector>(dtype, elements);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PeerState>> PeerState::Create(
+    const AlgorithmOptions& options, ParameterVector start, int self, int peers,
+    bool joins) {
+  const AlgorithmTraits traits = TraitsOf(options);
+  PARLEY_ASSIGN_OR_RETURN(
+      std::unique_ptr<Algorithm> algorithm,
+      MakeAlgorithm(options, self, start.dtype(), start.elements()));
+  return std::unique_ptr<PeerState>(new PeerState(
+      std::move(algorithm), traits, std::move(start), self, peers, joins));
+}
+
+PeerState::PeerState(std::unique_ptr<Algorithm> algorithm,
+                     AlgorithmTraits traits, ParameterVector start, int self,
+                     int peers, bool joins)
+    : algorithm_(std::move(algorithm)),
+      traits_(traits),
+      self_(self),
+      peers_(peers),
+      x_(std::move(start)),
+      delta_(x_.dtype(), x_.elements()),
+      omegas_(peers) {
+  if (joins) {
+    omega_ = 0;
+    SetZero(&x_);
+  }
+}
+
+// ------------------------------------------------------------- local steps
+
+absl::StatusOr<TrainResult> PeerState::Train(Trainer* trainer,
+                                             const TrainTask& task) {
+  if (omega_ == 0) {  // it has joined, and has no model yet
+    SetZero(&delta_);
+    return TrainResult();
+  }
+  CopyInto(x_, &delta_);
+  ScaleBy(1 / omega_, &delta_);
+  PARLEY_ASSIGN_OR_RETURN(const TrainResult result,
+                          trainer->Train(task, delta_));
+  if (delta_.dtype() != x_.dtype() || delta_.elements() != x_.elements()) {
+    return absl::InternalError("the trainer changed the parameters' shape");
+  }
+  if (!delta_.AllFinite()) {
+    return absl::InternalError(
+        "training diverged: parameters are infinite or not numbers; a smaller "
+        "step size may help");
+  }
+  SubtractRounded(1 / omega_, x_, &delta_);
+  return result;
+}
+
+// ------------------------------------------------------------------ rounds
+
+void PeerState::Prepare(int64_t round, bool last) {
+  last_ = last;
+  const int64_t elements = x_.elements() * (last ? 1 : traits_.parts);
+  Renew(x_.dtype(), elements, &sent_);
+  Renew(x_.dtype(), elements, &mixed_);
+  SetZero(mixed_.get());
+  mixed_omega_ = 0;
+  given_.clear();
+  neighbour_distance_ = 0;
+  omegas_[self_] = omega_;
+  if (last) {
+    CopyInto(x_, sent_.get());
+  } else {
+    algorithm_->Prepare(round, x_, delta_, sent_.get());
+  }
+}
+
+void PeerState::Fold(const gossip_effect::Fold& fold) {
+  if (fold.step.use() == v1::AVERAGE) {
+    return FoldSegment(fold.step, fold.omega);
+  }
+  Flow& flow = flows_[fold.peer];
+  if (traits_.edge_states) {
+    const double before = SumOf(*mixed_);
+    algorithm_->Fold(fold.peer, fold.weight, *staged_, *sent_, mixed_.get());
+    flow.sum += SumOf(*mixed_) - before;
+    return;
+  }
+  // Without a model there is no distance.
+  const bool both = fold.omega > 0 && omega_ > 0;
+  const Comparison compared = Compare(both ? 1 / fold.omega : 0, *staged_,
+                                      both ? 1 / omega_ : 0, *sent_);
+  neighbour_distance_ += fold.weight * compared.squared_distance;
+  if (fold.step.use() == v1::EXCHANGE) {
+    algorithm_->Fold(fold.peer, fold.weight, *staged_, *sent_, mixed_.get());
+    flow.sum += fold.weight * (compared.sum_a - compared.sum_b);
+  } else {
+    AddScaled(fold.weight, *staged_, mixed_.get());
+    mixed_omega_ += fold.weight * fold.omega;
+    flow.sum += fold.weight * compared.sum_a;
+    flow.omega += fold.weight * fold.omega;
+  }
+}
+
+void PeerState::Give(int peer, double weight) {
+  given_[peer] = weight;  // taken off in Mix: when this is called is chance
+  Flow& flow = flows_[peer];
+  flow.sum -= weight * SumOf(*sent_);
+  flow.omega -= weight * omega_;
+}
+
+void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
+  Kept kept = {.use = doubt.step.use(),
+               .last = last_,
+               .round = doubt.step.round(),
+               .change = ParameterVector(x_.dtype(), sent_->elements())};
+  if (kept.use == v1::EXCHANGE) {
+    algorithm_->FoldDoubt(doubt.peer, doubt.weight, *staged_, *sent_,
+                          &kept.change);
+  } else if (kept.use == v1::FLOW) {
+    Give(doubt.peer, doubt.weight);
+    AddScaled(doubt.weight, *sent_, &kept.change);
+    kept.omega = doubt.weight * omega_;
+  } else {
+    CopyInto(*mixed_, &kept.change);
+    TakeMean(&kept.change, &kept.omega);
+  }
+  doubts_.insert_or_assign(doubt.peer, std::move(kept));
+}
+
+void PeerState::Settle(const gossip_effect::Settle& settle) {
+  const auto it = doubts_.find(settle.peer);
+  if (it == doubts_.end()) return;
+  Kept& kept = it->second;
+  const bool applies =
+      kept.use == v1::FLOW ? !settle.committed : settle.committed;
+  if (applies) {
+    const double before = SumOf(x_);
+    if (kept.last) {
+      AddScaled(1, kept.change, &x_);
+    } else {
+      algorithm_->MixLate(settle.peer, kept.round, kept.change,
+                          settle.rounds_late, &x_);
+    }
+    omega_ += kept.omega;
+    Flow& flow = flows_[settle.peer];
+    flow.sum += SumOf(x_) - before;
+    flow.omega += kept.omega;
+  }
+  doubts_.erase(it);
+}
+
+absl::Status PeerState::Mix() {
+  double given = 0;
+  for (const auto& [peer, weight] : given_) given += weight;
+  if (given != 0) {
+    AddScaled(-given, *sent_, mixed_.get());
+    mixed_omega_ -= given * omega_;
+  }
+  omega_ += mixed_omega_;
+  if (last_) {
+    AddScaled(1, *mixed_, &x_);
+  } else {
+    algorithm_->Mix(&delta_, *sent_, mixed_.get(), &x_);
+  }
+  if (!x_.AllFinite()) {
+    return absl::InternalError(
+        "mixing diverged: parameters are infinite or not numbers");
+  }
+  return absl::OkStatus();
+}
+
+void PeerState::TakeModel() { CopyInto(*staged_, &x_); }
+
+void PeerState::ChangeEpoch(const gossip_effect::ChangeEpoch& change) {
+  self_ = change.self;
+  peers_ = static_cast<int>(change.addresses.size());
+  omegas_.assign(peers_, 0);
+  flows_.clear();
+  std::map<int, Kept> doubts;
+  for (auto& [peer, kept] : doubts_) {
+    PARLEY_CHECK(peer >= 0 && change.index[peer] >= 0);  // settled before
+    doubts.emplace(change.index[peer], std::move(kept));
+  }
+  doubts_ = std::move(doubts);
+  algorithm_->ForgetPeers(self_);
+}
+
+ParameterVector PeerState::Model() const {
+  ParameterVector model = x_.Clone();
+  if (omega_ != 1 && omega_ != 0) ScaleBy(1 / omega_, &model);
+  return model;
+}
+
+// ---------------------------------------------------------------- averages
+
+PeerState::Range PeerState::SegmentOf(int sender, int step) const {
+  // First each peer sums up one segment, then all get all sums.
+  const int shift = step < peers_ - 1 ? -step : peers_ - step;
+  const int segment = ((sender + shift) % peers_ + peers_) % peers_;
+  const int64_t n = sent_->elements();
+  return {n * segment / peers_, n * (segment + 1) / peers_};
+}
+
+void PeerState::FoldSegment(const v1::PeerStep& step, double omega) {
+  const int sender = (self_ + peers_ - 1) % peers_;
+  const Range range = SegmentOf(sender, step.step());
+  if (step.step() == 0) AddScaled(1, *sent_, mixed_.get());
+  if (step.step() < peers_ - 1) {
+    omegas_[(sender - step.step() + peers_) % peers_] = omega;
+    AddRange(*staged_, 0, range.end - range.begin, mixed_.get(), range.begin);
+  } else {
+    CopyRange(*staged_, 0, range.end - range.begin, mixed_.get(), range.begin);
+  }
+}
+
+void PeerState::TakeMean(ParameterVector* mixed, double* omega) const {
+  ScaleBy(1.0 / peers_, mixed);
+  AddScaled(-1, *sent_, mixed);
+  double sum = 0;
+  for (const double o : omegas_) sum += o;
+  *omega = sum / peers_ - omega_;
+}
+
+void PeerState::CloseAverage(bool applied) {
+  if (applied && last_) {
+    // Without the detour of the difference all peers end with the same bits.
+    double sum = 0;
+    for (const double o : omegas_) sum += o;
+    omega_ = sum / peers_;
+    ScaleBy(1.0 / peers_, mixed_.get());
+    CopyInto(*mixed_, &x_);
+    SetZero(mixed_.get());
+  } else if (applied) {
+    TakeMean(mixed_.get(), &mixed_omega_);
+  } else {
+    SetZero(mixed_.get());
+  }
+}
+
+// --------------------------------------------------------------- transfers
+
+std::shared_ptr<ChunkSink> PeerState::Staging(int peer,
+                                              const v1::PeerStep& step) {
+  int64_t elements = sent_ ? sent_->elements() : x_.elements();
+  if (step.use() == v1::COPY_MODEL) {
+    elements = x_.elements();
+  } else if (step.use() == v1::AVERAGE) {
+    const Range range = SegmentOf(peer, step.step());
+    elements = range.end - range.begin;
+  }
+  Renew(x_.dtype(), elements, &staged_);
+  if (step.use() == v1::EXCHANGE) {
+    if (auto sink = algorithm_->SinkFor(peer, staged_)) return sink;
+  }
+  return std::make_shared<NumberSink>(staged_);
+}
+
+std::shared_ptr<ChunkSource> PeerState::Source(int peer,
+                                               const v1::PeerStep& step) const {
+  if (step.use() == v1::COPY_MODEL) {
+    return std::make_shared<NumberSource>(
+        std::make_shared<const ParameterVector>(x_.Clone()), 0, x_.elements());
+  }
+  if (step.use() == v1::AVERAGE) {
+    const Range range = SegmentOf(self_, step.step());
+    return std::make_shared<NumberSource>(step.step() == 0 ? sent_ : mixed_,
+                                          range.begin, range.end);
+  }
+  if (step.use() == v1::EXCHANGE) {
+    if (auto source = algorithm_->SourceFor(peer)) return source;
+  }
+  return std::make_shared<NumberSource>(sent_, 0, sent_->elements());
+}
+
+double PeerState::OmegaOf(const v1::PeerStep& step) const {
+  if (step.use() == v1::FLOW) return omega_;
+  if (step.use() == v1::AVERAGE && step.step() < peers_ - 1) {
+    return omegas_[(self_ - step.step() + peers_) % peers_];
+  }
+  return 1;
+}
+
+uint64_t PeerState::BytesOf(int peer, const v1::PeerStep& step) const {
+  const uint64_t size = SizeOf(x_.dtype());
+  if (step.use() == v1::COPY_MODEL) return x_.bytes();
+  if (step.use() == v1::AVERAGE) {
+    const Range range = SegmentOf(self_, step.step());
+    return (range.end - range.begin) * size;
+  }
+  if (step.use() == v1::EXCHANGE && traits_.edge_states) {
+    return algorithm_->BytesFor(peer);
+  }
+  return sent_->elements() * size;
+}
+
+}  // namespace parley

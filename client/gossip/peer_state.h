@@ -1,0 +1,132 @@
+// A peer's numbers: its model and what the algorithm keeps, what a round sends,
+// takes in and mixes, and what is in doubt.
+#ifndef PARLEY_CLIENT_GOSSIP_PEER_STATE_H_
+#define PARLEY_CLIENT_GOSSIP_PEER_STATE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/gossip/algorithms/algorithm.h"
+#include "client/gossip/gossip_events.h"
+#include "client/sdk/trainer.h"
+#include "common/model/parameters.h"
+#include "common/wire/chunk.h"
+#include "parley/v1/peer.pb.h"
+
+namespace parley {
+
+// Memory: algorithm's states, x, Δ, and parts() times (sent, mixed, staged)
+// models; one more for each edge in doubt. Train may run beside all else but
+// Mix and Settle; the others one at a time.
+class PeerState {
+ public:
+  // Vectors that a doubt keeps: of the peer's next x if the edge counted
+  // (exchange, average) or if it did not (flow).
+  struct Kept {
+    v1::PeerUse use;
+    bool last;  // of the average after all rounds
+    int64_t round;
+    ParameterVector change;
+    double omega = 0;
+  };
+
+  // What has come over an edge so far, less what has gone: Σ of the numbers and
+  // of ω. The two ends' add up to 0, but for what one of them is in doubt
+  // about.
+  struct Flow {
+    double sum = 0;
+    double omega = 0;
+  };
+
+  // `self` of `peers`. `joins`: with nothing, ω = 0, where edges give away.
+  // InvalidArgument: as MakeAlgorithm.
+  static absl::StatusOr<std::unique_ptr<PeerState>> Create(
+      const AlgorithmOptions& options, ParameterVector start, int self,
+      int peers, bool joins);
+
+  // Runs the local steps at z = x/ω. Errors: what the trainer said; Internal:
+  // numbers that are infinite or none.
+  absl::StatusOr<TrainResult> Train(Trainer* trainer, const TrainTask& task);
+
+  // What round `round` sends. The last average, after all rounds, is of x.
+  void Prepare(int64_t round, bool last);
+  // See gossip_effect.
+  void Fold(const gossip_effect::Fold& fold);
+  void Give(int peer, double weight);
+  void KeepDoubt(const gossip_effect::KeepDoubt& doubt);
+  void Settle(const gossip_effect::Settle& settle);
+  void CloseAverage(bool applied);
+  // Internal: x is no number any more.
+  absl::Status Mix();
+  // What was staged is the model to begin with.
+  void TakeModel();
+  void ChangeEpoch(const gossip_effect::ChangeEpoch& change);
+
+  // Where the payload of a step is to be put, and where it comes from. Both
+  // stay valid whatever happens to the state.
+  std::shared_ptr<ChunkSink> Staging(int peer, const v1::PeerStep& step);
+  std::shared_ptr<ChunkSource> Source(int peer, const v1::PeerStep& step) const;
+  // What goes into Begin: the ω that goes with a payload, and its bytes.
+  double OmegaOf(const v1::PeerStep& step) const;
+  uint64_t BytesOf(int peer, const v1::PeerStep& step) const;
+
+  const ParameterVector& x() const { return x_; }
+  // Of the round that was mixed last: what the peer sent, and what mixing
+  // changed of it.
+  const ParameterVector& sent() const { return *sent_; }
+  const ParameterVector& mixed() const { return *mixed_; }
+  double omega() const { return omega_; }
+  ParameterVector Model() const;  // x/ω
+  // By peer (−1: of an average).
+  const std::map<int, Kept>& doubts() const { return doubts_; }
+  // By peer: the counters of what is used of each edge.
+  const std::map<int, Flow>& flows() const { return flows_; }
+  // Σ_k W_jk·‖x_j − x_k‖² over what was folded this round: ρ-times a bound of
+  // the consensus distance, from neighbours alone.
+  double neighbour_distance() const { return neighbour_distance_; }
+
+ private:
+  struct Range {
+    int64_t begin, end;
+  };
+
+  PeerState(std::unique_ptr<Algorithm> algorithm, AlgorithmTraits traits,
+            ParameterVector start, int self, int peers, bool joins);
+
+  // Of an average: what moves in a step from `sender` to the next peer.
+  Range SegmentOf(int sender, int step) const;
+  void FoldSegment(const v1::PeerStep& step, double omega);
+  // mixed = mean − sent, and the same of ω.
+  void TakeMean(ParameterVector* mixed, double* omega) const;
+
+  const std::unique_ptr<Algorithm> algorithm_;
+  const AlgorithmTraits traits_;
+  int self_;
+  int peers_;
+
+  ParameterVector x_;
+  double omega_ = 1;
+  ParameterVector delta_;
+
+  // Of the round. Shared with transfers under way.
+  bool last_ = false;
+  std::shared_ptr<ParameterVector> sent_;
+  std::shared_ptr<ParameterVector> mixed_;
+  std::shared_ptr<ParameterVector> staged_;
+  double mixed_omega_ = 0;
+  std::map<int, double> given_;  // weights, by peer
+  double neighbour_distance_ = 0;
+  std::vector<double> omegas_;  // of an average, by peer
+
+  std::map<int, Kept> doubts_;
+  std::map<int, Flow> flows_;
+};
+
+}  // namespace parley
+
+#endif  // PARLEY_CLIENT_GOSSIP_PEER_STATE_H_

@@ -1,0 +1,105 @@
+#include "client/gossip/vectors.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "common/kernels/kernels.h"
+
+namespace parley {
+namespace {
+
+template <typename F>
+auto ForDType(DType dtype, F f) {
+  return dtype == DType::kFloat32 ? f(float{}) : f(double{});
+}
+
+}  // namespace
+
+void SetZero(ParameterVector* y) {
+  if (y->bytes() > 0) std::memset(y->data(), 0, y->bytes());
+}
+
+void CopyInto(const ParameterVector& x, ParameterVector* y) {
+  const int64_t bytes = std::min(x.bytes(), y->bytes());
+  if (bytes > 0) std::memcpy(y->data(), x.data(), bytes);
+}
+
+void AddScaled(double w, const ParameterVector& x, ParameterVector* y) {
+  ForDType(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    KernelsFor<T>().axpy(x.elements(), static_cast<T>(w), x.As<T>().data(),
+                         y->As<T>().data());
+  });
+}
+
+void AddDifference(double w, const ParameterVector& a, const ParameterVector& b,
+                   ParameterVector* y) {
+  ForDType(a.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    KernelsFor<T>().add_difference(a.elements(), static_cast<T>(w),
+                                   a.As<T>().data(), b.As<T>().data(),
+                                   y->As<T>().data());
+  });
+}
+
+void ScaleBy(double w, ParameterVector* y) {
+  ForDType(y->dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    KernelsFor<T>().scale(y->elements(), static_cast<T>(w), y->As<T>().data());
+  });
+}
+
+void AddRange(const ParameterVector& x, int64_t begin, int64_t end,
+              ParameterVector* y, int64_t to_begin) {
+  ForDType(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    KernelsFor<T>().axpy(end - begin, T{1}, x.As<T>().data() + begin,
+                         y->As<T>().data() + to_begin);
+  });
+}
+
+void CopyRange(const ParameterVector& x, int64_t begin, int64_t end,
+               ParameterVector* y, int64_t to_begin) {
+  const int64_t size = static_cast<int64_t>(SizeOf(x.dtype()));
+  if (end <= begin) return;
+  std::memcpy(y->data() + to_begin * size, x.data() + begin * size,
+              (end - begin) * size);
+}
+
+void SubtractRounded(double w, const ParameterVector& x, ParameterVector* y) {
+  ForDType(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T factor = static_cast<T>(w);
+    const absl::Span<const T> from = x.As<T>();
+    const absl::Span<T> to = y->As<T>();
+    for (size_t i = 0; i < to.size(); ++i) to[i] -= factor * from[i];
+  });
+}
+
+Comparison Compare(double v, const ParameterVector& a, double w,
+                   const ParameterVector& b) {
+  return ForDType(a.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    Comparison result;
+    const absl::Span<const T> x = a.As<T>(), y = b.As<T>();
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double p = x[i], q = y[i];
+      const double d = v * p - w * q;
+      result.squared_distance += d * d;
+      result.sum_a += p;
+      result.sum_b += q;
+    }
+    return result;
+  });
+}
+
+double SumOf(const ParameterVector& x) {
+  return ForDType(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    double sum = 0;
+    for (const T v : x.As<T>()) sum += static_cast<double>(v);
+    return sum;
+  });
+}
+
+}  // namespace parley

@@ -1,0 +1,41 @@
+// Arithmetic on whole parameter vectors. All of one call have the same dtype
+// and, unless said, length. Weights are rounded to the dtype first.
+#ifndef PARLEY_CLIENT_GOSSIP_VECTORS_H_
+#define PARLEY_CLIENT_GOSSIP_VECTORS_H_
+
+#include <cstdint>
+
+#include "common/model/parameters.h"
+
+namespace parley {
+
+void SetZero(ParameterVector* y);
+// y = x; y may be longer or shorter: the first elements of both.
+void CopyInto(const ParameterVector& x, ParameterVector* y);
+void AddScaled(double w, const ParameterVector& x, ParameterVector* y);
+// y += w·(a − b): exactly the negative of what it is with a and b exchanged.
+void AddDifference(double w, const ParameterVector& a, const ParameterVector& b,
+                   ParameterVector* y);
+void ScaleBy(double w, ParameterVector* y);
+// y −= w·x with w·x rounded first: 0 where y is that.
+void SubtractRounded(double w, const ParameterVector& x, ParameterVector* y);
+
+// The elements begin..end−1 of `x`, and those of `y` from to_begin on.
+void AddRange(const ParameterVector& x, int64_t begin, int64_t end,
+              ParameterVector* y, int64_t to_begin);
+void CopyRange(const ParameterVector& x, int64_t begin, int64_t end,
+               ParameterVector* y, int64_t to_begin);
+
+struct Comparison {
+  double squared_distance = 0;  // ‖v·a − w·b‖²
+  double sum_a = 0;             // Σ a, and of b
+  double sum_b = 0;
+};
+// In double, in one pass.
+Comparison Compare(double v, const ParameterVector& a, double w,
+                   const ParameterVector& b);
+double SumOf(const ParameterVector& x);  // in double
+
+}  // namespace parley
+
+#endif  // PARLEY_CLIENT_GOSSIP_VECTORS_H_

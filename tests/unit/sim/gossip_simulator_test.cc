@@ -1,0 +1,143 @@
+// Gossip runs from their file, in the simulator.
+#include "tools/sim/gossip_simulator.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/config/load.h"
+#include "common/files/parameter_file.h"
+#include "common/report/metrics_log.h"
+#include "tests/support/status_matchers.h"
+#include "tools/sim/consensus_meter.h"
+
+namespace parley {
+namespace {
+
+v1::RunConfig Load(int peers, int rounds, absl::string_view gossip) {
+  const auto config = LoadRunText(
+      absl::StrCat("model { softmax {} } data {", " train { mixture { rows: ",
+                   peers * 40, " features: 6 classes: 3 } }",
+                   " test { mixture { rows: 300 features: 6 classes: 3 } }",
+                   " partition { parts: ", peers,
+                   " dirichlet { alpha: 0.3 } } }",
+                   " local { sgd { batch_size: 10 steps: 3 }",
+                   " step_size { initial: 0.2 } }", " stop { rounds: ", rounds,
+                   " } gossip { ", gossip, " }"),
+      "x.textproto");
+  EXPECT_OK(config);
+  return config.ok() ? *config : v1::RunConfig();
+}
+
+SimulatorOptions OptionsOf(const v1::RunConfig& config, int threads,
+                           std::vector<RoundReport>* rounds) {
+  SimulatorOptions options;
+  options.config = config;
+  options.threads = threads;
+  options.on_round = [rounds](const RoundReport& report) {
+    rounds->push_back(report);
+  };
+  return options;
+}
+
+TEST(GossipSimulator, IsTheSameWithAnyNumberOfThreads) {
+  for (const char* gossip :
+       {"topology { ring {} }", "", "topology { random_matching {} }",
+        "topology { torus {} } gradient_tracking {} average_every: 4"}) {
+    SCOPED_TRACE(gossip);
+    const v1::RunConfig config = Load(9 + (*gossip == 0 ? 0 : 3), 12, gossip);
+    std::vector<RoundReport> first;
+    ASSERT_OK_AND_ASSIGN(const SimulatorResult one,
+                         Simulate(OptionsOf(config, 1, &first)));
+    ASSERT_EQ(first.size(), 12);
+    for (const int threads : {2, 5}) {
+      std::vector<RoundReport> rounds;
+      ASSERT_OK_AND_ASSIGN(const SimulatorResult many,
+                           Simulate(OptionsOf(config, threads, &rounds)));
+      EXPECT_EQ(many.model.Hash(), one.model.Hash());
+      EXPECT_TRUE(rounds == first);
+    }
+  }
+}
+
+TEST(GossipSimulator, TellsConsensusContractionLossAndBytes) {
+  const std::string folder =
+      absl::StrCat(testing::TempDir(), "/gossip_simulator");
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  const v1::RunConfig config = Load(8, 30, "topology { ring {} }");
+  std::vector<RoundReport> rounds;
+  SimulatorOptions options = OptionsOf(config, 2, &rounds);
+  options.folder = folder;
+  ASSERT_OK_AND_ASSIGN(const SimulatorResult result,
+                       Simulate(std::move(options)));
+  EXPECT_EQ(result.status.state(), v1::FINISHED);
+  const double rho = 0.804738;
+  for (const RoundReport& round : rounds) {
+    EXPECT_NEAR(round.metrics.at("rho"), rho, 1e-6);
+    EXPECT_GT(round.metrics.at("consensus"), 0);
+    if (round.round == 1) continue;  // all are equal when it begins
+    EXPECT_LE(round.metrics.at("contraction"), rho + 1e-4);
+    EXPECT_GT(round.metrics.at("contraction"), 0.2);
+    EXPECT_EQ(round.bytes_up, 8 * 2 * result.model.bytes());
+    EXPECT_EQ(round.bytes_down, round.bytes_up);
+  }
+  EXPECT_LT(*rounds.back().central.loss, *rounds[0].central.loss);
+  EXPECT_GT(*rounds.back().central.accuracy, 0.7);
+  EXPECT_EQ(rounds.back().evaluations.size(), 8);
+  // The peers' exact average is what an onlooker would take.
+  const auto last = *ReadParameters(absl::StrCat(folder, "/model.safetensors"));
+  EXPECT_EQ(last.values.Hash(), result.model.Hash());
+  ASSERT_OK_AND_ASSIGN(const std::vector<RoundReport> written,
+                       ReadMetrics(absl::StrCat(folder, "/", kMetricsFile)));
+  EXPECT_TRUE(written == rounds);
+  EXPECT_TRUE(std::filesystem::exists(folder + "/report.html"));
+}
+
+// Exact averages: all peers have one model, so nothing is left of consensus
+// distance, and W is 11ᵀ/m.
+TEST(GossipSimulator, ExactAveragesLeaveNoDistance) {
+  std::vector<RoundReport> rounds;
+  ASSERT_OK(Simulate(OptionsOf(Load(5, 6, "exact_average {}"), 2, &rounds)));
+  for (const RoundReport& round : rounds) {
+    EXPECT_LT(round.metrics.at("consensus"), 1e-12);
+  }
+}
+
+TEST(GossipSimulator, CompressedExchangesSendLess) {
+  std::vector<RoundReport> rounds;
+  ASSERT_OK_AND_ASSIGN(
+      const SimulatorResult result,
+      Simulate(
+          OptionsOf(Load(8, 20, "topology { ring {} } choco { bfloat16 {} }"),
+                    2, &rounds)));
+  EXPECT_EQ(rounds[3].bytes_up, 8 * 2 * result.model.bytes() / 2);
+  EXPECT_FALSE(rounds[3].metrics.contains("contraction"));
+  EXPECT_GT(result.status.accuracy(), 0.7);
+}
+
+TEST(GossipSimulator, AThousandPeers) {
+  std::vector<RoundReport> rounds;
+  ASSERT_OK_AND_ASSIGN(const SimulatorResult result,
+                       Simulate(OptionsOf(Load(1024, 12, ""), 2, &rounds)));
+  EXPECT_GT(result.status.accuracy(), 0.6);
+}
+
+TEST(ConsensusMeter, IsTheTraceOfTheCovariance) {
+  // (1, 2), (3, 2), (8, 5): mean (4, 3), squares 9+1 + 1+1 + 16+4 over 3.
+  ConsensusMeter meter;
+  for (const std::vector<double>& v :
+       {std::vector<double>{1, 2}, {3, 2}, {8, 5}}) {
+    ParameterVector x(DType::kFloat64, 2);
+    std::copy(v.begin(), v.end(), x.As<double>().begin());
+    meter.Add(2, 1, x);
+  }
+  EXPECT_NEAR(meter.trace(), 32.0 / 3, 1e-12);
+  EXPECT_EQ(meter.Mean(DType::kFloat64).As<double>()[0], 4);
+  EXPECT_EQ(meter.Mean(DType::kFloat64).As<double>()[1], 3);
+}
+
+}  // namespace
+}  // namespace parley

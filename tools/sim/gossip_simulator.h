@@ -1,0 +1,26 @@
+// A whole gossip run in one process and in virtual time.
+#ifndef PARLEY_TOOLS_SIM_GOSSIP_SIMULATOR_H_
+#define PARLEY_TOOLS_SIM_GOSSIP_SIMULATOR_H_
+
+#include "absl/status/statusor.h"
+#include "tools/sim/simulator.h"
+
+namespace parley {
+
+// More peers than this do not pass their average round in the end, which takes
+// 2·m² messages: it is taken from outside.
+inline constexpr int kMostAveragingPeers = 128;
+
+// Simulate of a run with gossip: a peer for each part of its data. What is told
+// of a round: bytes and losses of all peers; evaluation.central of the peers'
+// mean; metrics
+//   "consensus"     Tr Ξ = (1/m) Σ ‖w_j − w̄‖², of the peers' models
+//   "contraction"   what ‖x − x̄‖ was multiplied with by the round's mixing
+//   alone "rho"           what it is multiplied with at most, by the mixing
+//   matrix "lost_edges"    that were given up, at either end
+// and, of the last round, what each peer's model does on data.test.
+absl::StatusOr<SimulatorResult> SimulateGossip(SimulatorOptions options);
+
+}  // namespace parley
+
+#endif  // PARLEY_TOOLS_SIM_GOSSIP_SIMULATOR_H_
