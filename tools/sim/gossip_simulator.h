@@ -14,10 +14,11 @@ inline constexpr int kMostAveragingPeers = 128;
 // Simulate of a run with gossip: a peer for each part of its data. What is told
 // of a round: bytes and losses of all peers; evaluation.central of the peers'
 // mean; metrics
-//   "consensus"     Tr Ξ = (1/m) Σ ‖w_j − w̄‖², of the peers' models
-//   "contraction"   what ‖x − x̄‖ was multiplied with by the round's mixing
-//   alone "rho"           what it is multiplied with at most, by the mixing
-//   matrix "lost_edges"    that were given up, at either end
+//   "consensus"    Tr Ξ = (1/m) Σ ‖w_j − w̄‖², of the peers' models
+//   "contraction"  of ‖x − x̄‖ by a round's mixing alone; not with choco, which
+//                  mixes public copies
+//   "rho"          the most that the mixing matrix leaves of it
+//   "lost_edges"   that were given up, counted at both ends
 // and, of the last round, what each peer's model does on data.test.
 absl::StatusOr<SimulatorResult> SimulateGossip(SimulatorOptions options);
 
