@@ -1,6 +1,7 @@
 #include "client/program/rendezvous_peer.h"
 
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -181,6 +182,8 @@ class RendezvousPeer final : public PeerHost {
           "version");
     }
     book_.Update(setup.membership);
+    control_.emplace(1);
+    work_.emplace(2);
     spec_ = run.spec;
     rounds_ = run.node.machine.rounds;
     evaluates_ = config.evaluation().central();
@@ -202,14 +205,14 @@ class RendezvousPeer final : public PeerHost {
         GossipNode::Create(std::move(run.node),
                            {.transport = &book_,
                             .clock = options_.clock,
-                            .control = &control_,
-                            .work = &work_,
+                            .control = &*control_,
+                            .work = &*work_,
                             .plan = std::make_shared<EdgePlan>(run.schedule),
                             .trainer = setup.trainer}));
     gate_.Open(node_.get());
     node_->Start([this](absl::Status status) {
       // Not on the node's own sequence: the rest takes long.
-      work_.Post([this, status = std::move(status)] { End(status); });
+      work_->Post([this, status = std::move(status)] { End(status); });
     });
     return absl::OkStatus();
   }
@@ -256,7 +259,7 @@ class RendezvousPeer final : public PeerHost {
 
   // Where data.test can be read here; the other peers may be able to.
   void Evaluate(const ParameterVector& model, v1::PeerDone* done) {
-    const auto evaluator = MakeTestEvaluator(config_, &work_);
+    const auto evaluator = MakeTestEvaluator(config_, &*work_);
     if (!evaluator.ok()) {
       return LogWarning("the models are not evaluated here: ",
                         evaluator.status().message());
@@ -269,8 +272,9 @@ class RendezvousPeer final : public PeerHost {
   }
 
   const RendezvousPeerOptions options_;
-  ThreadPool control_{1};
-  ThreadPool work_{2};
+  // Of Begin on: most runs have no use for them.
+  std::optional<ThreadPool> control_;
+  std::optional<ThreadPool> work_;
   AddressBook book_;
   Gate gate_;
   std::unique_ptr<PeerServer> server_;
