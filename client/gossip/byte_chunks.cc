@@ -12,7 +12,7 @@ namespace parley {
 std::optional<ChunkView> ByteSource::Next() {
   if (offset_ == bytes_->size()) return std::nullopt;
   ChunkView chunk;
-  chunk.data = absl::string_view(*bytes_).substr(offset_, kChunkBytes);
+  chunk.data = absl::string_view(*bytes_).substr(offset_, kPeerChunkBytes);
   chunk.stable = true;
   chunk.header = {payload_, offset_, Checksum(chunk.data)};
   offset_ += chunk.data.size();

@@ -65,7 +65,7 @@ void GossipMachine::On(gossip_event::Received& event) {
     Say(event.message.goodbye().retry() ? LogLevel::kInfo : LogLevel::kWarning,
         absl::StrCat(names_[index],
                      " refuses: ", event.message.goodbye().reason()));
-    n.refused = !event.message.goodbye().retry();
+    n.refused = !event.message.goodbye().retry() && phase_ != Phase::kJoining;
     // It may come to this peer's epoch soon.
     n.failures = std::min(n.failures, 3);
     return LoseLink(index, "it refused");

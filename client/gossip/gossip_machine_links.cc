@@ -125,7 +125,8 @@ void GossipMachine::Refuse(uint64_t link, absl::string_view reason,
   }
   for (auto& [peer, n] : neighbours_) {
     if (n.link != link) continue;
-    n.refused = !retry;
+    // At the begin the right one may still come in its place.
+    n.refused = !retry && phase_ != Phase::kJoining;
     return LoseLink(peer, reason);
   }
 }
@@ -168,9 +169,10 @@ void GossipMachine::LinkUp(int peer, uint64_t link,
     message.mutable_leave()->set_reason("it has done all rounds");
     Send(peer, std::move(message));
   }
-  // Cut off from all, it goes on where the others are by now.
-  if (phase_ == Phase::kIsolated &&
-      now_ >= phase_since_ + options_.edge_timeout) {
+  // Cut off from all, or started anew, it goes on where the others are by now.
+  if (phase_ == Phase::kJoining ||
+      (phase_ == Phase::kIsolated &&
+       now_ >= phase_since_ + options_.edge_timeout)) {
     round_ = std::clamp(hello.round(), round_,
                         options_.rounds + (options_.final_average ? 1 : 0));
   }

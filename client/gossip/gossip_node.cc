@@ -157,6 +157,7 @@ class GossipNode::Impl {
     begin.set_weight(state_->OmegaOf(e.step));
     begin.add_bytes(state_->BytesOf(e.peer, e.step));
     round_.bytes_sent += begin.bytes(0);
+    round_.sent[e.peer] += begin.bytes(0);
     link->SendPayload(message, state_->Source(e.peer, e.step));
   }
 

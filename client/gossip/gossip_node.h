@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,8 +36,9 @@ struct GossipRound {
   int lost_edges = 0;
   uint64_t bytes_sent = 0;  // of payloads that were begun
   uint64_t bytes_received = 0;
-  double neighbour_distance = 0;  // PeerState::neighbour_distance
-  absl::Duration elapsed;         // of the round
+  std::map<int, uint64_t> sent = {};  // of bytes_sent, by receiver
+  double neighbour_distance = 0;      // PeerState::neighbour_distance
+  absl::Duration elapsed;             // of the round
 };
 
 struct GossipNodeOptions {

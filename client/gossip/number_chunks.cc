@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
 #include "common/wire/encoding.h"
+#include "common/wire/protocol.h"
 
 namespace parley {
 
@@ -18,7 +19,7 @@ NumberSource::NumberSource(std::shared_ptr<const ParameterVector> numbers,
         .elements = end - begin,
         .data =
             numbers_->data() + begin * static_cast<int64_t>(SizeOf(dtype))}},
-      0);
+      0, kPeerChunkBytes);
   PARLEY_CHECK(source.ok());
   source_ = *std::move(source);
 }

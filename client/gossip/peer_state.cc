@@ -82,6 +82,7 @@ void PeerState::Prepare(int64_t round, bool last) {
   Renew(x_.dtype(), elements, &mixed_);
   SetZero(mixed_.get());
   mixed_omega_ = 0;
+  given_.clear();
   neighbour_distance_ = 0;
   omegas_[self_] = omega_;
   if (last) {
@@ -119,8 +120,7 @@ void PeerState::Fold(const gossip_effect::Fold& fold) {
 }
 
 void PeerState::Give(int peer, double weight) {
-  AddScaled(-weight, *sent_, mixed_.get());
-  mixed_omega_ -= weight * omega_;
+  given_[peer] = weight;  // taken off in Mix: when this is called is chance
   Flow& flow = flows_[peer];
   flow.sum -= weight * SumOf(*sent_);
   flow.omega -= weight * omega_;
@@ -168,6 +168,12 @@ void PeerState::Settle(const gossip_effect::Settle& settle) {
 }
 
 absl::Status PeerState::Mix() {
+  double given = 0;
+  for (const auto& [peer, weight] : given_) given += weight;
+  if (given != 0) {
+    AddScaled(-given, *sent_, mixed_.get());
+    mixed_omega_ -= given * omega_;
+  }
   omega_ += mixed_omega_;
   if (last_) {
     AddScaled(1, *mixed_, &x_);
@@ -234,7 +240,15 @@ void PeerState::TakeMean(ParameterVector* mixed, double* omega) const {
 }
 
 void PeerState::CloseAverage(bool applied) {
-  if (applied) {
+  if (applied && last_) {
+    // Without the detour of the difference all peers end with the same bits.
+    double sum = 0;
+    for (const double o : omegas_) sum += o;
+    omega_ = sum / peers_;
+    ScaleBy(1.0 / peers_, mixed_.get());
+    CopyInto(*mixed_, &x_);
+    SetZero(mixed_.get());
+  } else if (applied) {
     TakeMean(mixed_.get(), &mixed_omega_);
   } else {
     SetZero(mixed_.get());

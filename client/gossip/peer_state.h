@@ -119,6 +119,7 @@ class PeerState {
   std::shared_ptr<ParameterVector> mixed_;
   std::shared_ptr<ParameterVector> staged_;
   double mixed_omega_ = 0;
+  std::map<int, double> given_;  // weights, by peer
   double neighbour_distance_ = 0;
   std::vector<double> omegas_;  // of an average, by peer
 

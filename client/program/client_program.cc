@@ -21,6 +21,9 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/program/builtin_client.h"
+#include "client/program/gossip_peer.h"
+#include "client/program/outcome.h"
+#include "client/program/rendezvous_peer.h"
 #include "client/rpc/coordinator_client.h"
 #include "client/session/client_runs.h"
 #include "client/session/config_trainer.h"
@@ -29,7 +32,6 @@
 #include "common/base/executor.h"
 #include "common/base/flags.h"
 #include "common/base/log.h"
-#include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop_signals.h"
 #include "common/config/own_data.h"
@@ -45,7 +47,9 @@ constexpr char kAbout[] =
     "here,\n"
     "and sends what changed. Ends when the run is over; where the coordinator "
     "has a\n"
-    "queue of runs it stays for all of them.\n";
+    "queue of runs it stays for all of them. With --gossip: exchanges models "
+    "with\n"
+    "its neighbours directly, without a coordinator.\n";
 constexpr char kNotes[] =
     "Where a connection is lost it is made again, and nothing is computed "
     "twice.\n"
@@ -54,14 +58,19 @@ constexpr char kNotes[] =
     "  $ PROGRAM --server localhost:7070\n"
     "  $ PROGRAM --server a.example:7070 --server b.example:7070 \\\n"
     "  >   --tls-ca ca.pem --state /var/lib/parley --data DATA\n"
+    "  $ PROGRAM --gossip ring.textproto --peers peers.textproto --index 0 \\\n"
+    "  >   --dir runs/ring-0\n"
+    "\n"
+    "peers.textproto lists all peers, and is the same at each of them:\n"
+    "  peers { name: \"a\" address: \"a.example:7071\" }\n"
+    "  peers { name: \"b\" address: \"b.example:7071\" }\n"
     "\n"
     "Exit codes: 0 the run is over, or Ctrl-C; 1 it failed; 2 wrong usage.\n";
 
-// How long training may take to notice that it is stopped.
-constexpr absl::Duration kStopPatience = absl::Milliseconds(1000);
-
 struct Settings {
   CoordinatorSessionOptions session;
+  RendezvousPeerOptions peer;
+  GossipFlags gossip;
   DialOptions dial;
   std::string own_data;  // empty: a part of the run's, or none
   std::string log;
@@ -111,15 +120,44 @@ absl::Status ReadLabels(const std::vector<std::string>& labels,
 absl::Status ReadSettings(const Program& program, const std::string& data,
                           const std::vector<std::string>& labels,
                           std::optional<double> max_offline,
-                          Settings* settings) {
-  if (settings->session.servers.empty()) {
+                          const std::string& state, Settings* settings) {
+  if (settings->gossip.any()) {
+    const RendezvousPeerOptions& peer = settings->peer;
+    if (!peer.listen.empty() || !peer.address.empty() ||
+        !peer.save_model.empty()) {
+      return absl::InvalidArgumentError(
+          "--peer-listen, --peer-address and --save-model are for gossip that "
+          "a coordinator brings together; with --gossip it is --listen and "
+          "--dir");
+    }
+    if (!settings->session.servers.empty() || !labels.empty() || max_offline ||
+        !state.empty()) {
+      return absl::InvalidArgumentError(
+          "--server, --label, --max-offline and --state are for a run of a "
+          "coordinator, --gossip is for one without");
+    }
+  } else if (settings->session.servers.empty()) {
     return absl::InvalidArgumentError(
-        "--server HOST:PORT is missing: where is the coordinator?");
+        "--server HOST:PORT is missing: where is the coordinator? Or --gossip "
+        "FILE for a run without one");
   }
   for (const std::string& server : settings->session.servers) {
     if (absl::Status status = CheckAddress(server); !status.ok()) {
       return absl::InvalidArgumentError(
           absl::StrCat("--server: ", status.message()));
+    }
+  }
+  const std::pair<const char*, const std::string*> kAddresses[] = {
+      {"--peer-listen: ", &settings->peer.listen},
+      {"--peer-address: ", &settings->peer.address}};
+  for (const auto& [flag, address] : kAddresses) {
+    if (address->empty()) continue;
+    absl::Status status = CheckAddress(*address);
+    if (status.ok() && absl::StartsWith(*address, "unix:")) {
+      status = absl::InvalidArgumentError("must be HOST:PORT");
+    }
+    if (!status.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(flag, status.message()));
     }
   }
   if (!settings->session.name.empty()) {
@@ -143,26 +181,6 @@ int64_t QuarterOfMemory() {
   return int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGE_SIZE) / 4;
 }
 
-// The status that the client ended with, once it has.
-class Outcome {
- public:
-  explicit Outcome(StopSignals* signals) : signals_(signals) {}
-  void Set(absl::Status status) {
-    MutexLock lock(mu_);
-    status_ = std::move(status);
-    signals_->Wake();
-  }
-  std::optional<absl::Status> Get() {
-    MutexLock lock(mu_);
-    return status_;
-  }
-
- private:
-  StopSignals* const signals_;
-  Mutex mu_;
-  std::optional<absl::Status> status_ GUARDED_BY(mu_);
-};
-
 absl::Status Run(const Program& program, Settings settings,
                  const std::string& state, StopSignals* signals) {
   if (!settings.log.empty()) {
@@ -172,16 +190,20 @@ absl::Status Run(const Program& program, Settings settings,
                           ClientName(settings.session.name, state));
   settings.session.state_folder = state;
   const std::unique_ptr<Clock> clock = MakeRealClock();
+  settings.peer.dial = settings.dial;
+  settings.peer.clock = clock.get();
   ThreadPool control(1), work(1);
   TrainerFactory factory = program.factory(settings);
   PARLEY_ASSIGN_OR_RETURN(
       const std::unique_ptr<ClientRuns> runs,
-      ClientRuns::Create(std::move(settings.session),
-                         {[dial = settings.dial] {
-                            return std::make_unique<CoordinatorClient>(dial);
-                          },
-                          clock.get(), &control, &work},
-                         std::move(factory)));
+      ClientRuns::Create(
+          std::move(settings.session),
+          {[dial = settings.dial] {
+             return std::make_unique<CoordinatorClient>(dial);
+           },
+           clock.get(), &control, &work,
+           [peer = settings.peer] { return MakeRendezvousPeer(peer); }},
+          std::move(factory)));
   Outcome outcome(signals);
   runs->Start(
       [&outcome](absl::Status status) { outcome.Set(std::move(status)); });
@@ -199,6 +221,26 @@ absl::Status Run(const Program& program, Settings settings,
     }
   }
   return *outcome.Get();
+}
+
+int GossipMain(const Program& program, const Settings& settings,
+               const Flags& flags) {
+  absl::StatusOr<GossipPart> part =
+      ReadGossipPart(settings.gossip, settings.session.name,
+                     !settings.session.wants_part, settings.session.part);
+  if (!part.ok()) return flags.UsageError(part.status());
+  part->dial = settings.dial;
+  part->max_model_bytes = settings.session.max_model_bytes;
+  StopSignals signals;  // before there are threads
+  absl::Status status =
+      settings.log.empty() ? absl::OkStatus() : LogToFile(settings.log);
+  if (status.ok()) {
+    status =
+        RunGossipPeer(*std::move(part), program.factory(settings), &signals);
+  }
+  if (status.ok()) return EXIT_SUCCESS;
+  LogError(status.message());
+  return EXIT_FAILURE;
 }
 
 int Main(int argc, char** argv, const Program& program) {
@@ -228,7 +270,8 @@ int Main(int argc, char** argv, const Program& program) {
   flags.Add("label", &labels, "KEY=VALUE",
             "Tells the coordinator something about this client. Repeated.");
   flags.Add("tls-ca", &tls.ca, "FILE",
-            "Certificates that the coordinator's must descend from (PEM).");
+            "Certificates that the coordinator's, or the other peers', must\n"
+            "descend from (PEM).");
   flags.Add("tls-cert", &tls.cert, "FILE", "This client's certificate (PEM).");
   flags.Add("tls-key", &tls.key, "FILE", "Its key (PEM).");
   flags.Add("insecure", &settings.dial.security.allow_insecure, "",
@@ -242,15 +285,39 @@ int Main(int argc, char** argv, const Program& program) {
   flags.Add("lookahead", &lookahead, "BYTES",
             "How far a sender may be ahead of this client; should be the\n"
             "link's bandwidth times its round trip. Default: 1048576.");
+  flags.Add("peer-listen", &settings.peer.listen, "HOST:PORT",
+            "In a gossip run of the coordinator: where other peers dial this\n"
+            "one. Default: a free port of the address by which it reaches the\n"
+            "coordinator.");
+  flags.Add("peer-address", &settings.peer.address, "HOST:PORT",
+            "What the other peers are told to dial, where it is another one\n"
+            "(NAT, containers). Port 0: that of --peer-listen.");
+  flags.Add("save-model", &settings.peer.save_model, "FILE",
+            "In a gossip run of the coordinator: where to put the model that\n"
+            "it ends with, the average of all peers (.safetensors).");
+  GossipFlags& gossip = settings.gossip;
+  flags.Add("gossip", &gossip.run_file, "FILE",
+            "Take part in this run as a peer. The other peers have the same\n"
+            "file; where data lies may differ.");
+  flags.Add("peers", &gossip.peers_file, "FILE",
+            "The list of the run's peers. This one is found by --name or\n"
+            "--index, and by default takes the part of the data of its index.");
+  flags.Add("index", &gossip.index, "N", "This peer's place in it, from 0.");
+  flags.Add("listen", &gossip.listen, "HOST:PORT",
+            "Where other peers dial this one. Default: its address in the\n"
+            "list.");
+  flags.Add("dir", &gossip.folder, "DIR",
+            "Where a peer puts its metrics.jsonl and its model.safetensors.");
   flags.Add("log", &settings.log, "FILE", "Log there, not to standard error.");
   if (std::optional<int> code = flags.ParseMain(argc, argv)) return *code;
   if (absl::Status status =
-          ReadSettings(program, data, labels, max_offline, &settings);
+          ReadSettings(program, data, labels, max_offline, state, &settings);
       !status.ok()) {
     return flags.UsageError(status);
   }
   settings.dial.lookahead_bytes =
       static_cast<int>(std::clamp<int64_t>(lookahead, 1 << 16, 1 << 30));
+  if (settings.gossip.any()) return GossipMain(program, settings, flags);
   settings.session.software = absl::StrCat(program.name, " ", kVersion);
   settings.session.incarnation = NewIncarnation();
 

@@ -48,12 +48,13 @@ class ClientRuns::Impl {
     };
     Part part;
     part.transport = seams_.make_transport();
+    if (seams_.make_peer) part.peer = seams_.make_peer();
     PARLEY_ASSIGN_OR_RETURN(
-        part.session,
-        CoordinatorSession::Create(
-            std::move(options),
-            {part.transport.get(), seams_.clock, seams_.control, seams_.work},
-            factory_));
+        part.session, CoordinatorSession::Create(
+                          std::move(options),
+                          {part.transport.get(), seams_.clock, seams_.control,
+                           seams_.work, part.peer.get()},
+                          factory_));
     waiting_ = id;
     parts_[id] = std::move(part);
     return absl::OkStatus();
@@ -79,6 +80,7 @@ class ClientRuns::Impl {
   // One session. The members go in the reverse order.
   struct Part {
     std::unique_ptr<CoordinatorTransport> transport;
+    std::unique_ptr<PeerHost> peer = {};  // may be null
     std::unique_ptr<CoordinatorSession> session;
     std::string run = {};    // empty before it has joined
     bool more_runs = false;  // the coordinator may have others
@@ -158,6 +160,7 @@ class ClientRuns::Impl {
     }
     seams_.work->Post([this, part = std::move(part)]() mutable {
       part.session.reset();
+      part.peer.reset();
       part.transport.reset();
       MutexLock lock(mu_);
       --disposals_;

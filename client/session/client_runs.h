@@ -12,14 +12,16 @@
 
 namespace parley {
 
-// As CoordinatorSessionSeams; each session has a transport of its own. Sessions
-// share `work`, so with one thread there one task is done at a time; and they
-// are destroyed there.
+// As CoordinatorSessionSeams; each session has a transport, and a peer's host,
+// of its own. Sessions share `work`, so with one thread there one task is done
+// at a time; and they are destroyed there.
 struct ClientRunsSeams {
   std::function<std::unique_ptr<CoordinatorTransport>()> make_transport;
   Clock* clock = nullptr;
   Executor* control = nullptr;
   Executor* work = nullptr;
+  // Null: takes part in no gossip runs.
+  std::function<std::unique_ptr<PeerHost>()> make_peer = {};
 };
 
 // Used as a CoordinatorSession, and where the coordinator has one run it is no

@@ -8,100 +8,14 @@
 #include "absl/strings/str_cat.h"
 #include "client/session/counted_chunks.h"
 #include "client/session/session_machine.h"
+#include "client/session/session_setup.h"
 #include "client/session/task_job.h"
 #include "client/state/identity.h"
 #include "common/base/mutex.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
-#include "common/wire/protocol.h"
-#include "common/wire/spec.h"
 
 namespace parley {
-namespace {
-
-SessionMachineOptions MachineOptions(const CoordinatorSessionOptions& options) {
-  SessionMachineOptions result;
-  v1::Register& hello = result.hello;
-  hello.set_protocol_version(kProtocolVersion);
-  hello.set_name(options.name);
-  hello.set_incarnation(options.incarnation);
-  hello.mutable_labels()->insert(options.labels.begin(), options.labels.end());
-  for (v1::Encoding encoding :
-       {v1::ENCODING_FLOAT32, v1::ENCODING_FLOAT64, v1::ENCODING_BFLOAT16}) {
-    hello.add_encodings(encoding);
-  }
-  hello.add_kinds(v1::TRAIN);
-  hello.add_kinds(v1::EVALUATE);
-  hello.set_software(options.software);
-  hello.set_wants_part(options.wants_part);
-  if (options.part) hello.set_part(*options.part);
-  hello.mutable_except_runs()->Add(options.except_runs.begin(),
-                                   options.except_runs.end());
-  result.servers = options.servers;
-  result.max_offline = options.max_offline;
-  result.report_every = options.report_every;
-  return result;
-}
-
-int64_t LocalElements(const ParameterSpec& spec) {
-  return spec.elements() - TravellingSpec(spec).elements();
-}
-
-// Whether the run's LOCAL tensors are kept in a file. A run that has no id
-// cannot be told from others of its name.
-bool IsKept(const v1::Registered& registered,
-            const CoordinatorSessionOptions& options) {
-  return !options.state_folder.empty() && registered.run_id() != 0;
-}
-
-absl::StatusOr<std::shared_ptr<Workbench>> MakeBench(
-    const v1::Registered& registered, const ParameterSpec& spec,
-    const CoordinatorSessionOptions& options, const TrainerFactory& factory) {
-  auto bench = std::make_shared<Workbench>();
-  std::optional<int32_t> part;
-  if (registered.has_part()) part = registered.part();
-  PARLEY_ASSIGN_OR_RETURN(bench->trainer, factory(registered.config(), part));
-  PARLEY_RETURN_IF_ERROR(bench->trainer->Accepts(spec));
-  const int64_t local = LocalElements(spec);
-  LocalTensors::Options keep = {.run_id = registered.run_id(),
-                                .spec_hash = spec.Hash()};
-  if (local > 0 && IsKept(registered, options)) {
-    keep.path = LocalTensorsPath(options.state_folder, options.name,
-                                 registered.run_id());
-  }
-  PARLEY_ASSIGN_OR_RETURN(
-      bench->local, LocalTensors::Open(std::move(keep), spec.dtype(), local));
-  bench->spec = spec;
-  return bench;
-}
-
-// The run's spec, and that both sides mean the same by it.
-absl::StatusOr<ParameterSpec> ReadSpec(const v1::Registered& registered,
-                                       int64_t max_bytes) {
-  absl::StatusOr<ParameterSpec> spec = SpecFromProto(registered.spec());
-  if (!spec.ok()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "cannot read the coordinator's model: ", spec.status().message()));
-  }
-  if (spec->Hash() != registered.spec_hash()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the coordinator's model ", spec->ToString(), " has the hash ",
-        absl::Hex(spec->Hash(), absl::kZeroPad16), " here and ",
-        absl::Hex(registered.spec_hash(), absl::kZeroPad16),
-        " there; use programs of the same version"));
-  }
-  const int64_t size = static_cast<int64_t>(SizeOf(spec->dtype()));
-  if (spec->elements() > max_bytes / size) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the run's model takes ", spec->elements() * size,
-        " bytes, this client takes at most ", max_bytes,
-        ": raise --max-model-bytes where there is memory for several copies"));
-  }
-  return spec;
-}
-
-}  // namespace
-
 // All but Start, Stop and the destructor runs on the sequence, or on `work`
 // where it says so.
 class CoordinatorSession::Impl {
@@ -111,7 +25,7 @@ class CoordinatorSession::Impl {
       : options_(std::move(options)),
         seams_(seams),
         factory_(std::move(factory)),
-        machine_(MachineOptions(options_),
+        machine_(MachineOptions(options_, seams.peer != nullptr),
                  Rng(options_.incarnation, options_.name, 0, "jitter")),
         sequence_(seams.control) {}
 
@@ -169,8 +83,10 @@ class CoordinatorSession::Impl {
     std::unique_ptr<Transfer> transfer;
   };
 
+  enum class Peer { kNone, kBegins, kRuns };
   struct WorkItem {
     bool training;
+    bool peer;  // starts it
     absl::AnyInvocable<Closure() &&> run;
   };
 
@@ -211,7 +127,11 @@ class CoordinatorSession::Impl {
   }
   void Perform(session_effect::Exit& e) {
     exit_ = std::move(e.status);
+    for (const WorkItem& item : backlog_) {
+      if (item.peer) peer_ = Peer::kNone;
+    }
     backlog_.clear();
+    if (peer_ == Peer::kRuns) seams_.peer->Stop("the client ends");
   }
 
   // ---------------------------------------------------------- effects: work
@@ -284,10 +204,69 @@ class CoordinatorSession::Impl {
             });
   }
 
+  // -------------------------------------------------------- effects: the peer
+
+  void Perform(session_effect::ListenForPeers& e) {
+    if (seams_.peer == nullptr) {
+      return Post(session_event::PeerListens{absl::FailedPreconditionError(
+          "the run is gossip between peers, which this client cannot do")});
+    }
+    RunWork(/*training=*/false, [this, server = e.server]() -> Closure {
+      auto address = seams_.peer->Listen(server);
+      return [this, address = std::move(address)]() mutable {
+        Handle(session_event::PeerListens{std::move(address)});
+      };
+    });
+  }
+
+  void Perform(session_effect::StartPeer& e) {
+    PeerHost::Setup setup;
+    setup.registered = std::move(e.registered);
+    setup.membership = std::move(e.membership);
+    setup.name = options_.name;
+    setup.incarnation = options_.incarnation;
+    setup.trainer = bench_->trainer.get();
+    setup.on_report = [this](v1::PeerReport report) {
+      Post(session_event::PeerReported{std::move(report)});
+    };
+    setup.on_done = [this](absl::StatusOr<v1::PeerDone> done) {
+      sequence_.Post([this, done = std::move(done)]() mutable {
+        peer_ = Peer::kNone;
+        Handle(session_event::PeerEnded{std::move(done)});
+      });
+    };
+    peer_ = Peer::kBegins;
+    backlog_.push_back(
+        {.training = false,
+         .peer = true,
+         .run = [this, bench = bench_,
+                 setup = std::move(setup)]() mutable -> Closure {
+           const absl::Status status = seams_.peer->Begin(std::move(setup));
+           return [this, bench = std::move(bench), status] { OnBegun(status); };
+         }});
+    StartWork();
+  }
+
+  void OnBegun(const absl::Status& status) {
+    if (!status.ok()) {
+      peer_ = Peer::kNone;
+      return Handle(session_event::PeerEnded{status});
+    }
+    if (peer_ != Peer::kBegins) return;  // and is over already
+    peer_ = Peer::kRuns;
+    if (peer_update_) seams_.peer->Update(*peer_update_);
+    if (exit_) seams_.peer->Stop("the client ends");
+  }
+
+  void Perform(session_effect::UpdatePeer& e) {
+    if (peer_ == Peer::kRuns) return seams_.peer->Update(e.membership);
+    peer_update_ = std::move(e.membership);
+  }
+
   // Runs `work` on the executor for it, when earlier work is done, and then the
   // closure that it returns on the sequence.
   void RunWork(bool training, absl::AnyInvocable<Closure() &&> work) {
-    backlog_.push_back({training, std::move(work)});
+    backlog_.push_back({training, /*peer=*/false, std::move(work)});
     StartWork();
   }
 
@@ -399,7 +378,7 @@ class CoordinatorSession::Impl {
   }
 
   void FinishIfQuiet() {
-    if (!exit_ || working_ || !done_) return;
+    if (!exit_ || working_ || peer_ != Peer::kNone || !done_) return;
     bench_.reset();
     Done done = std::exchange(done_, nullptr);
     {
@@ -426,6 +405,8 @@ class CoordinatorSession::Impl {
   std::optional<session_effect::StartDownload> deferred_download_;
   std::optional<ActiveTransfer> transfer_;
   uint64_t transfer_id_ = 0;
+  Peer peer_ = Peer::kNone;
+  std::optional<v1::Membership> peer_update_;  // while it begins
   std::deque<WorkItem> backlog_;
   bool working_ = false;
   bool training_ = false;  // that is what it works on

@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "client/sdk/trainer.h"
 #include "client/session/coordinator_transport.h"
+#include "client/session/peer_host.h"
 #include "common/base/clock.h"
 #include "common/base/executor.h"
 #include "common/base/log.h"
@@ -64,6 +65,8 @@ struct CoordinatorSessionSeams {
   // where it has two threads or more. What these closures give back they post
   // to `control` at their very end.
   Executor* work = nullptr;
+  // For gossip runs; null: takes part in none.
+  PeerHost* peer = nullptr;
 };
 
 // Makes the trainer of a run, as told by the coordinator; `part` is the part of

@@ -47,6 +47,17 @@ struct Worked {
   uint64_t job;
   absl::StatusOr<v1::UpdateReady> result;
 };
+// Answers ListenForPeers: where other peers are to dial, or why nowhere.
+struct PeerListens {
+  absl::StatusOr<std::string> address;
+};
+// Of the peer that StartPeer started.
+struct PeerReported {
+  v1::PeerReport report;
+};
+struct PeerEnded {
+  absl::StatusOr<v1::PeerDone> done;
+};
 struct TimerFired {
   // How much of the job's work is done, 0..1, where the trainer says so.
   std::optional<double> fraction = {};
@@ -61,8 +72,9 @@ using SessionEvent =
     std::variant<session_event::Started, session_event::Received,
                  session_event::Closed, session_event::TrainerMade,
                  session_event::TransferEnded, session_event::TransferMoved,
-                 session_event::Worked, session_event::TimerFired,
-                 session_event::StopRequested>;
+                 session_event::Worked, session_event::PeerListens,
+                 session_event::PeerReported, session_event::PeerEnded,
+                 session_event::TimerFired, session_event::StopRequested>;
 
 namespace session_effect {
 
@@ -107,6 +119,21 @@ struct StopTransfer {};
 struct LookAtTransfer {};
 // Nobody wants the job's result: cancels its work and frees its numbers.
 struct DropJob {};
+// Of a gossip run, once the trainer is there: begins to listen for other peers;
+// `server` is the coordinator's address.
+struct ListenForPeers {
+  std::string server;
+};
+// Runs this client's peer, with the trainer. One that ends without being
+// stopped is answered by PeerEnded; Exit stops it.
+struct StartPeer {
+  v1::Registered registered;
+  v1::Membership membership;
+};
+// Some peers are elsewhere now.
+struct UpdatePeer {
+  v1::Membership membership;
+};
 struct Say {
   LogLevel level;
   std::string text;
@@ -124,8 +151,9 @@ using SessionEffect =
                  session_effect::OpenJob, session_effect::StartDownload,
                  session_effect::Work, session_effect::StartUpload,
                  session_effect::StopTransfer, session_effect::LookAtTransfer,
-                 session_effect::DropJob, session_effect::Say,
-                 session_effect::Exit>;
+                 session_effect::DropJob, session_effect::ListenForPeers,
+                 session_effect::StartPeer, session_effect::UpdatePeer,
+                 session_effect::Say, session_effect::Exit>;
 
 }  // namespace parley
 

@@ -82,6 +82,10 @@ void SessionMachine::On(session_event::Received& event) {
       return OnVerdict(message.verdict());
     case v1::ServerMessage::kTaskOver:
       return OnTaskOver(message.task_over());
+    case v1::ServerMessage::kMembership:
+      return OnMembership(*message.mutable_membership());
+    case v1::ServerMessage::kReportsTaken:
+      return outbox_.Taken(message.reports_taken().round());
     default:
       return Say(LogLevel::kWarning,
                  "ignores a message of a kind that it does not know; is the "
@@ -109,6 +113,12 @@ void SessionMachine::On(const session_event::TrainerMade& event) {
     return Leave(event.status.message(), event.status);
   }
   trainer_state_ = TrainerState::kReady;
+  if (registered_.config().has_gossip() && !IsPeer()) {
+    peer_ = PeerStage::kOpening;
+    effects_.push_back(
+        session_effect::ListenForPeers{options_.servers[server_]});
+  }
+  StartPeerIfReady();
   WorkIfReady();
 }
 
@@ -144,6 +154,11 @@ void SessionMachine::OnRegistered(v1::ServerMessage& message) {
                      message.term(), ", but ", term_, " has begun already"),
         /*try_next=*/true);
   }
+  if (peer_ >= PeerStage::kRunning && !SameTrainer(registered_, registered)) {
+    return LoseLink(absl::StrCat("the coordinator at ", server,
+                                 " has another run now: ", message.run()),
+                    /*try_next=*/true);
+  }
   const bool other_term = message.run() != run_ || message.term() != term_;
   const bool other_trainer = trainer_state_ == TrainerState::kNone ||
                              !SameTrainer(registered_, registered);
@@ -156,6 +171,8 @@ void SessionMachine::OnRegistered(v1::ServerMessage& message) {
   told_failures_.clear();
   link_deadline_ = absl::InfiniteFuture();
   next_heartbeat_ = now_ + HeartbeatPause();
+  outbox_.Restart();
+  if (peer_ < PeerStage::kRunning) membership_.Clear();
   Say(LogLevel::kInfo,
       absl::StrCat("joined run ", run_, " at ", server, " as ",
                    options_.hello.name(), ", term ", term_,
@@ -294,6 +311,16 @@ void SessionMachine::DoWhatIsDue() {
              /*try_next=*/true);
   }
   if ((link_ == Link::kDialing || link_ == Link::kPausing) &&
+      peer_ == PeerStage::kDone &&
+      now_ >= std::max(offline_since_, peer_done_at_) + kLastWord) {
+    Say(LogLevel::kWarning,
+        absl::StrCat("all rounds are done, but the coordinator is gone: ",
+                     outbox_.kept(), " rounds could not be reported"));
+    return Exit(absl::OkStatus());
+  }
+  // A peer goes on without its rendezvous.
+  if ((link_ == Link::kDialing || link_ == Link::kPausing) &&
+      peer_ < PeerStage::kRunning &&
       now_ - offline_since_ >= options_.max_offline) {
     return Exit(absl::UnavailableError(absl::StrCat(
         "no coordinator at ", absl::StrJoin(options_.servers, ", "), " for ",
@@ -303,6 +330,7 @@ void SessionMachine::DoWhatIsDue() {
   if (link_ == Link::kPausing && now_ >= link_deadline_) Dial();
   if (link_ == Link::kLeaving && now_ >= link_deadline_) Exit(exit_status_);
   if (link_ != Link::kUp) return;
+  TellOfRounds();
   if (job_ && now_ >= job_->retry_at) {
     if (job_->stage == Stage::kDownloading) {
       StartDownload();
@@ -336,8 +364,9 @@ void SessionMachine::ReportWaiting() {
   }
   // To dial and to pause in between is one wait.
   const Link link = link_ == Link::kPausing ? Link::kDialing : link_;
-  const auto waits = std::tuple(link, trainer_state_, last_job_,
-                                job_ ? static_cast<int>(job_->stage) : -1);
+  const auto waits = std::tuple(
+      link, trainer_state_, last_job_,
+      job_ ? static_cast<int>(job_->stage) : -1 - static_cast<int>(peer_));
   if (waits != std::exchange(waits_, waits)) {
     waits_since_ = now_;
     next_report_ = now_ + options_.report_every;
@@ -360,6 +389,7 @@ std::string SessionMachine::WaitsFor() const {
   }
   if (!job_ || job_->stage == Stage::kFetched) {
     if (trainer_state_ == TrainerState::kMaking) return "loads its data";
+    if (IsPeer()) return PeerWaitsFor();
     return absl::StrCat("waits for a task", notice_.empty() ? "" : ": ",
                         notice_);
   }
@@ -387,8 +417,14 @@ std::string SessionMachine::WaitsFor() const {
 void SessionMachine::SetWakeAt() {
   wake_at_ = std::min({link_deadline_, next_heartbeat_, next_report_});
   if (link_ == Link::kDialing || link_ == Link::kPausing) {
-    wake_at_ = std::min(wake_at_, offline_since_ + options_.max_offline);
+    wake_at_ = std::min(
+        wake_at_, peer_ == PeerStage::kDone
+                      ? std::max(offline_since_, peer_done_at_) + kLastWord
+                  : peer_ == PeerStage::kRunning
+                      ? absl::InfiniteFuture()
+                      : offline_since_ + options_.max_offline);
   }
+  if (link_ == Link::kUp) wake_at_ = std::min(wake_at_, outbox_.next_at());
   if (job_) wake_at_ = std::min(wake_at_, job_->retry_at);
   if (transfer_ != 0) wake_at_ = std::min(wake_at_, next_look_);
   if (link_ == Link::kOver) wake_at_ = absl::InfiniteFuture();

@@ -15,7 +15,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "client/session/peer_outbox.h"
 #include "client/session/session_events.h"
+#include "client/session/session_job.h"
 #include "common/base/random.h"
 #include "parley/v1/coordinator.pb.h"
 
@@ -42,6 +44,10 @@ class SessionMachine {
   static constexpr absl::Duration kMaxDelay = absl::Seconds(5);
   static constexpr absl::Duration kMaxDelayLater = absl::Seconds(15);
 
+  // What a peer that has done all its rounds has to tell is dropped where no
+  // coordinator is reached for so long.
+  static constexpr absl::Duration kLastWord = absl::Seconds(15);
+
   // Heartbeats do not come faster, whatever the coordinator says.
   static constexpr absl::Duration kMinHeartbeat = absl::Milliseconds(10);
 
@@ -66,29 +72,15 @@ class SessionMachine {
     kOver
   };
   enum class TrainerState { kNone, kMaking, kReady };
-  enum class Stage {
-    kDownloading,
-    kFetched,  // waits for the trainer to be made
-    kWorking,
-    kAnswered,  // the result is there; the coordinator may not know yet
-    kUploading,
-    kUploaded,  // waits for the verdict
-    kAccepted,  // kept until TaskOver
-    kFailed,    // `reason` says why; no numbers are held
+  enum class PeerStage {
+    kNone,
+    kOpening,  // of its port
+    kWaiting,  // for the other peers
+    kRunning,
+    kDone,
   };
-  struct Job {
-    uint64_t number;
-    v1::TaskId task;
-    v1::TaskKind kind;
-    int64_t model_version;
-    Stage stage = Stage::kDownloading;
-    int failures = 0;  // of transfers, since one that worked
-    absl::Time retry_at = absl::InfiniteFuture();
-    v1::UpdateReady result = {};
-    std::string reason = {};
-    bool open = false;                    // the driver holds numbers of it
-    std::optional<double> fraction = {};  // of its work, as last heard
-  };
+  using Stage = JobStage;
+  using Job = SessionJob;
 
   // Events.
   void On(const session_event::Started&);
@@ -98,6 +90,9 @@ class SessionMachine {
   void On(const session_event::TransferEnded& event);
   void On(const session_event::TransferMoved& event);
   void On(session_event::Worked& event);
+  void On(session_event::PeerListens& event);
+  void On(session_event::PeerReported& event);
+  void On(session_event::PeerEnded& event);
   void On(const session_event::TimerFired& event);
   void On(const session_event::StopRequested& event);
 
@@ -109,6 +104,13 @@ class SessionMachine {
   void OnVerdict(const v1::Verdict& verdict);
   void OnTaskOver(const v1::TaskOver& over);
   void OnGoodbye(const std::string& run, const v1::Goodbye& goodbye);
+
+  // A gossip run's: session_machine_peer.cc.
+  bool IsPeer() const { return peer_ != PeerStage::kNone; }
+  void OnMembership(v1::Membership& membership);
+  void StartPeerIfReady();
+  void TellOfRounds();
+  std::string PeerWaitsFor() const;
 
   // The link.
   void Dial();
@@ -169,6 +171,11 @@ class SessionMachine {
   uint64_t trainer_ = 0;
   TrainerState trainer_state_ = TrainerState::kNone;
 
+  PeerStage peer_ = PeerStage::kNone;
+  v1::Membership membership_;
+  PeerOutbox outbox_;
+  absl::Time peer_done_at_;
+
   uint64_t last_job_ = 0;
   std::optional<Job> job_;
   uint64_t last_transfer_ = 0;
@@ -177,7 +184,7 @@ class SessionMachine {
   absl::Time transfer_progress_;             // when it was seen to move
   absl::Time next_look_ = absl::InfiniteFuture();
 
-  // What it waits for: link, trainer, job, stage of the job.
+  // What it waits for: link, trainer, job or peer, and its stage.
   std::tuple<Link, TrainerState, uint64_t, int> waits_;
   absl::Time waits_since_;
   absl::Time next_report_ = absl::InfiniteFuture();

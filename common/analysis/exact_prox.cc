@@ -5,12 +5,17 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/analysis/prox_newton.h"
 
 namespace parley {
 namespace {
 
 // Rounding errors of a_n's changes add up: from scratch so often.
 constexpr int64_t kEpochsBetweenResets = 64;
+
+// After so many passes Newton's method has a try, and again whenever they have
+// doubled.
+constexpr int64_t kEpochsBeforeNewton = 32;
 
 }  // namespace
 
@@ -38,8 +43,15 @@ absl::Status ExactProx::Solve(absl::Span<double> v,
   const double enough =
       options_.tolerance * (1 + std::abs(options_.log_lambda));
   std::fill(a_.begin(), a_.end(), 0.0);
+  int64_t newton_at = kEpochsBeforeNewton;
   for (epochs_ = 0; epochs_ < options_.max_epochs; ++epochs_) {
-    if (epochs_ % kEpochsBetweenResets == 0) products_.Reset(a_, v);
+    if (epochs_ == newton_at) {
+      ProxNewton(rows_, options_.log_lambda, v, absl::MakeSpan(a_));
+      newton_at *= 2;
+      products_.Reset(a_, v);
+    } else if (epochs_ % kEpochsBetweenResets == 0) {
+      products_.Reset(a_, v);
+    }
     double moved = 0;  // the most by which a row moved its own margin
     for (int64_t n = 0; n < rows_.rows(); ++n) {
       const double q = rows_.squared_norm(n);

@@ -23,7 +23,8 @@ struct ExactProxOptions {
 };
 
 // argmin over w of Σ_n exp(−z_n·w) + (λ/2)·‖w − v‖², for one v after another.
-// Each is found from the start, a = 0: what comes out depends on v alone.
+// Each is found from the start, a = 0: what comes out depends on v alone. Where
+// passes over the rows bring little, Newton's method helps (prox_newton.h).
 // Thread-compatible.
 //
 // At the solution w = v + Σ a_n·z_n with a_n = exp(−z_n·w)/λ. Coordinate by

@@ -42,7 +42,8 @@ class DataRules {
     if (data.has_train()) CheckSource("data.train", data.train());
     if (data.has_test()) CheckSource("data.test", data.test());
     if (!data.has_train()) {
-      if (data.has_partition()) {
+      // With gossip it says how many peers there are.
+      if (data.has_partition() && !config_.has_gossip()) {
         complaints_.Conflict("data.partition",
                              "must not be set without data.train");
       }

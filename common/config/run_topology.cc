@@ -13,7 +13,7 @@ namespace {
 // edges name, where the data does not tell.
 int64_t KnownPeers(const v1::RunConfig& config,
                    const TopologyOptions& options) {
-  if (config.data().has_train() && config.data().partition().has_parts()) {
+  if (config.data().partition().has_parts()) {
     return config.data().partition().parts();
   }
   int64_t peers = 1;

@@ -38,14 +38,16 @@ std::string ReportJson(absl::Span<const ReportRun> runs) {
       absl::StrCat("{\"version\":", Json(kVersion).ToString(), ",\"runs\":[");
   const char* separator = "";
   for (const ReportRun& run : runs) {
-    absl::StrAppend(&json, separator, "{\"name\":", Json(run.name).ToString(),
-                    ",\"state\":", Json(run.state).ToString(),
-                    ",\"reason\":", Json(run.reason).ToString(),
-                    ",\"planned\":", run.planned_rounds,
-                    ",\"run_file\":", Json(run.run_file).ToString(),
-                    ",\"labels\":", LabelsOf(run).ToString(),
-                    ",\"direction\":", Sentences(run.direction).ToString(), ",",
-                    run.history.ToJsonMembers(), "}");
+    absl::StrAppend(
+        &json, separator, "{\"name\":", Json(run.name).ToString(),
+        ",\"state\":", Json(run.state).ToString(),
+        ",\"reason\":", Json(run.reason).ToString(),
+        ",\"planned\":", run.planned_rounds,
+        ",\"run_file\":", Json(run.run_file).ToString(),
+        ",\"labels\":", LabelsOf(run).ToString(),
+        ",\"direction\":", Sentences(run.direction).ToString(),
+        ",\"gossip\":", run.gossip ? ToJsonText(*run.gossip) : "null", ",",
+        run.history.ToJsonMembers(), "}");
     separator = ",";
   }
   json += "]}";

@@ -45,6 +45,18 @@ Json Evaluations(const std::vector<ClientEvaluation>& evaluations) {
   return list;
 }
 
+Json Edges(const std::vector<EdgeTraffic>& edges) {
+  Json list = Json::Array();
+  for (const EdgeTraffic& edge : edges) {
+    Json one = Json::Array();
+    one.Add(edge.from);
+    one.Add(edge.to);
+    one.Add(edge.bytes);
+    list.Add(std::move(one));
+  }
+  return list;
+}
+
 // Takes the members of one object, and remembers the first that is missing or
 // of another kind.
 class ObjectReader {
@@ -193,6 +205,8 @@ std::string ToJsonLine(const RoundReport& report) {
       .Set("seconds", std::move(seconds))
       // As text: programs that read numbers as doubles would round it.
       .Set("model_hash", absl::StrFormat("%016x", report.model_hash));
+  // Of gossip runs alone: [from, to, bytes] each.
+  if (!report.edges.empty()) line.Set("edges", Edges(report.edges));
   return line.ToString();
 }
 
@@ -240,6 +254,23 @@ absl::StatusOr<RoundReport> FromJsonLine(const std::string& line) {
   reader.Numbers("seconds", [&](const std::string& name, double value) {
     report.seconds.emplace_back(name, value);
   });
+  if (const Json* edges = json.Find("edges"); edges != nullptr) {
+    for (const Json& edge : edges->items()) {
+      int64_t numbers[3] = {-1, -1, -1};
+      const bool is = edge.is_array() && edge.items().size() == 3;
+      for (size_t i = 0; is && i < 3; ++i) {
+        numbers[i] = edge.items()[i].AsInt64().value_or(-1);
+      }
+      if (numbers[0] < 0 || numbers[1] < 0 || numbers[2] < 0 ||
+          !std::in_range<int>(numbers[0]) || !std::in_range<int>(numbers[1])) {
+        reader.Wrong("edges", "a list of [from, to, bytes]");
+        break;
+      }
+      report.edges.push_back({static_cast<int>(numbers[0]),
+                              static_cast<int>(numbers[1]),
+                              static_cast<uint64_t>(numbers[2])});
+    }
+  }
   std::string hash;
   reader.Text("model_hash", &hash);
   if (hash.size() != 16 || !absl::SimpleHexAtoi(hash, &report.model_hash)) {

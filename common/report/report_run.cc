@@ -44,6 +44,11 @@ ReportRun DescribeRun(const v1::RunConfig& config) {
   run.name = config.name();
   run.planned_rounds = config.stop().rounds();
   run.run_file = PrintRun(config);
+  if (config.has_gossip()) {
+    // Without its graph where that cannot be made: the numbers are there.
+    absl::StatusOr<GossipFacts> facts = GossipFactsOf(config);
+    run.gossip = facts.ok() ? *std::move(facts) : GossipFacts();
+  }
   CountLabelsInto(config, &run);
   return run;
 }

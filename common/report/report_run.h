@@ -3,11 +3,13 @@
 #define PARLEY_COMMON_REPORT_REPORT_RUN_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/data/partition.h"
+#include "common/report/gossip_facts.h"
 #include "common/report/run_history.h"
 #include "parley/v1/run.pb.h"
 
@@ -22,6 +24,7 @@ struct ReportRun {
   RunHistory history;
   // What diagnostics.direction_gap knew before the first round, in sentences.
   std::vector<std::string> direction;
+  std::optional<GossipFacts> gossip;  // of a gossip run
   // Rows by part and label: at most kMaxLabelCells counts, of the first parts.
   LabelHistogram labels;
   int64_t parts = 0;       // of which labels.counts shows the first

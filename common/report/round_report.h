@@ -44,6 +44,24 @@ struct ClientEvaluation {
 // the spread stays what it was.
 inline constexpr size_t kMaxEvaluations = 200;
 
+// What one peer of a gossip run sent to another in a round.
+struct EdgeTraffic {
+  int from = 0;  // peers' indices
+  int to = 0;
+  uint64_t bytes = 0;
+
+  bool operator==(const EdgeTraffic&) const = default;
+};
+
+// Of a gossip run, among RoundReport::metrics: (1/m) Σ ‖x_j − x̄‖² of the peers'
+// models (of what they sent, by sketches, where they are processes of their
+// own), and by how much mixing shrank its square root; the mean of Σ_k W_jk·‖x_j − x_k‖²; ends of edges that were used and given up.
+inline constexpr char kConsensusDistance[] = "consensus";
+inline constexpr char kContraction[] = "contraction";
+inline constexpr char kNeighbourDistance[] = "neighbour_distance";
+inline constexpr char kUsedEdges[] = "used_edges";
+inline constexpr char kLostEdges[] = "lost_edges";
+
 struct RoundReport {
   int64_t round = 0;  // from 1
 
@@ -87,13 +105,17 @@ struct RoundReport {
 
   uint64_t bytes_up = 0;  // payload bytes of this round, all clients
   uint64_t bytes_down = 0;
+  // Of a gossip run; nothing of it passes the coordinator.
+  std::vector<EdgeTraffic> edges;
 
   // Wall time of each phase in the order run: {"train", 0.8}, {"aggregate",
   // 0.01}, {"evaluate", 0.1}. One name at most once.
   std::vector<std::pair<std::string, double>> seconds;
 
-  uint64_t model_hash = 0;  // ParameterVector::Hash() of the new model
-  int32_t clients = 0;      // with a lease as the round ended
+  // ParameterVector::Hash() of the new model. Of a gossip run: of the average
+  // at the end; 0 before.
+  uint64_t model_hash = 0;
+  int32_t clients = 0;  // with a lease as the round ended
   // Since the run started; one that was resumed goes on from what stood here
   // for the round before.
   double elapsed_seconds = 0;

@@ -128,6 +128,12 @@ void RunHistory::Add(const RoundReport& report) {
     put(metrics_, name, value, round.metrics);
   }
 
+  for (const EdgeTraffic& edge : report.edges) {
+    const std::pair ends(edge.from, edge.to);
+    if (traffic_.size() < limits_.edges || traffic_.contains(ends)) {
+      traffic_[ends] += edge.bytes;
+    }
+  }
   if (!report.direction.empty()) {
     measured_.push_back({report.round, round.values[0], round.values[1],
                          round.values[2], report.direction});
@@ -322,6 +328,17 @@ void RunHistory::AppendMeasured(std::string* out) const {
   *out += "}}";
 }
 
+void RunHistory::AppendTraffic(std::string* out) const {
+  *out += ",\"traffic\":";
+  AppendList(
+      traffic_,
+      [&](const auto& edge) {
+        absl::StrAppend(out, "[", edge.first.first, ",", edge.first.second, ",",
+                        edge.second, "]");
+      },
+      out);
+}
+
 std::string RunHistory::ToJsonMembers(Seen since) const {
   // Those that stand for good; the latest may have been there for now only.
   const size_t from = since.stride == stride_
@@ -371,6 +388,7 @@ std::string RunHistory::ToJsonMembers(Seen since) const {
       },
       &out);
   AppendMeasured(&out);
+  AppendTraffic(&out);
   out += ",\"cells\":";
   AppendCells(from, &out);
   out += ",\"refusals\":";

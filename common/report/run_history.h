@@ -27,6 +27,7 @@ class RunHistory {
     size_t clients = 500;    // by name
     size_t reasons = 100;
     size_t names = 16;       // of phases and of numbers that clients send, each
+    size_t edges = 20'000;   // between peers of a gossip run
     size_t measured = 1000;  // rounds with numbers of RoundReport::direction
   };
 
@@ -108,6 +109,8 @@ class RunHistory {
   void AppendCells(size_t from, std::string* out) const;
   void AppendMeasured(std::string* out) const;
 
+  void AppendTraffic(std::string* out) const;
+
   Limits limits_;
   std::vector<Round> rounds_;
   std::vector<Measured> measured_;
@@ -129,6 +132,7 @@ class RunHistory {
   uint64_t bytes_down_ = 0;
   double seconds_before_ = 0;
   double last_elapsed_ = 0;
+  std::map<std::pair<int, int>, uint64_t> traffic_;  // bytes, from and to
 };
 
 }  // namespace parley

@@ -1,7 +1,9 @@
 #include "common/rpc/address.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -62,6 +64,43 @@ absl::Status CheckInsecure(absl::string_view address, bool allow_insecure) {
       "refusing unencrypted transport at ", address,
       ", which is not a loopback address: give --tls-ca, --tls-cert and "
       "--tls-key, or --insecure to do without"));
+}
+
+absl::StatusOr<std::string> LocalHostTowards(const std::string& address) {
+  if (IsLoopback(address)) return "127.0.0.1";
+  const HostAndPort server = SplitAddress(address);
+  addrinfo hints = {}, *found = nullptr;
+  hints.ai_socktype = SOCK_DGRAM;
+  const int error =
+      getaddrinfo(server.host.c_str(), server.port.c_str(), &hints, &found);
+  if (error != 0) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot find out by which address ", address,
+        " is reached: ", gai_strerror(error), "; say it by --peer-listen"));
+  }
+  std::string host;
+  for (const addrinfo* at = found; at != nullptr && host.empty();
+       at = at->ai_next) {
+    // Connecting a datagram socket sends nothing.
+    const int fd = socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC, 0);
+    if (fd < 0) continue;
+    sockaddr_storage own;
+    socklen_t size = sizeof(own);
+    char text[NI_MAXHOST];
+    if (connect(fd, at->ai_addr, at->ai_addrlen) == 0 &&
+        getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0 &&
+        getnameinfo(reinterpret_cast<sockaddr*>(&own), size, text, sizeof(text),
+                    nullptr, 0, NI_NUMERICHOST) == 0) {
+      host = own.ss_family == AF_INET6 ? absl::StrCat("[", text, "]") : text;
+    }
+    close(fd);
+  }
+  freeaddrinfo(found);
+  if (!host.empty()) return host;
+  return absl::UnavailableError(
+      absl::StrCat("there is no way to ", address,
+                   "; say by --peer-listen "
+                   "where to listen for other peers"));
 }
 
 }  // namespace parley

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace parley {
@@ -28,6 +29,11 @@ struct HostAndPort {
 };
 // Both are empty where `address` has no port.
 HostAndPort SplitAddress(absl::string_view address);
+
+// The address of this machine, with brackets where it is IPv6, by which it
+// reaches the server at `address`: a peer of that server can most likely be
+// dialled there. Loopback for what IsLoopback. Unavailable: it is not reached.
+absl::StatusOr<std::string> LocalHostTowards(const std::string& address);
 
 }  // namespace parley
 

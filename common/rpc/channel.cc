@@ -51,6 +51,9 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Dial(
   args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   args.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
   args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
+  if (!options.expected_name.empty() && !options.security.tls.empty()) {
+    args.SetSslTargetNameOverride(options.expected_name);
+  }
   if (IsLoopback(address)) args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(address, credentials, args);
 }

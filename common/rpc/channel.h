@@ -24,6 +24,9 @@ inline constexpr int kDefaultLookaheadBytes = 1 << 20;
 struct DialOptions {
   Security security;
   int lookahead_bytes = kDefaultLookaheadBytes;
+  // With TLS: the name that the other end has to prove, where that is not its
+  // host's. Empty: its host's.
+  std::string expected_name = {};
 };
 
 // A channel with a connection of its own, which is made by the first call. On

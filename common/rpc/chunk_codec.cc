@@ -32,6 +32,21 @@ constexpr uint32_t kChecksumTag =
 constexpr uint32_t kDataTag =
     Tag(v1::Chunk::kDataFieldNumber, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
 static_assert(kDataTag < 128);  // one byte
+// Of a chunk in a PeerMessage, what precedes its data.
+constexpr uint32_t kMaxChunkHead = 1024;
+constexpr uint32_t kPeerChunkTag =
+    Tag(v1::PeerMessage::kChunkFieldNumber,
+        WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+static_assert(kPeerChunkTag < 128);
+
+void AppendPrefix(uint32_t tag, size_t size, std::string* bytes) {
+  uint8_t prefix[1 + 5];
+  prefix[0] = static_cast<uint8_t>(tag);
+  const uint8_t* const end =
+      google::protobuf::io::CodedOutputStream::WriteVarint32ToArray(
+          static_cast<uint32_t>(size), prefix + 1);
+  bytes->append(reinterpret_cast<const char*>(prefix), end - prefix);
+}
 
 // Data that gRPC views; `owner` goes when gRPC has done with it.
 grpc::Slice View(absl::string_view data, std::shared_ptr<const void> owner) {
@@ -99,32 +114,50 @@ bool ReadFields(CodedInputStream* in, ReceivedChunk* chunk) {
   return in->ConsumedEntireMessage();
 }
 
-}  // namespace
-
-grpc::ByteBuffer EncodeChunk(const v1::TransferHeader* header,
-                             const ChunkView& chunk,
-                             std::shared_ptr<const void> owner) {
-  v1::Chunk head;  // all but the data
+// A chunk's bytes but for its data.
+std::string BeforeData(const v1::TransferHeader* header,
+                       const ChunkView& chunk) {
+  v1::Chunk head;
   if (header != nullptr) *head.mutable_header() = *header;
   head.set_payload(chunk.header.payload);
   head.set_offset(chunk.header.offset);
   head.set_checksum(chunk.header.checksum);
   std::string bytes = head.SerializeAsString();
+  if (!chunk.data.empty()) AppendPrefix(kDataTag, chunk.data.size(), &bytes);
+  return bytes;
+}
+
+grpc::ByteBuffer WithData(const std::string& before, const ChunkView& chunk,
+                          std::shared_ptr<const void> owner) {
   if (chunk.data.empty()) {
-    const grpc::Slice slice(bytes);
+    const grpc::Slice slice(before);
     return grpc::ByteBuffer(&slice, 1);
   }
-  uint8_t before_data[1 + 5];
-  before_data[0] = kDataTag;
-  const uint8_t* const end =
-      google::protobuf::io::CodedOutputStream::WriteVarint32ToArray(
-          static_cast<uint32_t>(chunk.data.size()), before_data + 1);
-  bytes.append(reinterpret_cast<const char*>(before_data), end - before_data);
   const grpc::Slice slices[] = {
-      grpc::Slice(bytes),
+      grpc::Slice(before),
       chunk.stable ? View(chunk.data, std::move(owner))
                    : grpc::Slice(chunk.data.data(), chunk.data.size())};
   return grpc::ByteBuffer(slices, 2);
+}
+
+// The rest of a message that began with the tag of its chunk.
+bool ReadPeerChunk(CodedInputStream* in, ReceivedChunk* chunk) {
+  uint32_t size;
+  if (!in->ReadVarint32(&size) || size > kMaxChunkBytes + kMaxChunkHead) {
+    return false;
+  }
+  const CodedInputStream::Limit limit = in->PushLimit(static_cast<int>(size));
+  if (!ReadFields(in, chunk) || in->BytesUntilLimit() != 0) return false;
+  in->PopLimit(limit);
+  return !chunk->transfer;
+}
+
+}  // namespace
+
+grpc::ByteBuffer EncodeChunk(const v1::TransferHeader* header,
+                             const ChunkView& chunk,
+                             std::shared_ptr<const void> owner) {
+  return WithData(BeforeData(header, chunk), chunk, std::move(owner));
 }
 
 absl::Status DecodeChunk(grpc::ByteBuffer* buffer, ReceivedChunk* chunk) {
@@ -137,6 +170,44 @@ absl::Status DecodeChunk(grpc::ByteBuffer* buffer, ReceivedChunk* chunk) {
                      " bytes of data"));
   }
   return absl::OkStatus();
+}
+
+grpc::ByteBuffer EncodePeerChunk(const ChunkView& chunk,
+                                 std::shared_ptr<const void> owner) {
+  const std::string head = BeforeData(nullptr, chunk);
+  std::string before;
+  AppendPrefix(kPeerChunkTag, head.size() + chunk.data.size(), &before);
+  return WithData(before + head, chunk, std::move(owner));
+}
+
+grpc::ByteBuffer EncodePeerMessage(const v1::PeerMessage& message) {
+  const grpc::Slice slice(message.SerializeAsString());
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+absl::Status DecodePeerMessage(grpc::ByteBuffer* buffer,
+                               v1::PeerMessage* message,
+                               std::optional<ReceivedChunk>* chunk) {
+  message->Clear();
+  chunk->reset();
+  const size_t size = buffer->Valid() ? buffer->Length() : 0;
+  grpc::ProtoBufferReader reader(buffer);
+  bool ok = reader.status().ok();
+  if (ok) {
+    CodedInputStream in(&reader);
+    if (in.ReadTag() == kPeerChunkTag) {
+      ok = ReadPeerChunk(&in, &chunk->emplace()) &&
+           in.CurrentPosition() == static_cast<int>(size);
+    } else {
+      grpc::ProtoBufferReader again(buffer);
+      ok = size <= kMaxControlBytes &&
+           message->ParseFromZeroCopyStream(&again) && !message->has_chunk();
+    }
+  }
+  if (ok) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "this is no PeerMessage, or one with more than ", kMaxChunkBytes,
+      " bytes of data or ", kMaxControlBytes, " bytes of anything else"));
 }
 
 }  // namespace parley

@@ -1,5 +1,6 @@
-// v1::Chunk to and from gRPC's buffers, without copying the numbers. The bytes
-// are those that the generated class writes and reads.
+// v1::Chunk, alone and in a v1::PeerMessage, to and from gRPC's buffers,
+// without copying the numbers. The bytes are those that the generated classes
+// write and read.
 #ifndef PARLEY_COMMON_RPC_CHUNK_CODEC_H_
 #define PARLEY_COMMON_RPC_CHUNK_CODEC_H_
 
@@ -13,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "common/wire/chunk.h"
 #include "parley/v1/coordinator.pb.h"
+#include "parley/v1/peer.pb.h"
 
 namespace parley {
 
@@ -32,6 +34,21 @@ struct ReceivedChunk {
 // Reads a chunk that views `buffer`, which must outlive it. InvalidArgument:
 // not a Chunk, or more than kMaxChunkBytes of data.
 absl::Status DecodeChunk(grpc::ByteBuffer* buffer, ReceivedChunk* chunk);
+
+// As EncodeChunk, of a PeerMessage that is a chunk.
+grpc::ByteBuffer EncodePeerChunk(const ChunkView& chunk,
+                                 std::shared_ptr<const void> owner);
+
+// `message` is no chunk.
+grpc::ByteBuffer EncodePeerMessage(const v1::PeerMessage& message);
+
+// Reads a chunk, as DecodeChunk, or else a message. InvalidArgument: not a
+// PeerMessage, a chunk in any but the plain form (alone in its message, without
+// a header), too much data, or more than kMaxControlBytes of a message that is
+// no chunk.
+absl::Status DecodePeerMessage(grpc::ByteBuffer* buffer,
+                               v1::PeerMessage* message,
+                               std::optional<ReceivedChunk>* chunk);
 
 }  // namespace parley
 

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -139,6 +140,14 @@ MakeChannelCredentials(absl::string_view address, const Security& security) {
     options.pem_cert_chain = std::move(pair.cert_chain);
   }
   return grpc::SslCredentials(options);
+}
+
+std::string CertificateName(const grpc::ServerContextBase& context) {
+  const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
+  if (auth == nullptr || !auth->IsPeerAuthenticated()) return "";
+  const std::vector<grpc::string_ref> names = auth->GetPeerIdentity();
+  if (names.empty()) return "";
+  return std::string(names[0].data(), names[0].size());
 }
 
 }  // namespace parley

@@ -5,6 +5,7 @@
 
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_context.h>
 
 #include <memory>
 #include <string>
@@ -40,6 +41,10 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
 // its clients. Errors as above.
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>>
 MakeChannelCredentials(absl::string_view address, const Security& security);
+
+// The name in the verified certificate of a call's other end: its first
+// alternative name, else its common name. Empty: it has none.
+std::string CertificateName(const grpc::ServerContextBase& context);
 
 }  // namespace parley
 

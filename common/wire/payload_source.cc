@@ -5,13 +5,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/wire/checksum.h"
-#include "common/wire/protocol.h"
 
 namespace parley {
 
 absl::StatusOr<std::unique_ptr<PayloadSource>> PayloadSource::Create(
-    std::vector<PayloadView> payloads, uint64_t offset) {
-  std::unique_ptr<PayloadSource> source(new PayloadSource(std::move(payloads)));
+    std::vector<PayloadView> payloads, uint64_t offset, int64_t chunk_bytes) {
+  std::unique_ptr<PayloadSource> source(
+      new PayloadSource(std::move(payloads), chunk_bytes));
   uint64_t left = offset;
   for (const PayloadView& p : source->payloads_) {
     if (left < p.bytes()) {
@@ -42,7 +42,7 @@ std::optional<ChunkView> PayloadSource::Next() {
 
   const PayloadView& p = payloads_[payload_];
   const int64_t number = EncodedSize(p.encoding);
-  const int64_t bytes = std::min<int64_t>(kChunkBytes, p.bytes() - offset_);
+  const int64_t bytes = std::min<int64_t>(chunk_bytes_, p.bytes() - offset_);
   const char* const elements = p.data + offset_ / number * SizeOf(p.dtype);
 
   ChunkView chunk;
@@ -50,7 +50,7 @@ std::optional<ChunkView> PayloadSource::Next() {
   if (chunk.stable) {
     chunk.data = absl::string_view(elements, bytes);
   } else {
-    scratch_.resize(kChunkBytes);
+    scratch_.resize(chunk_bytes_);
     Encode(p.dtype, elements, bytes / number, p.encoding, scratch_.data());
     chunk.data = absl::string_view(scratch_.data(), bytes);
   }

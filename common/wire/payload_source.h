@@ -11,6 +11,7 @@
 #include "common/model/parameters.h"
 #include "common/wire/chunk.h"
 #include "common/wire/encoding.h"
+#include "common/wire/protocol.h"
 
 namespace parley {
 
@@ -24,24 +25,27 @@ struct PayloadView {
   uint64_t bytes() const { return elements * EncodedSize(encoding); }
 };
 
-// Chunks of kChunkBytes, in order, none across two payloads. Where encoding and
+// Chunks in order, none across two payloads. Where encoding and
 // dtype are the same the chunks are views of the numbers themselves (stable),
 // else of a scratch buffer. The numbers must stay as they are while the source
 // lives. Thread-compatible.
 class PayloadSource final : public ChunkSource {
  public:
   // Begins at byte `offset`, counted over all payloads. InvalidArgument where
-  // that lies beyond them or within one encoded number.
+  // that lies beyond them or within one encoded number. `chunk_bytes` hold
+  // whole numbers, at most kMaxChunkBytes.
   static absl::StatusOr<std::unique_ptr<PayloadSource>> Create(
-      std::vector<PayloadView> payloads, uint64_t offset);
+      std::vector<PayloadView> payloads, uint64_t offset,
+      int64_t chunk_bytes = kChunkBytes);
 
   std::optional<ChunkView> Next() override;
 
  private:
-  explicit PayloadSource(std::vector<PayloadView> payloads)
-      : payloads_(std::move(payloads)) {}
+  PayloadSource(std::vector<PayloadView> payloads, int64_t chunk_bytes)
+      : payloads_(std::move(payloads)), chunk_bytes_(chunk_bytes) {}
 
   const std::vector<PayloadView> payloads_;
+  const int64_t chunk_bytes_;
   size_t payload_ = 0;   // that the next chunk is of
   uint64_t offset_ = 0;  // of the next chunk, in bytes within it
   std::vector<char> scratch_;

@@ -14,7 +14,7 @@
 #include "parley/v1/run.pb.h"
 #include "server/host/address_file.h"
 #include "server/host/lobby.h"
-#include "server/round/round_driver.h"
+#include "server/round/run_driver.h"
 #include "server/round/status_board.h"
 
 namespace parley {
@@ -42,7 +42,7 @@ struct HostedRun : std::enable_shared_from_this<HostedRun> {
   std::string stop_reason;  // of a Stop while it begins
   v1::RunStatus status;     // the latest; final once kOver
   absl::Time told_at;       // when that was
-  std::unique_ptr<RoundDriver> driver;
+  std::unique_ptr<RunDriver> driver;
   std::unique_ptr<AddressFile> address;  // as long as the driver
   DriverRef ref;                         // until it is over
   StatusBoard board;                     // told on the host's sequence

@@ -4,7 +4,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "server/rendezvous/rendezvous_driver.h"
+#include "server/round/round_driver.h"
 #include "server/round/update_check.h"
 
 namespace parley {
@@ -64,7 +67,7 @@ RunHost::~RunHost() {
   }
   setup_.reset();
   timer_.Close();
-  std::vector<std::unique_ptr<RoundDriver>> drivers;
+  std::vector<std::unique_ptr<RunDriver>> drivers;
   std::vector<std::unique_ptr<AddressFile>> addresses;
   std::vector<DriverRef> refs;
   {
@@ -78,6 +81,47 @@ RunHost::~RunHost() {
   addresses.clear();  // before another coordinator can have the folders
   drivers.clear();    // they may call until here
   sequence_.reset();
+}
+
+absl::StatusOr<std::unique_ptr<RunDriver>> RunHost::DriverFor(
+    const RunPtr& run) {
+  v1::RunConfig config = std::exchange(run->config, {});
+  // The run outlives its driver.
+  const auto on_over = [this, run = run.get()] { OnOver(run); };
+  const auto on_end = [this, run = run.get()](const v1::RunStatus& status) {
+    OnSetup([this, run = run->shared_from_this(), status] {
+      End(run, status);
+      if (has_queue()) BeginNext();
+    });
+  };
+  const auto say = [name = run->name](LogLevel level, const std::string& text) {
+    Log(level, absl::StrCat(name, ": ", text));
+  };
+  if (config.has_gossip()) {
+    RendezvousDriverOptions options;
+    options.config = std::move(config);
+    options.folder = run->folder;
+    options.resume = run->resume;
+    options.clock = options_.clock;
+    options.control = options_.control;
+    options.work = options_.work;
+    options.on_over = on_over;
+    options.on_end = on_end;
+    if (has_queue()) options.say = say;
+    return RendezvousDriver::Create(std::move(options));
+  }
+  RoundDriverOptions options;
+  options.config = std::move(config);
+  options.folder = run->folder;
+  options.resume = run->resume;
+  options.strategies = options_.strategies;
+  options.clock = options_.clock;
+  options.control = options_.control;
+  options.work = options.parallel = options_.work;
+  options.on_over = on_over;
+  options.on_end = on_end;
+  if (has_queue()) options.say = say;
+  return RoundDriver::Create(std::move(options));
 }
 
 // ------------------------------------------------------------------ sessions
@@ -251,7 +295,7 @@ void RunHost::OnTimer() {
 
 // ----------------------------------------------------------------- transfers
 
-std::pair<RoundDriver*, DriverRef> RunHost::DriverOf(const v1::TaskId& task) {
+std::pair<RunDriver*, DriverRef> RunHost::DriverOf(const v1::TaskId& task) {
   MutexLock lock(mu_);
   const RunPtr run = has_queue() ? Find(task.run()) : runs_.front();
   if (run == nullptr || run->ref == nullptr) return {};

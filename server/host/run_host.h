@@ -119,7 +119,7 @@ class RunHost final : public Coordinator, public RunAdmin, public LiveSource {
   void Enter(SessionId id, Guest guest, const RunPtr& run) REQUIRES(mu_);
   void OnRunClosed(SessionId id, const Guest* back);
   RunPtr Find(const std::string& name) REQUIRES(mu_);
-  std::pair<RoundDriver*, DriverRef> DriverOf(const v1::TaskId& task);
+  std::pair<RunDriver*, DriverRef> DriverOf(const v1::TaskId& task);
   std::string WaitsFor(const Guest& guest) REQUIRES(mu_);
   void SetTimer();
   void OnTimer();
@@ -128,6 +128,8 @@ class RunHost final : public Coordinator, public RunAdmin, public LiveSource {
   absl::StatusOr<v1::SubmitReply> Enqueue(const v1::SubmitRequest& request);
   absl::Status SaveQueue(const std::string& added);
   void BeginNext();
+  // Of the run's kind; takes its config.
+  absl::StatusOr<std::unique_ptr<RunDriver>> DriverFor(const RunPtr& run);
   absl::Status MakeDriver(const RunPtr& run);
   absl::Status Launch(const RunPtr& run);
   void OnStatus(HostedRun* run, const v1::RunStatus& status);

@@ -211,29 +211,7 @@ void RunHost::BeginNext() {
 }
 
 absl::Status RunHost::MakeDriver(const RunPtr& run) {
-  RoundDriverOptions options;
-  options.config = std::exchange(run->config, {});
-  options.folder = run->folder;
-  options.resume = run->resume;
-  options.strategies = options_.strategies;
-  options.clock = options_.clock;
-  options.control = options_.control;
-  options.work = options.parallel = options_.work;
-  // The run outlives its driver.
-  options.on_over = [this, run = run.get()] { OnOver(run); };
-  options.on_end = [this, run = run.get()](const v1::RunStatus& status) {
-    OnSetup([this, run = run->shared_from_this(), status] {
-      End(run, status);
-      if (has_queue()) BeginNext();
-    });
-  };
-  if (has_queue()) {
-    options.say = [name = run->name](LogLevel level, const std::string& text) {
-      Log(level, absl::StrCat(name, ": ", text));
-    };
-  }
-  PARLEY_ASSIGN_OR_RETURN(std::unique_ptr<RoundDriver> driver,
-                          RoundDriver::Create(std::move(options)));
+  PARLEY_ASSIGN_OR_RETURN(std::unique_ptr<RunDriver> driver, DriverFor(run));
   driver->Watch([this, run = run.get()](const v1::RunStatus& status) {
     OnStatus(run, status);
   });
@@ -328,7 +306,7 @@ void RunHost::Forget() {
 }
 
 void RunHost::Retire(const RunPtr& run) {
-  std::unique_ptr<RoundDriver> driver;
+  std::unique_ptr<RunDriver> driver;
   std::unique_ptr<AddressFile> address;
   {
     MutexLock lock(mu_);

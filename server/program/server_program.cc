@@ -33,6 +33,7 @@
 #include "server/host/run_host.h"
 #include "server/http/http_server.h"
 #include "server/rpc/server.h"
+#include "server/store/run_store.h"
 
 namespace parley {
 namespace {

@@ -1,4 +1,5 @@
-// The effects of one step of the round machine, as its parts put them in.
+// The effects of one step of a machine of the coordinator, as its parts put them
+// in.
 #ifndef PARLEY_SERVER_ROUND_OUTBOX_H_
 #define PARLEY_SERVER_ROUND_OUTBOX_H_
 
@@ -14,15 +15,16 @@
 
 namespace parley {
 
-// Not thread-safe.
-class Outbox {
+// `Effect` is a variant that has effect::Send and effect::Say. Not thread-safe.
+template <typename Effect>
+class EffectOutbox {
  public:
-  Outbox(std::string run, uint64_t term) : run_(std::move(run)), term_(term) {}
+  EffectOutbox(std::string run, uint64_t term) : run_(std::move(run)), term_(term) {}
 
   // The time of the present step.
   absl::Time now = absl::InfinitePast();
 
-  void Add(RoundEffect effect) { effects_.push_back(std::move(effect)); }
+  void Add(Effect effect) { effects_.push_back(std::move(effect)); }
 
   void Send(SessionId session, v1::ServerMessage message) {
     message.set_run(run_);
@@ -49,13 +51,15 @@ class Outbox {
   }
   void Warn(std::string text) { Say(std::move(text), LogLevel::kWarning); }
 
-  std::vector<RoundEffect> Take() { return std::exchange(effects_, {}); }
+  std::vector<Effect> Take() { return std::exchange(effects_, {}); }
 
  private:
   const std::string run_;
   const uint64_t term_;
-  std::vector<RoundEffect> effects_;
+  std::vector<Effect> effects_;
 };
+
+using Outbox = EffectOutbox<RoundEffect>;
 
 }  // namespace parley
 

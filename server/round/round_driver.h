@@ -19,10 +19,10 @@
 #include "common/base/log.h"
 #include "common/base/mutex.h"
 #include "common/report/metrics_log.h"
-#include "server/round/coordinator.h"
 #include "server/round/direction_meter.h"
 #include "server/round/model_store.h"
 #include "server/round/round_machine.h"
+#include "server/round/run_driver.h"
 #include "server/round/run_model.h"
 #include "server/round/staging.h"
 #include "server/round/status_board.h"
@@ -62,7 +62,7 @@ struct RoundDriverOptions {
 //
 // All runs on one sequence but the numbers, which are folded, evaluated and
 // written elsewhere: `compute_` is for the model, `files_` waits for the disk.
-class RoundDriver final : public Coordinator {
+class RoundDriver final : public RunDriver {
  public:
   // Makes or loads the start model, locks the folder, opens its files. Errors
   // as MakeRunModel and RunStore::Open.
@@ -70,7 +70,7 @@ class RoundDriver final : public Coordinator {
       RoundDriverOptions options);
   ~RoundDriver() override;
 
-  void Start();
+  void Start() override;
   // Blocks until the run is over and all is written; the final status. Not from
   // a thread of the executors.
   v1::RunStatus Wait();
@@ -88,15 +88,11 @@ class RoundDriver final : public Coordinator {
   void OpenUpload(const v1::TransferHeader& header, UploadReady ready,
                   BreakOff break_off) override;
 
-  // `on_change` is called with the present status at once and then at each
-  // change, at most every 100 ms, and with the final status (state FINISHED,
-  // STOPPED or FAILED) last. Returns an id.
-  uint64_t Watch(StatusCallback on_change);
-  // Whoever watches has somebody new to tell: the next change goes out at once.
-  void HurryChange();
+  uint64_t Watch(StatusCallback on_change) override;
+  void HurryChange() override;
   // After it returns the callback is not running and is not called again.
   void Unwatch(uint64_t id) { board_.Remove(id); }
-  void Stop(const std::string& reason);
+  void Stop(const std::string& reason) override;
 
  private:
   // A transfer that a transport asked for: one of the two.

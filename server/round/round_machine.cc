@@ -4,8 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "common/wire/protocol.h"
-#include "common/wire/spec.h"
+#include "server/registry/welcome.h"
 #include "server/round/phase.h"
 #include "server/round/round_context.h"
 #include "server/round/round_flow.h"
@@ -20,15 +19,8 @@ constexpr int kMaxStrikes = 10;  // messages that make no sense, of one session
 
 RegistryOptions ToRegistryOptions(const RoundMachineOptions& options) {
   const v1::RunConfig& config = options.config;
-  RegistryOptions registry;
-  registry.run = options.run;
-  registry.term = options.term;
-  registry.token_key = options.token_key;
-  registry.lease = absl::Seconds(config.limits().lease_seconds());
-  registry.max_clients = config.limits().clients();
-  if (config.data().has_train()) {
-    registry.parts = config.data().partition().parts();
-  }
+  RegistryOptions registry =
+      RegistryOptionsOf(config, options.run, options.term, options.token_key);
   const bool wide = options.spec.dtype() == DType::kFloat64;
   for (v1::Encoding encoding : {config.wire().down(), config.wire().up()}) {
     if (encoding == v1::ENCODING_UNSPECIFIED) {
@@ -51,23 +43,6 @@ std::string NameOf(const Session& session) {
                                           : session.client);
 }
 
-v1::ServerMessage MakeWelcome(const RoundMachineOptions& options) {
-  v1::ServerMessage message;
-  v1::Registered& welcome = *message.mutable_registered();
-  const double lease_seconds = options.config.limits().lease_seconds();
-  welcome.set_protocol_version(kProtocolVersion);
-  *welcome.mutable_config() = options.config;
-  welcome.set_lease_ms(static_cast<int64_t>(lease_seconds * 1000));
-  welcome.set_heartbeat_ms(
-      std::max<int64_t>(1, static_cast<int64_t>(lease_seconds * 1000 / 3)));
-  welcome.set_parts(options.config.data().partition().parts());
-  *welcome.mutable_spec() = SpecToProto(options.spec);
-  welcome.set_spec_hash(options.spec.Hash());
-  welcome.set_software("parley-server");
-  welcome.set_run_id(options.run_id);
-  return message;
-}
-
 }  // namespace
 
 // Sessions, registration, leases and what people are told; the rounds
@@ -75,7 +50,7 @@ v1::ServerMessage MakeWelcome(const RoundMachineOptions& options) {
 class RoundMachine::Impl {
  public:
   explicit Impl(RoundMachineOptions options)
-      : welcome_(MakeWelcome(options)),
+      : welcome_(MakeWelcome(options.config, options.spec, options.run_id)),
         lease_(absl::Seconds(options.config.limits().lease_seconds())),
         sessions_(lease_,
                   absl::Milliseconds(welcome_.registered().heartbeat_ms())),

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/random.h"
 #include "common/base/status_macros.h"
 #include "common/config/build.h"
+#include "common/config/start.h"
 #include "common/files/parameter_file.h"
 #include "common/wire/encoding.h"
 #include "common/wire/spec.h"
@@ -39,74 +39,35 @@ absl::StatusOr<ParameterVector> LoadCheckpoint(const std::string& path,
   return converted;
 }
 
-// Values for `spec`, which is `all` without the LOCAL tensors; a file may have
-// those too.
-template <typename T>
 absl::StatusOr<ParameterVector> MakeStart(const v1::RunConfig& config,
-                                          const ParameterSpec& all,
-                                          const ParameterSpec& spec,
-                                          const Model<T>* model) {
-  switch (config.start().kind_case()) {
-    case v1::Start::kFile:
-      return IsParameterFile(config.start().file())
-                 ? LoadParameters(config.start().file(), spec, all.tensors())
-                 : LoadCheckpoint(config.start().file(), spec);
-    case v1::Start::kRun:
-      return LoadRunModel(config.start().run(), spec);
-    default:
-      break;
+                                          const ParameterSpec& spec) {
+  const v1::Start& start = config.start();
+  if (start.kind_case() == v1::Start::kRun) {
+    return LoadRunModel(start.run(), spec);
   }
-  ParameterVector start(spec.dtype(), spec.elements());
-  if (model != nullptr && !config.start().has_zeros()) {
-    Rng rng(config.seed(), "init");
-    model->Initialize(rng, start.As<T>());
+  if (start.kind_case() == v1::Start::kFile && !IsParameterFile(start.file())) {
+    return LoadCheckpoint(start.file(), spec);
   }
-  return start;
-}
-
-template <typename T>
-absl::StatusOr<RunModel> Make(const v1::RunConfig& config, bool start,
-                              Executor* executor) {
-  RunModel made;
-  std::shared_ptr<const Model<T>> model;  // shared with the evaluator
-  if (config.model().has_custom()) {
-    PARLEY_ASSIGN_OR_RETURN(made.spec,
-                            SpecFromProto(config.model().custom().spec()));
-  } else {
-    PARLEY_ASSIGN_OR_RETURN(
-        const ModelOptions options,
-        ModelOptionsOf(config, StatedFacts(config.model())));
-    PARLEY_ASSIGN_OR_RETURN(model, MakeModel<T>(options));
-    made.spec = model->spec();
-  }
-  made.shared = TravellingSpec(made.spec);
-  if (start) {
-    PARLEY_ASSIGN_OR_RETURN(
-        made.start, MakeStart<T>(config, made.spec, made.shared, model.get()));
-  } else {
-    made.start = ParameterVector(made.shared.dtype(), made.shared.elements());
-  }
-  if (config.evaluation().central()) {
-    PARLEY_ASSIGN_OR_RETURN(Dataset<T> test, LoadTest<T>(config));
-    if (test.rows() == 0) {
-      return absl::InvalidArgumentError("data.test has no rows");
-    }
-    if (const absl::Status fits = model->CheckInputs(test.All()); !fits.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("data.test does not fit: ", fits.message()));
-    }
-    made.evaluator = MakeCentralEvaluator<T>(model, std::move(test), executor);
-  }
-  return made;
+  return StartOf(config);
 }
 
 }  // namespace
 
 absl::StatusOr<RunModel> MakeRunModel(const v1::RunConfig& config, bool start,
                                       Executor* executor) {
-  return DTypeOf(config) == DType::kFloat32
-             ? Make<float>(config, start, executor)
-             : Make<double>(config, start, executor);
+  RunModel made;
+  PARLEY_ASSIGN_OR_RETURN(made.spec, ModelSpecOf(config));
+  made.shared = TravellingSpec(made.spec);
+  if (start) {
+    PARLEY_ASSIGN_OR_RETURN(made.start, MakeStart(config, made.shared));
+  } else {
+    made.start = ParameterVector(made.shared.dtype(), made.shared.elements());
+  }
+  if (config.evaluation().central()) {
+    PARLEY_ASSIGN_OR_RETURN(made.evaluator,
+                            MakeTestEvaluator(config, executor));
+  }
+  return made;
 }
 
 absl::StatusOr<ParameterVector> LoadRunModel(const std::string& folder,

@@ -10,7 +10,7 @@
 #include "common/base/executor.h"
 #include "common/model/parameters.h"
 #include "parley/v1/run.pb.h"
-#include "server/round/central_evaluator.h"
+#include "common/config/central_evaluator.h"
 
 namespace parley {
 

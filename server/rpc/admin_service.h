@@ -2,9 +2,9 @@
 #ifndef PARLEY_SERVER_RPC_ADMIN_SERVICE_H_
 #define PARLEY_SERVER_RPC_ADMIN_SERVICE_H_
 
+#include "common/rpc/live_calls.h"
 #include "parley/v1/admin.grpc.pb.h"
 #include "server/host/run_admin.h"
-#include "server/rpc/live_calls.h"
 
 namespace parley {
 

@@ -2,10 +2,10 @@
 #ifndef PARLEY_SERVER_RPC_COORDINATOR_SERVICE_H_
 #define PARLEY_SERVER_RPC_COORDINATOR_SERVICE_H_
 
+#include "common/rpc/live_calls.h"
 #include "parley/v1/coordinator.grpc.pb.h"
 #include "server/round/coordinator.h"
 #include "server/rpc/bulk_reactors.h"
-#include "server/rpc/live_calls.h"
 #include "server/rpc/session_reactor.h"
 
 namespace parley {

@@ -4,34 +4,20 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/rpc/credentials.h"
 #include "common/rpc/status.h"
 #include "common/wire/protocol.h"
 
 namespace parley {
-namespace {
-
-PeerIdentity IdentityOf(const grpc::CallbackServerContext& context) {
-  PeerIdentity peer;
-  peer.address = context.peer();
-  const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
-  if (auth != nullptr && auth->IsPeerAuthenticated()) {
-    // The alternative names of a verified certificate, else its common name.
-    const std::vector<grpc::string_ref> names = auth->GetPeerIdentity();
-    if (!names.empty()) {
-      peer.certificate_name = std::string(names[0].data(), names[0].size());
-    }
-  }
-  return peer;
-}
-
-}  // namespace
-
 SessionReactor* SessionReactor::Open(grpc::CallbackServerContext* context,
                                      Coordinator* coordinator,
                                      LiveCalls* calls) {
   auto reactor = std::make_shared<SessionReactor>(context, coordinator, calls);
   reactor->self_ = reactor;
-  reactor->id_ = coordinator->OpenSession(IdentityOf(*context), reactor);
+  reactor->id_ =
+      coordinator->OpenSession({.address = context->peer(),
+                                .certificate_name = CertificateName(*context)},
+                               reactor);
   reactor->StartRead(&reactor->in_);
   return reactor.get();
 }

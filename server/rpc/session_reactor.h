@@ -11,10 +11,10 @@
 #include <optional>
 
 #include "common/base/mutex.h"
+#include "common/rpc/call_end.h"
+#include "common/rpc/live_calls.h"
 #include "parley/v1/coordinator.pb.h"
 #include "server/round/coordinator.h"
-#include "server/rpc/call_end.h"
-#include "server/rpc/live_calls.h"
 
 namespace parley {
 

@@ -39,6 +39,9 @@ absl::StatusOr<RecordedRun> RecordedRunOf(
       case v1::JournalRecord::kRunEnded:
         run.ended = record.run_ended();
         break;
+      case v1::JournalRecord::kMembership:
+        run.membership = record.membership();
+        break;
       case v1::JournalRecord::KIND_NOT_SET:
         break;  // of a newer version
     }

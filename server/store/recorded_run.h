@@ -20,9 +20,10 @@ struct RecordedRound {
 };
 
 struct RecordedRun {
-  v1::RunOpened opened;                     // of the latest start
-  std::map<int64_t, RecordedRound> rounds;  // those that hold, by number
-  std::optional<v1::RunEnded> ended;        // of the latest start
+  v1::RunOpened opened;                      // of the latest start
+  std::map<int64_t, RecordedRound> rounds;   // those that hold, by number
+  std::optional<v1::RunEnded> ended;         // of the latest start
+  std::optional<v1::Membership> membership;  // of a gossip run: the latest
 };
 
 // A round opened again takes back what was said of it and of later ones.

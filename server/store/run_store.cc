@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -88,13 +89,14 @@ absl::Status RunStore::TakeUp(const JournalContents& contents) {
     PARLEY_ASSIGN_OR_RETURN(run, RecordedRunOf(contents.records));
     term_ = run.opened.term() + 1;
   }
-  if (!run.rounds.empty()) run_id_ = run.opened.run_id();
+  const bool begun = !run.rounds.empty() || run.membership.has_value();
+  if (begun) run_id_ = run.opened.run_id();
   while (run_id_ == 0) {
     if (getentropy(&run_id_, sizeof(run_id_)) != 0) {
       return absl::ErrnoToStatus(errno, "no random numbers for the run's id");
     }
   }
-  if (!run.rounds.empty()) {
+  if (begun) {
     if (!options_.resume) {
       return absl::AlreadyExistsError(
           absl::StrCat(folder,
@@ -134,6 +136,7 @@ absl::Status RunStore::TakeUp(const JournalContents& contents) {
     // Whatever lies here is of a run that never came to a round.
     for (const std::string& path : ListCheckpoints(folder)) Remove(path);
   }
+  membership_ = std::move(run.membership);
   Remove(Path(kStatusFile));
   return CutMetrics();
 }
@@ -146,7 +149,11 @@ absl::Status RunStore::CutMetrics() {
                           ReadMetrics(path));
   PARLEY_ASSIGN_OR_RETURN(const auto file, FileReplacer::Create(path));
   for (const RoundReport& report : reports) {
-    if (report.round > committed_rounds_) continue;
+    if (membership_) {
+      committed_rounds_ = std::max(committed_rounds_, report.round);
+    } else if (report.round > committed_rounds_) {
+      continue;
+    }
     elapsed_ = absl::Seconds(report.elapsed_seconds);
     PARLEY_RETURN_IF_ERROR(file->Write(ToJsonLine(report)));
     PARLEY_RETURN_IF_ERROR(file->Write("\n"));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -52,13 +53,19 @@ class RunStore {
   uint64_t term() const { return term_; }  // of this start
   // Drawn when the run was begun; not 0.
   uint64_t run_id() const { return run_id_; }
-  // Rounds of the checkpoint to start from; 0: none.
+  // Rounds of the checkpoint to start from, of a gossip run those that were
+  // told; 0: none.
   int64_t committed_rounds() const { return committed_rounds_; }
   // That they took, by metrics.jsonl; 0 where it is not there.
   absl::Duration elapsed() const { return elapsed_; }
   // RoundCommitted.next_values of the last of them.
   const std::map<std::string, double>& next_values() const {
     return next_values_;
+  }
+  // Of a gossip run, whose rounds are those of metrics.jsonl: the peers go on
+  // with theirs whatever becomes of the coordinator.
+  const std::optional<v1::Membership>& membership() const {
+    return membership_;
   }
   // That checkpoint; null: none. Given once.
   std::unique_ptr<CheckpointReader> TakeCheckpoint() {
@@ -94,6 +101,7 @@ class RunStore {
   int64_t committed_rounds_ = 0;
   absl::Duration elapsed_;
   std::map<std::string, double> next_values_;
+  std::optional<v1::Membership> membership_;
   std::unique_ptr<CheckpointReader> checkpoint_;
 };
 

@@ -177,6 +177,26 @@ class ReportTest(unittest.TestCase):
         self.opens(page, ALL_LINES + ALL_MATRICES, "one")
         self.assertFalse(self.browser.told(page, width=420)["wide"])
 
+    def test_a_gossip_run(self):
+        with open(f"{self.cwd}/g.textproto", "w") as file:
+            file.write("""
+                model { softmax {} }
+                data { train { mixture { rows: 600 features: 10 classes: 3 } }
+                       test { mixture { rows: 200 features: 10 classes: 3 } }
+                       partition { parts: 8 dirichlet { alpha: 1 min_rows: 10 } } }
+                local { sgd { batch_size: 10 steps: 5 } step_size { initial: 0.1 } }
+                gossip { topology { ring {} } } stop { rounds: 12 }""")
+        parley("run", "g.textproto", "--dir", "g", cwd=self.cwd)
+        page = f"{self.cwd}/g/report.html"
+        self.opens(page, [
+            "Loss", "Accuracy", "Consensus distance, (1/m) Σ ‖x − x̄‖²",
+            "Contraction of ‖x − x̄‖ by a round's mixing", "Ends of edges", "Accuracy by client",
+            "Seconds a round, by phase", "Bytes since the start", "Clients",
+            "first_loss, mean over the clients", "Bytes from peer to peer",
+            "Rows by label and part", "Who counted",
+            "Accuracy of each peer's own model on the test set"], "gossip")
+        self.assertIn('aria-label="Who exchanges with whom"', self.browser.dom(page))
+
     def test_runs_laid_over_each_other(self):
         for seed in (1, 2, 3):
             self.simulate(f"run{seed}", f"seed={seed}", f"local.step_size.initial=0.0{seed}")

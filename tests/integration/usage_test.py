@@ -94,7 +94,8 @@ SAYS = [
      "garbage/journal: is not a journal of this version of Parley"),
     ("parley-server --run q --dir new --tls-cert q", 1,
      "--tls-key is missing: a certificate and its key are given together"),
-    ("parley-client", 2, "parley-client: --server HOST:PORT is missing: where is the coordinator?\n"
+    ("parley-client", 2, "parley-client: --server HOST:PORT is missing: where is the coordinator? Or --gossip "
+     "FILE for a run without one\n"
      "See parley-client --help."),
     ("parley-client --server here", 2, 'parley-client: --server: "here" is no address: it must be '
      "HOST:PORT, [IPV6]:PORT or unix:PATH\nSee parley-client --help."),

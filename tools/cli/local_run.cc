@@ -16,6 +16,7 @@
 #include "common/base/executor.h"
 #include "common/base/status_macros.h"
 #include "server/http/http_server.h"
+#include "server/store/run_store.h"
 #include "tools/cli/run_folder.h"
 #include "tools/sim/client_name.h"
 
@@ -173,6 +174,11 @@ absl::Status LocalRun::StartClients(const std::string& address) {
                 {"--server", address, "--name", names_.back(), "--data",
                  options_.parts ? absl::StrCat("part:", i)
                                 : absl::StrCat(i, "/", options_.clients)});
+    // Its parameters do not come by way of the coordinator.
+    if (options_.gossip && i == 0) {
+      argv.insert(argv.end(), {"--save-model",
+                               absl::StrCat(options_.folder, "/", kModelFile)});
+    }
     PARLEY_RETURN_IF_ERROR(
         children_
             ->Start({names_.back(), std::move(argv), LogOf(names_.size() - 1)})

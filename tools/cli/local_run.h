@@ -26,6 +26,7 @@ class LocalRun {
     std::string server;               // the coordinator's program
     std::vector<std::string> client;  // the client's, and words it is given
     bool parts = true;  // clients get part:I, I from 0; else I/N of N clients
+    bool gossip = false;  // clients are peers; the first writes the model
     std::string run_file;
     std::vector<std::string> sets;  // field=value
     std::string folder;             // of the run; exists

@@ -50,8 +50,35 @@ std::string Direction(const v1::RunStatus& status) {
       status.has_log_loss() ? std::optional(status.log_loss()) : std::nullopt);
 }
 
+// How far apart the peers of a gossip run are; else empty.
+std::string Mixing(const v1::RunStatus& status) {
+  std::vector<std::string> parts;
+  if (status.has_consensus_distance()) {
+    parts.push_back(
+        absl::StrFormat("consensus %.3g", status.consensus_distance()));
+  }
+  if (status.has_contraction()) {
+    parts.push_back(absl::StrFormat("contraction %.3f", status.contraction()));
+    if (status.has_expected_contraction()) {
+      absl::StrAppendFormat(&parts.back(), " (ρ %.3f)",
+                            status.expected_contraction());
+    }
+  }
+  return absl::StrJoin(parts, "  ");
+}
+
+// What the clients have sent and received; of a gossip run each peer of them.
+std::string Traffic(const v1::RunStatus& status) {
+  const uint64_t peers =
+      status.phase() == "gossip" ? std::max(status.asked(), 1) : 1;
+  return absl::StrCat("↑", FormatSize(status.bytes_up() / peers), " ↓",
+                      FormatSize(status.bytes_down() / peers),
+                      peers > 1 ? " a peer" : "");
+}
+
 // ", slowest 12 %", of those that say how far they are; else nothing.
 std::string Slowest(const v1::RunStatus& status) {
+  if (status.phase() == "gossip") return "";  // theirs is of the whole run
   double least = 2;
   for (const v1::ClientStatus& client : status.client()) {
     if (client.has_progress()) least = std::min(least, client.progress());
@@ -98,8 +125,8 @@ std::string Compose(const v1::RunStatus& status, int cells, bool with_phase) {
   if (status.has_accuracy()) {
     parts.push_back(absl::StrFormat("acc %.1f %%", 100 * status.accuracy()));
   }
-  if (const std::string direction = Direction(status); !direction.empty()) {
-    parts.push_back(direction);
+  for (std::string text : {Direction(status), Mixing(status)}) {
+    if (!text.empty()) parts.push_back(std::move(text));
   }
   if (Waits(status)) {
     parts.push_back(status.detail());
@@ -108,8 +135,7 @@ std::string Compose(const v1::RunStatus& status, int cells, bool with_phase) {
                                  status.done(), "/", status.asked(),
                                  with_phase ? Slowest(status) : ""));
   }
-  parts.push_back(absl::StrCat("↑", FormatSize(status.bytes_up()), " ↓",
-                               FormatSize(status.bytes_down())));
+  parts.push_back(Traffic(status));
   if (status.has_eta_seconds()) {
     parts.push_back(
         absl::StrCat("ETA ", FormatSpan(absl::Seconds(status.eta_seconds()))));
@@ -178,13 +204,13 @@ std::string FormatLiveLine(const v1::RunStatus& status, int width) {
 }
 
 std::string FormatRoundLine(const v1::RunStatus& status) {
-  const std::string quality = Quality(status), direction = Direction(status);
+  const std::string quality = Quality(status), direction = Direction(status),
+                    mixing = Mixing(status);
   return absl::StrCat("round ", CommittedRounds(status), "/", status.rounds(),
                       quality.empty() ? "" : "  ", quality,
-                      direction.empty() ? "" : "  ", direction, "  ↑",
-                      FormatSize(status.bytes_up()), " ↓",
-                      FormatSize(status.bytes_down()), "  ",
-                      FormatSpan(absl::Seconds(status.seconds())));
+                      direction.empty() ? "" : "  ", direction,
+                      mixing.empty() ? "" : "  ", mixing, "  ", Traffic(status),
+                      "  ", FormatSpan(absl::Seconds(status.seconds())));
 }
 
 ProgressPrinter::ProgressPrinter(std::FILE* out)

@@ -90,7 +90,8 @@ absl::StatusOr<v1::RunConfig> Configure(const std::string& file,
   const auto load = [&] { return LoadRunFile(file, options->sets); };
   PARLEY_ASSIGN_OR_RETURN(v1::RunConfig config, load());
   options->parts = config.data().has_train();
-  if (options->parts && clients.has_value()) {
+  options->gossip = config.has_gossip();
+  if ((options->parts || options->gossip) && clients.has_value()) {
     options->sets.push_back(absl::StrCat("data.partition.parts=", *clients));
     PARLEY_ASSIGN_OR_RETURN(config, load());
   }

@@ -107,6 +107,8 @@ absl::StatusOr<RunSummary> ReadRunSummary(const std::string& folder) {
         run.loss = evaluation.loss;
         run.accuracy = evaluation.accuracy;
       }
+      // Of those the journal has no rounds.
+      if (config.has_gossip()) run.rounds = report.round;
       run.seconds = report.elapsed_seconds;
       run.bytes_up += report.bytes_up;
       run.bytes_down += report.bytes_down;

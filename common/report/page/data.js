@@ -18,6 +18,8 @@
 //   direction: sentences on what diagnostics.direction_gap measures against;
 //   measured: {round, elapsed, bytes_up, bytes_down, numbers: columns by name (of
 //     RoundReport::direction)}, of the rounds at which it measured;
+//   gossip: null, or of a gossip run {graph (SVG, or empty), rho (or null)};
+//   traffic: [from, to, bytes] of what its peers (indices of clients) sent;
 //   labels: {names, counts: [part][label], parts (also those not in counts),
 //     why (there are none)}.
 
@@ -43,7 +45,7 @@ function append(run, update) {
       const names = new Set([...Object.keys(run[name]), ...Object.keys(value)]);
       run[name] = Object.fromEntries(
           [...names].map((key) => [key, joined(own(run[name], key), own(value, key))]));
-    } else if (Array.isArray(value) && !["clients", "refusals", "direction"].includes(name)) {
+    } else if (Array.isArray(value) && !["clients", "refusals", "direction", "traffic"].includes(name)) {
       run[name] = joined(run[name], value);
     } else {
       run[name] = value;

@@ -89,6 +89,7 @@ function lineSpecs(runs) {
       ["central", (run) => run.central_accuracy],
       ["federated", (run) => run.federated_accuracy]])},
     ...directionSpecs(lines),
+    ...gossipSpecs(lines),
     spreadSpec(shown, several),
     several
         ? {id: "seconds", title: "Seconds a round", format: "seconds", zero: true,
@@ -101,7 +102,8 @@ function lineSpecs(runs) {
     {id: "clients", title: "Clients", format: "count", zero: true, stepped: true, lines: lines([
       ["connected", (run) => run.connected], ["asked", (run) => run.asked],
       ["counted", (run) => run.counted]])},
-    ...names("metrics").map((name) => (
+    ...names("metrics").filter((name) =>
+      !(GOSSIP_METRICS.includes(name) && shown.some(({run}) => isGossip(run)))).map((name) => (
       {id: `metric/${name}`, title: `${shorten(name, 40)}, mean over the clients`, format: "number",
        lines: lines([[name, (run) => own(run.metrics, name)]])})),
   ];
@@ -179,8 +181,9 @@ function qualities(run, order) {
       : rows.map((row) => rounds.map((i) => row[i]));
   const color = ramp(), format = FORMATS[run.quality === "accuracy" ? "percent" : "number"];
   return [{
-    title: run.quality === "accuracy" ? "Accuracy of each client on its held-out rows"
-        : "Loss of each client on its held-out rows",
+    title: (run.quality === "accuracy" ? "Accuracy" : "Loss") +
+        (isGossip(run) ? " of each peer's own model on the test set"
+            : " of each client on its held-out rows"),
     values: order.map((i) => values[i]), merge: "mean",
     rowNames: order.map((i) => run.clients[i].name),
     columnNames: rounds.map((i) => String(run.round[i])), xTitle: "round",
@@ -215,7 +218,8 @@ function labelHistogram(run) {
 
 function matrixSpecs(run) {
   const order = clientOrder(run);
-  return [...labelHistogram(run), ...participation(run, order), ...qualities(run, order)];
+  return [...trafficMatrix(run), ...labelHistogram(run), ...participation(run, order),
+          ...qualities(run, order)];
 }
 
 function showRefusals(run) {
@@ -307,6 +311,7 @@ function showTexts(data, run) {
   showSummary(data.runs);
   byId("notes").textContent = notesOf(data.runs);
   showDirection(data.runs);
+  showGraph(run);
   showRefusals(run);
   byId("run-file").querySelector("pre").textContent = run.run_file;
   document.querySelector("footer").textContent = `Parley ${data.version}`;

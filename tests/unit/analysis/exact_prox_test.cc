@@ -84,6 +84,31 @@ TEST(ExactProxTest, TendsToTheMaxMarginAsLambdaVanishes) {
   EXPECT_NEAR(Norm(v) / 10000 * svm->margin, 1, 1e-2);
 }
 
+TEST(ExactProxTest, SolvesWhereRowsAreManyAndAlike) {
+  // 200 rows in 4 features, close to one another and to a hyperplane: pass by
+  // pass the duals hardly move.
+  Rng rng(1, "alike");
+  std::vector<std::vector<double>> x;
+  std::vector<double> y;
+  for (int n = 0; n < 200; ++n) {
+    y.push_back(n % 2 == 0 ? 1 : -1);
+    x.push_back({y.back() * 0.01, 1, 1 + 1e-3 * rng.Normal(), rng.Normal()});
+  }
+  const SignedRows rows = Signed(DenseRows(x, y));
+  const double log_lambda = -1000;
+  ExactProx prox(rows, {.log_lambda = log_lambda});
+  std::vector<double> w(4);
+  ASSERT_OK(prox.Solve(absl::MakeSpan(w)));
+  EXPECT_LT(prox.epochs(), 5000);
+  // w is where the gradient vanishes: w = Σ e^(−m − ln λ)·z.
+  const std::vector<double> margins = rows.Margins(w);
+  std::vector<double> rest = w;
+  for (int n = 0; n < 200; ++n) {
+    rows.Add(n, -std::exp(-margins[n] - log_lambda), absl::MakeSpan(rest));
+  }
+  EXPECT_LT(Norm(rest), 1e-3 * Norm(w));
+}
+
 TEST(ExactProxTest, ProjectsAPointThatIsFeasibleOntoItself) {
   const SignedRows rows = Signed(DenseRows({{1, 0}, {0, 1}}, {1, 1}));
   ExactProx prox(rows, {.log_lambda = -1000});

@@ -67,6 +67,29 @@ TEST(ProgressTest, LiveLine) {
             "train 3/10  ↑12.3 MB ↓999 B  ETA 3:45");
 }
 
+TEST(ProgressTest, LinesOfGossipTellHowFarApartPeersAre) {
+  v1::RunStatus status;
+  status.set_state(v1::RUNNING);
+  status.set_phase("gossip");
+  status.set_round(7);
+  status.set_rounds(40);
+  status.set_asked(8);
+  status.set_done(3);
+  status.set_consensus_distance(0.012345);
+  status.set_contraction(0.79);
+  status.set_bytes_up(8000);
+  status.set_bytes_down(16000);
+  status.add_client()->set_progress(0.1);  // of the run, not of a task
+  EXPECT_EQ(FormatLiveLine(status, 200).substr(0, 6), "round ");
+  EXPECT_THAT(
+      FormatLiveLine(status, 200),
+      testing::HasSubstr("consensus 0.0123  contraction 0.790  gossip 3/8  "
+                         "↑1.0 kB ↓2.0 kB a peer"));
+  status.set_expected_contraction(0.8047);
+  EXPECT_THAT(FormatRoundLine(status),
+              testing::HasSubstr("contraction 0.790 (ρ 0.805)  ↑1.0 kB"));
+}
+
 TEST(ProgressTest, LinesTellWhereTheDirectionIsMeasured) {
   v1::RunStatus status = Running();
   status.clear_accuracy();

@@ -158,7 +158,8 @@ TEST_F(TopologyCommandTest, ReadsARunFile) {
   // D² mixes with (I + W)/2.
   const std::string d2 = temp_.Write(
       "d2.textproto",
-      absl::StrReplaceAll(kRunFileText, {{"gossip {", "gossip { d2 {}"}}));
+      absl::StrReplaceAll(kRunFileText, {{"gossip {", "gossip { d2 {}"},
+                                         {"base { k: 2 }", "ring {}"}}));
   ASSERT_EQ(Topology({d2}), kExitOk) << err_;
   EXPECT_THAT(out_, HasSubstr("lazy: (I + W)/2"));
 }

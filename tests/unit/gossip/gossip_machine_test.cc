@@ -500,5 +500,19 @@ TEST_F(FlowMachineTest, TheSenderIsInDoubtFromItsBeginOn) {
   EXPECT_FALSE(All<out::Settle>()[0].committed);
 }
 
+TEST_F(MachineTest, StartedAnewItBeginsWhereTheOthersAre) {
+  Step(in::Started{});
+  v1::PeerHello hello = HelloOf(0);
+  hello.set_round(6);
+  Step(in::Accepted{kFrom0, ""});
+  HearHello(kFrom0, hello);
+  EXPECT_FALSE(Has<out::Train>());
+  hello = HelloOf(2);
+  hello.set_round(7);
+  HearHello(to2_, hello);
+  ASSERT_EQ(All<out::Train>().size(), 1);
+  EXPECT_EQ(All<out::Train>()[0].round, 7);
+}
+
 }  // namespace
 }  // namespace parley

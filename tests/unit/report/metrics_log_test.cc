@@ -60,6 +60,24 @@ TEST(MetricsLogTest, ALineReadsBack) {
   EXPECT_EQ(empty, RoundReport());
 }
 
+TEST(MetricsLogTest, TheTrafficOfGossipReadsBack) {
+  EXPECT_THAT(ToJsonLine(Example()), testing::Not(testing::HasSubstr("edges")));
+  RoundReport report = Example();
+  report.edges = {{0, 3, uint64_t{1} << 40}, {3, 0, 0}};
+  const std::string line = ToJsonLine(report);
+  EXPECT_THAT(line,
+              testing::HasSubstr(R"("edges":[[0,3,1099511627776],[3,0,0]])"));
+  ASSERT_OK_AND_ASSIGN(const RoundReport back, FromJsonLine(line));
+  EXPECT_EQ(back, report);
+  for (const char* wrong : {"[0,3]", "[0,-3,1]", "[0,4294967296,1]", "7"}) {
+    std::string bad = line;
+    bad.replace(bad.find("[3,0,0]"), 7, wrong);
+    EXPECT_EQ(FromJsonLine(bad).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << wrong;
+  }
+}
+
 TEST(MetricsLogTest, DirectionsStandWhereTheyWereMeasured) {
   EXPECT_THAT(ToJsonLine(Example()),
               testing::Not(testing::HasSubstr("direction")));

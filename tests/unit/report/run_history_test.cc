@@ -250,5 +250,17 @@ TEST(RunHistoryTest, IsBoundedInCellsClientsReasonsAndNames) {
   EXPECT_EQ(json.Find("asked")->items()[0].AsInt64(), 50);
 }
 
+TEST(RunHistoryTest, TrafficIsAddedUpByEdgeWithinItsLimit) {
+  EXPECT_EQ(Text(Written(RunHistory()), "traffic"), "[]");
+  RunHistory history({.edges = 2});
+  RoundReport report = Round(1);
+  report.edges = {{0, 1, 5}, {1, 0, 7}};
+  history.Add(report);
+  report = Round(2);
+  report.edges = {{1, 2, 9}, {0, 1, 1}};
+  history.Add(report);
+  EXPECT_EQ(Text(Written(history), "traffic"), "[[0,1,6],[1,0,7]]");
+}
+
 }  // namespace
 }  // namespace parley

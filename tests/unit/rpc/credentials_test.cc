@@ -12,6 +12,15 @@
 namespace parley {
 namespace {
 
+TEST(AddressTest, TheWayToAServerBeginsAtAnAddressOfThisMachine) {
+  for (const char* address : {"localhost:1", "127.1.2.3:80", "unix:/tmp/x"}) {
+    ASSERT_OK_AND_ASSIGN(const std::string host, LocalHostTowards(address));
+    EXPECT_EQ(host, "127.0.0.1") << address;
+  }
+  EXPECT_EQ(LocalHostTowards("no.such.host.invalid:80").status().code(),
+            absl::StatusCode::kUnavailable);
+}
+
 using absl::StatusCode;
 
 TEST(AddressTest, KnowsLoopback) {

@@ -16,7 +16,7 @@ void CoordinatorSessionTest::Start() {
     log_ += '\n';
   };
   auto session = CoordinatorSession::Create(
-      options, {&transport_, &clock_, &control_, &work_},
+      options, {&transport_, &clock_, &control_, &work_, peer_host_},
       [this](const v1::RunConfig& config, std::optional<int32_t> part)
           -> absl::StatusOr<std::unique_ptr<Trainer>> {
         ++trainers_made_;

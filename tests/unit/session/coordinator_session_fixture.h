@@ -159,6 +159,7 @@ class CoordinatorSessionTest : public ::testing::Test {
   VirtualClock clock_;
   ManualExecutor control_, work_;
   FakeTransport transport_;
+  PeerHost* peer_host_ = nullptr;
   std::unique_ptr<CoordinatorSession> session_;
 
   void TearDown() override { End(); }

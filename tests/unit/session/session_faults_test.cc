@@ -150,6 +150,10 @@ class Federation {
     EXPECT_TRUE(job_open_);
     job_open_ = false;
   }
+  // No gossip here.
+  void Perform(session_effect::ListenForPeers&) { ADD_FAILURE(); }
+  void Perform(session_effect::StartPeer&) { ADD_FAILURE(); }
+  void Perform(session_effect::UpdatePeer&) { ADD_FAILURE(); }
   void Perform(session_effect::Say&) {}
   void Perform(session_effect::Exit& e) { exited_ = e.status; }
 

@@ -12,7 +12,16 @@ std::string Word(const SessionEffect& effect) {
       const v1::ClientMessage& m = e.message;
       switch (m.kind_case()) {
         case v1::ClientMessage::kRegister:
-          return "register";
+          return m.register_().peer_address().empty()
+                     ? "register"
+                     : absl::StrCat("register at ",
+                                    m.register_().peer_address());
+        case v1::ClientMessage::kPeerReports:
+          return absl::StrCat("reports ", m.peer_reports().report(0).round(),
+                              " to ",
+                              m.peer_reports().report().rbegin()->round());
+        case v1::ClientMessage::kPeerDone:
+          return "done";
         case v1::ClientMessage::kHeartbeat:
           return "heartbeat";
         case v1::ClientMessage::kProgress:
@@ -49,6 +58,15 @@ std::string Word(const SessionEffect& effect) {
       return "look";
     }
     std::string operator()(const session_effect::DropJob&) { return "drop"; }
+    std::string operator()(const session_effect::ListenForPeers& e) {
+      return absl::StrCat("listen, ", e.server);
+    }
+    std::string operator()(const session_effect::StartPeer& e) {
+      return absl::StrCat("start peer of ", e.membership.member_size());
+    }
+    std::string operator()(const session_effect::UpdatePeer& e) {
+      return absl::StrCat("update ", e.membership.member(0).address());
+    }
     std::string operator()(const session_effect::Say&) { return ""; }
     std::string operator()(const session_effect::Exit& e) {
       return absl::StrCat("exit ", absl::StatusCodeToString(e.status.code()));

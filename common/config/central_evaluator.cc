@@ -1,10 +1,14 @@
-#include "server/round/central_evaluator.h"
+#include "common/config/central_evaluator.h"
 
 #include <algorithm>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/mutex.h"
+#include "common/base/status_macros.h"
+#include "common/config/build.h"
+#include "common/config/facts.h"
 
 namespace parley {
 namespace {
@@ -79,5 +83,33 @@ template std::unique_ptr<CentralEvaluator> MakeCentralEvaluator(
     std::shared_ptr<const Model<float>>, Dataset<float>, Executor*);
 template std::unique_ptr<CentralEvaluator> MakeCentralEvaluator(
     std::shared_ptr<const Model<double>>, Dataset<double>, Executor*);
+
+namespace {
+
+template <typename T>
+absl::StatusOr<std::unique_ptr<CentralEvaluator>> Make(
+    const v1::RunConfig& config, Executor* executor) {
+  PARLEY_ASSIGN_OR_RETURN(const ModelOptions options,
+                          ModelOptionsOf(config, StatedFacts(config.model())));
+  PARLEY_ASSIGN_OR_RETURN(std::unique_ptr<const Model<T>> model,
+                          MakeModel<T>(options));
+  PARLEY_ASSIGN_OR_RETURN(Dataset<T> test, LoadTest<T>(config));
+  if (test.rows() == 0) {
+    return absl::InvalidArgumentError("data.test has no rows");
+  }
+  if (const absl::Status fits = model->CheckInputs(test.All()); !fits.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.test does not fit: ", fits.message()));
+  }
+  return MakeCentralEvaluator<T>(std::move(model), std::move(test), executor);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<CentralEvaluator>> MakeTestEvaluator(
+    const v1::RunConfig& config, Executor* executor) {
+  return DTypeOf(config) == DType::kFloat32 ? Make<float>(config, executor)
+                                            : Make<double>(config, executor);
+}
 
 }  // namespace parley

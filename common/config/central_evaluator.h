@@ -1,15 +1,18 @@
-// Evaluates the model on the test set that the coordinator has.
-#ifndef PARLEY_SERVER_ROUND_CENTRAL_EVALUATOR_H_
-#define PARLEY_SERVER_ROUND_CENTRAL_EVALUATOR_H_
+// Evaluates a model on the run's test set: at the coordinator, or at a peer of
+// a gossip run.
+#ifndef PARLEY_COMMON_CONFIG_CENTRAL_EVALUATOR_H_
+#define PARLEY_COMMON_CONFIG_CENTRAL_EVALUATOR_H_
 
 #include <map>
 #include <memory>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "common/base/executor.h"
 #include "common/data/dataset.h"
 #include "common/model/model.h"
 #include "common/model/parameters.h"
+#include "parley/v1/run.pb.h"
 
 namespace parley {
 
@@ -29,6 +32,12 @@ template <typename T>
 std::unique_ptr<CentralEvaluator> MakeCentralEvaluator(
     std::shared_ptr<const Model<T>> model, Dataset<T> data, Executor* executor);
 
+// Of data.test and of the model that `config` describes, which is filled and
+// checked, its facts stated. InvalidArgument: the data does not fit the model,
+// or is empty; FailedPrecondition: there is none; others as the loaders.
+absl::StatusOr<std::unique_ptr<CentralEvaluator>> MakeTestEvaluator(
+    const v1::RunConfig& config, Executor* executor);
+
 }  // namespace parley
 
-#endif  // PARLEY_SERVER_ROUND_CENTRAL_EVALUATOR_H_
+#endif  // PARLEY_COMMON_CONFIG_CENTRAL_EVALUATOR_H_

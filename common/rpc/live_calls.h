@@ -1,6 +1,6 @@
 // Counts calls that still stand on a service, so that it can outlive them.
-#ifndef PARLEY_SERVER_RPC_LIVE_CALLS_H_
-#define PARLEY_SERVER_RPC_LIVE_CALLS_H_
+#ifndef PARLEY_COMMON_RPC_LIVE_CALLS_H_
+#define PARLEY_COMMON_RPC_LIVE_CALLS_H_
 
 #include "common/base/mutex.h"
 
@@ -42,4 +42,4 @@ class LiveCalls {
 
 }  // namespace parley
 
-#endif  // PARLEY_SERVER_RPC_LIVE_CALLS_H_
+#endif  // PARLEY_COMMON_RPC_LIVE_CALLS_H_

@@ -1,4 +1,4 @@
-#include "server/rpc/listener.h"
+#include "common/rpc/listener.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -195,7 +195,7 @@ void Listener::Loop() {
       full_ = false;
       warned = now;
       LogWarning("turns connections away: about ", first_refused_,
-                 " are open, which limits.clients and `ulimit -n` set");
+                 " are open, which the limits of the run and `ulimit -n` set");
     }
     if (!room) poll(fds.data(), 1, kRetryMs);
   }

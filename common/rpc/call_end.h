@@ -1,6 +1,6 @@
 // The end of a call that other threads may cancel.
-#ifndef PARLEY_SERVER_RPC_CALL_END_H_
-#define PARLEY_SERVER_RPC_CALL_END_H_
+#ifndef PARLEY_COMMON_RPC_CALL_END_H_
+#define PARLEY_COMMON_RPC_CALL_END_H_
 
 #include <grpcpp/server_context.h>
 
@@ -57,4 +57,4 @@ class CallEnd {
 
 }  // namespace parley
 
-#endif  // PARLEY_SERVER_RPC_CALL_END_H_
+#endif  // PARLEY_COMMON_RPC_CALL_END_H_

@@ -1,6 +1,6 @@
 // Takes connections for the gRPC server, and no more than it should.
-#ifndef PARLEY_SERVER_RPC_LISTENER_H_
-#define PARLEY_SERVER_RPC_LISTENER_H_
+#ifndef PARLEY_COMMON_RPC_LISTENER_H_
+#define PARLEY_COMMON_RPC_LISTENER_H_
 
 #include <grpcpp/server_builder.h>
 
@@ -63,4 +63,4 @@ class Listener {
 
 }  // namespace parley
 
-#endif  // PARLEY_SERVER_RPC_LISTENER_H_
+#endif  // PARLEY_COMMON_RPC_LISTENER_H_

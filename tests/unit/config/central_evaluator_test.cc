@@ -1,4 +1,4 @@
-#include "server/round/central_evaluator.h"
+#include "common/config/central_evaluator.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,0 +1,271 @@
+#include "client/program/gossip_peer.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "client/gossip/gossip_node.h"
+#include "client/gossip/gossip_run.h"
+#include "client/program/outcome.h"
+#include "client/rpc/peer_service.h"
+#include "client/rpc/peer_transport.h"
+#include "client/state/identity.h"
+#include "common/base/executor.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/config/facts.h"
+#include "common/config/load.h"
+#include "common/files/file_io.h"
+#include "common/files/parameter_file.h"
+#include "common/report/metrics_log.h"
+#include "common/rpc/address.h"
+
+namespace parley {
+namespace {
+
+constexpr char kRunFile[] = "run.textproto";
+constexpr char kModelFile[] = "model.safetensors";
+constexpr absl::Duration kSayEvery = absl::Seconds(10);
+// Connections beside the peers' own: health checks, and peers that dial again.
+constexpr int kFurtherConnections = 64;
+
+absl::StatusOr<int> FindPeer(const Membership& membership,
+                             const std::optional<int64_t>& index,
+                             const std::string& name) {
+  const int64_t peers = static_cast<int64_t>(membership.peers.size());
+  if (index) {
+    if (*index < 0 || *index >= peers) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--index is ", *index, ": the list has the peers 0 to ", peers - 1));
+    }
+    if (!name.empty() && membership.peers[*index].name != name) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--index ", *index, " is ",
+                       membership.peers[*index].name, ", --name says ", name));
+    }
+    return static_cast<int>(*index);
+  }
+  if (name.empty()) {
+    return absl::InvalidArgumentError(
+        "--index N or --name NAME is missing: which peer of the list is this?");
+  }
+  for (int i = 0; i < peers; ++i) {
+    if (membership.peers[i].name == name) return i;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--name: no peer of the list is ", name));
+}
+
+absl::Status CheckPeers(const Membership& membership, const std::string& path) {
+  for (const GossipPeer& peer : membership.peers) {
+    absl::Status status = CheckClientName(peer.name);
+    if (status.ok()) status = CheckAddress(peer.address);
+    if (!status.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ": ", status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Writes the metrics, and tells a person now and then.
+class Reporter {
+ public:
+  Reporter(std::unique_ptr<MetricsLog> log, std::string name, int64_t rounds)
+      : log_(std::move(log)), name_(std::move(name)), rounds_(rounds) {}
+
+  // Called on the node's sequence.
+  void OnRound(const GossipRound& round, const PeerState& state) {
+    RoundReport report;
+    report.round = round.round;
+    report.asked = report.counted = {name_};
+    report.metrics = round.trained.metrics;
+    if (const auto loss = report.metrics.extract("loss")) {
+      report.train_loss = loss.mapped();
+    }
+    report.metrics["used_edges"] = round.used_edges;
+    report.metrics["lost_edges"] = round.lost_edges;
+    report.metrics["neighbour_distance"] = round.neighbour_distance;
+    report.bytes_up = round.bytes_sent;
+    report.bytes_down = round.bytes_received;
+    report.seconds = {{"round", absl::ToDoubleSeconds(round.elapsed)}};
+    report.model_hash =
+        state.omega() == 1 ? state.x().Hash() : state.Model().Hash();
+    elapsed_ += round.elapsed;
+    report.elapsed_seconds = absl::ToDoubleSeconds(elapsed_);
+    if (const absl::Status status = log_->Append(report); !status.ok()) {
+      LogError(status.message());
+    }
+    if (round.round <= rounds_) Say(report, round);
+  }
+
+ private:
+  void Say(const RoundReport& report, const GossipRound& round) {
+    const absl::Time now = absl::Now();
+    if (now < say_at_ && round.round < rounds_) return;
+    say_at_ = now + kSayEvery;
+    LogInfo(
+        absl::StrFormat("round %d/%d", report.round, rounds_),
+        report.train_loss ? absl::StrFormat("  loss %.4g", *report.train_loss)
+                          : "",
+        "  edges ", round.used_edges,
+        round.lost_edges > 0 ? absl::StrCat(", lost ", round.lost_edges) : "");
+  }
+
+  const std::unique_ptr<MetricsLog> log_;
+  const std::string name_;
+  const int64_t rounds_;
+  absl::Duration elapsed_;
+  absl::Time say_at_;
+};
+
+absl::StatusOr<std::unique_ptr<MetricsLog>> PrepareFolder(
+    const GossipPart& part) {
+  const std::string metrics = absl::StrCat(part.folder, "/", kMetricsFile);
+  std::error_code error;
+  if (std::filesystem::exists(metrics, error)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(part.folder, " holds a run already; take another --dir"));
+  }
+  std::filesystem::create_directories(part.folder, error);
+  if (error) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot make the folder ", part.folder, ": ", error.message()));
+  }
+  PARLEY_RETURN_IF_ERROR(ReplaceFile(absl::StrCat(part.folder, "/", kRunFile),
+                                     PrintRun(part.config)));
+  return MetricsLog::Open(metrics);
+}
+
+}  // namespace
+
+absl::StatusOr<GossipPart> ReadGossipPart(const GossipFlags& flags,
+                                          const std::string& name,
+                                          bool own_data,
+                                          std::optional<int32_t> data_part) {
+  const std::pair<const std::string*, const char*> kNeeded[] = {
+      {&flags.run_file, "--gossip FILE"},
+      {&flags.peers_file, "--peers FILE"},
+      {&flags.folder, "--dir DIR"}};
+  for (const auto& [value, flag] : kNeeded) {
+    if (value->empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(flag,
+                       " is missing: a peer needs --gossip, --peers, "
+                       "--dir, and --index or --name"));
+    }
+  }
+  GossipPart part;
+  PARLEY_ASSIGN_OR_RETURN(const auto file, FileReader::Open(flags.peers_file));
+  PARLEY_ASSIGN_OR_RETURN(const std::string text, file->Read(0, file->size()));
+  PARLEY_ASSIGN_OR_RETURN(part.membership,
+                          MembershipFromText(text, flags.peers_file));
+  PARLEY_RETURN_IF_ERROR(CheckPeers(part.membership, flags.peers_file));
+  PARLEY_ASSIGN_OR_RETURN(part.index,
+                          FindPeer(part.membership, flags.index, name));
+  part.listen = flags.listen.empty() ? part.membership.peers[part.index].address
+                                     : flags.listen;
+  if (absl::Status status = CheckAddress(part.listen); !status.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--listen: ", status.message()));
+  }
+  part.folder = flags.folder;
+  PARLEY_ASSIGN_OR_RETURN(part.config, LoadRunFile(flags.run_file));
+  if (own_data) {
+    StateFacts(StatedFacts(part.config.model()), &part.config);
+    return part;
+  }
+  PARLEY_ASSIGN_OR_RETURN(const DataFacts facts, ProbeData(part.config));
+  StateFacts(facts, &part.config);
+  part.data_part = data_part ? *data_part : part.index;
+  const int64_t peers = static_cast<int64_t>(part.membership.peers.size());
+  if (facts.parts != peers && !data_part) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        flags.run_file, ": data.train has ", facts.parts, " parts, the list ",
+        peers, " peers; --data part:N names a part"));
+  }
+  return part;
+}
+
+absl::Status RunGossipPeer(GossipPart part, const TrainerFactory& factory,
+                           StopSignals* signals) {
+  const std::string name = part.membership.peers[part.index].name;
+  PARLEY_ASSIGN_OR_RETURN(GossipRun run,
+                          MakeGossipRun(part.config, part.membership));
+  if (run.spec.bytes() > part.max_model_bytes) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the model has ", run.spec.bytes(),
+                     " bytes, more than --max-model-bytes ",
+                     part.max_model_bytes, " allows"));
+  }
+  PARLEY_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer,
+                          factory(part.config, part.data_part));
+  PARLEY_RETURN_IF_ERROR(trainer->Accepts(run.spec));
+  PARLEY_ASSIGN_OR_RETURN(std::unique_ptr<MetricsLog> metrics,
+                          PrepareFolder(part));
+  Reporter reporter(std::move(metrics), name, run.node.machine.rounds);
+  run.node.machine.hello.set_index(part.index);
+  run.node.machine.hello.set_name(name);
+  run.node.machine.hello.set_incarnation(NewIncarnation());
+  run.node.on_round = [&reporter](const GossipRound& round,
+                                  const PeerState& state) {
+    reporter.OnRound(round, state);
+  };
+
+  const auto plan = std::make_shared<EdgePlan>(run.schedule);
+  const std::unique_ptr<Clock> clock = MakeRealClock();
+  ThreadPool control(1), work(2);
+  GrpcPeerTransport transport(part.dial);
+  PARLEY_ASSIGN_OR_RETURN(
+      const std::unique_ptr<GossipNode> node,
+      GossipNode::Create(std::move(run.node), {.transport = &transport,
+                                               .clock = clock.get(),
+                                               .control = &control,
+                                               .work = &work,
+                                               .plan = plan,
+                                               .trainer = trainer.get()}));
+  PARLEY_ASSIGN_OR_RETURN(
+      const std::unique_ptr<PeerServer> server,
+      PeerServer::Start(
+          {.address = part.listen,
+           .security = part.dial.security,
+           .lookahead_bytes = part.dial.lookahead_bytes,
+           .max_connections = plan->peers() + kFurtherConnections},
+          node.get()));
+  LogInfo("peer ", part.index, " of ", plan->peers(), ", ", name,
+          ", listens at ", part.listen);
+
+  Outcome outcome(signals);
+  node->Start(
+      [&outcome](absl::Status status) { outcome.Set(std::move(status)); });
+  int signal = 0;
+  while (!outcome.Get() && signal == 0) signal = signals->Wait();
+  if (signal != 0) {
+    const std::string reason = strsignal(signal);
+    LogInfo("ends: ", reason);
+    node->Stop(reason);
+    signals->Wait(kStopPatience);
+    if (!outcome.Get()) {
+      LogInfo("ends without waiting for the work under way");
+      std::_Exit(EXIT_SUCCESS);
+    }
+    return *outcome.Get();
+  }
+  PARLEY_RETURN_IF_ERROR(*outcome.Get());
+  const ParameterVector model = node->state().Model();
+  const std::string path = absl::StrCat(part.folder, "/", kModelFile);
+  PARLEY_RETURN_IF_ERROR(SaveParameters(path, run.spec, model));
+  LogInfo("all rounds are done; ",
+          node->machine().committed_average() > part.config.stop().rounds()
+              ? "the exact average of all peers"
+              : "the model of this peer alone, as the last average failed,",
+          " is in ", path);
+  return absl::OkStatus();
+}
+
+}  // namespace parley

@@ -1,0 +1,50 @@
+#include "common/report/gossip_facts.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "common/base/json.h"
+#include "common/base/status_macros.h"
+#include "common/config/run_gossip.h"
+#include "common/topology/drawing.h"
+#include "common/topology/schedule.h"
+#include "common/topology/spectrum.h"
+
+namespace parley {
+namespace {
+
+constexpr int64_t kMostDrawn = 4;         // rounds
+constexpr int64_t kMostPeersDrawn = 400;  // a picture of more shows nothing
+
+}  // namespace
+
+absl::StatusOr<GossipFacts> GossipFactsOf(const v1::RunConfig& config) {
+  GossipFacts facts;
+  if (config.gossip().has_exact_average()) return facts;
+  const TopologyOptions options = GossipTopologyOf(config);
+  PARLEY_ASSIGN_OR_RETURN(
+      const std::unique_ptr<const Schedule> schedule,
+      Schedule::Create(options, {.seed = config.seed(),
+                                 .epoch = 0,
+                                 .peers = config.data().partition().parts()}));
+  if (schedule->peers() <= kMostPeersDrawn) {
+    const int64_t rounds = schedule->period() == 0
+                               ? kMostDrawn
+                               : std::min(schedule->period(), kMostDrawn);
+    facts.graph = DrawTopology(options, *schedule, rounds);
+  }
+  if (schedule->period() != 1 || schedule->peers() > kMostPeersForRho) {
+    return facts;
+  }
+  PARLEY_ASSIGN_OR_RETURN(const Spectrum spectrum, SpectrumOf(*schedule));
+  facts.contraction = spectrum.contraction;
+  return facts;
+}
+
+std::string ToJsonText(const GossipFacts& facts) {
+  Json json = Json::Object();
+  json.Set("graph", facts.graph).Set("rho", facts.contraction);
+  return json.ToString();
+}
+
+}  // namespace parley

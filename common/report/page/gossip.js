@@ -1,0 +1,70 @@
+// --------------------------------------------------------------- gossip: charts
+
+// Of a run's metrics; the charts below are theirs.
+const GOSSIP_METRICS = ["consensus", "contraction", "rho", "neighbour_distance",
+                        "used_edges", "lost_edges"];
+const isGossip = (run) => run.gossip !== null;
+
+// ρ^2k of the first distance that there was to shrink: what mixing alone would
+// leave of it, as far down as a tenth of the least that was measured.
+function mixedAlone(run) {
+  const distance = own(run.metrics, "consensus");
+  const first = distance === undefined ? -1 : distance.findIndex((value) => value > 0);
+  if (first < 0 || run.gossip.rho === null) return undefined;
+  const least = distance.reduce((a, b) => b > 0 && b < a ? b : a, Infinity);
+  return run.round.map((round, i) => {
+    if (i < first) return null;
+    const left = distance[first] * run.gossip.rho ** (2 * (round - run.round[first]));
+    return left >= least / 10 ? left : null;
+  });
+}
+
+// Specs for lineChart; `lines` makes lines of kinds [key, run -> column].
+function gossipSpecs(lines) {
+  const metric = (name) => (run) => isGossip(run) ? own(run.metrics, name) : undefined;
+  const ofGossip = (column) => (run) => isGossip(run) ? column(run) : undefined;
+  return [
+    {id: "consensus", title: "Consensus distance, (1/m) Σ ‖x − x̄‖²", format: "number", log: "y",
+     lines: lines([["measured", metric("consensus")],
+                   ["ρ^2k, were there mixing alone", ofGossip(mixedAlone)]])},
+    {id: "contraction", title: "Contraction of ‖x − x̄‖ by a round's mixing", format: "number",
+     zero: true, lines: lines([
+       ["measured", metric("contraction")],
+       ["ρ, the most", ofGossip((run) => run.round.map(() => run.gossip.rho))]])},
+    {id: "edges", title: "Ends of edges", format: "count", zero: true, lines: lines([
+      ["used", metric("used_edges")], ["given up", metric("lost_edges")]])},
+  ];
+}
+
+// Who sent how much to whom.
+function trafficMatrix(run) {
+  if (run.traffic.length === 0) return [];
+  const peers = Math.max(...run.traffic.map(([from, to]) => Math.max(from, to))) + 1;
+  const values = Array.from({length: peers}, () => new Array(peers).fill(null));
+  for (const [from, to, bytes] of run.traffic) values[from][to] = bytes;
+  const most = run.traffic.reduce((a, [, , bytes]) => Math.max(a, bytes), 1);
+  const color = ramp(), name = (peer) => run.clients[peer]?.name ?? String(peer);
+  return [{
+    title: "Bytes from peer to peer", values, merge: "mean",
+    rowNames: values.map((_, peer) => name(peer)),
+    columnNames: values.map((_, peer) => String(peer)), xTitle: "to peer",
+    color: (bytes) => color(bytes / most), write: FORMATS.bytes,
+    tell: (from, to) => `from ${name(from)} to ${name(to)}: ` +
+        (values[from][to] === null ? "nothing" : FORMATS.bytes(values[from][to])),
+    keys: [rampKey("0 B", FORMATS.bytes(most)), colorKey(css("--absent"), "nothing")],
+  }];
+}
+
+// The graph, in the page's colours.
+function showGraph(run) {
+  const place = byId("graph");
+  place.replaceChildren();
+  if (!isGossip(run) || run.gossip.graph === "") return;
+  const svg = new DOMParser().parseFromString(run.gossip.graph, "image/svg+xml").documentElement;
+  svg.querySelectorAll("style").forEach((style) => style.remove());
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", "Who exchanges with whom");
+  place.append(element("article", {className: "card"},
+      element("header", {}, element("h2", {textContent: "Who exchanges with whom"})),
+      element("div", {className: "scroll"}, document.importNode(svg, true))));
+}

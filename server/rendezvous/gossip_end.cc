@@ -1,0 +1,63 @@
+#include "server/rendezvous/gossip_end.h"
+
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/round/update_check.h"
+
+namespace parley {
+namespace {
+
+template <typename Numbers>
+std::optional<double> Read(const Numbers& numbers, const char* name) {
+  const auto it = numbers.find(name);
+  return it == numbers.end() ? std::nullopt : std::optional(it->second);
+}
+
+}  // namespace
+
+std::optional<RunEnd> EndOf(const PeerTable& peers) {
+  if (peers.done() == 0 || peers.done() + peers.lost() < peers.peers()) {
+    return std::nullopt;
+  }
+  if (peers.lost() == 0) return RunEnd(v1::FINISHED, "all rounds are done");
+  std::string lost;
+  for (const PeerEntry& entry : peers.entries()) {
+    if (!entry.lost || entry.done) continue;
+    absl::StrAppend(&lost, lost.empty() ? "" : "; ", entry.name, " ",
+                    entry.reason);
+  }
+  return RunEnd(v1::FINISHED,
+                absl::StrCat(peers.done(), " of ", peers.peers(),
+                             " peers have done all rounds: ", Printable(lost)));
+}
+
+bool AddEvaluations(const PeerTable& peers, RoundReport* last) {
+  std::set<uint64_t> hashes;
+  for (const PeerEntry& entry : peers.entries()) {
+    if (!entry.done) continue;
+    const v1::PeerDone& done = *entry.done;
+    if (done.averaged()) {
+      hashes.insert(done.model_hash());
+      if (last->model_hash == 0) last->model_hash = done.model_hash();
+      if (!last->central.loss && !done.evaluation().empty()) {
+        last->central = {.loss = Read(done.evaluation(), "loss"),
+                         .accuracy = Read(done.evaluation(), "accuracy")};
+      }
+    }
+    if (done.own_evaluation().empty() ||
+        last->evaluations.size() >= kMaxEvaluations) {
+      continue;
+    }
+    last->evaluations.push_back(
+        {.client = entry.name,
+         .examples = 1,
+         .loss = Read(done.own_evaluation(), "loss"),
+         .accuracy = Read(done.own_evaluation(), "accuracy")});
+  }
+  return hashes.size() <= 1;
+}
+
+}  // namespace parley

@@ -1,0 +1,122 @@
+#include "server/rendezvous/gossip_progress.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+
+namespace parley {
+namespace {
+
+constexpr int kMaxClients = 200;  // of a status
+
+}  // namespace
+
+void GossipProgress::Take(const RoundReport& report) {
+  if (report.train_loss) loss_ = report.train_loss;
+  if (report.central.loss) loss_ = report.central.loss;
+  if (report.central.accuracy) accuracy_ = report.central.accuracy;
+  const auto number = [&](const char* name) -> std::optional<double> {
+    const auto it = report.metrics.find(name);
+    if (it == report.metrics.end()) return std::nullopt;
+    return it->second;
+  };
+  if (const auto distance = number(kConsensusDistance)) distance_ = distance;
+  if (const auto shrunk = number(kContraction); shrunk && *shrunk > 0) {
+    log_contraction_ += std::log(*shrunk);
+    ++contractions_;
+  }
+  bytes_up_ += report.bytes_up;
+  bytes_down_ += report.bytes_down;
+}
+
+v1::RunStatus GossipProgress::Status(const std::optional<RunEnd>& end,
+                                     size_t registered) const {
+  v1::RunStatus status;
+  status.set_run(run_);
+  status.set_rounds(rounds_);
+  status.set_state(v1::WAITING);
+  if (end) {
+    status.set_state(end->first);
+    status.set_detail(end->second);
+    status.set_round(ledger_.told());
+    if (peers_.begun()) {
+      status.set_phase("gossip");
+      status.set_asked(peers_.peers());
+      status.set_done(peers_.done());
+    }
+  } else if (!peers_.begun()) {
+    status.set_detail(WaitsFor(registered));
+  } else {
+    status.set_state(v1::RUNNING);
+    status.set_phase("gossip");
+    status.set_round(std::min(ledger_.told() + 1, rounds_));
+    int32_t done = 0;
+    for (int i = 0; i < peers_.peers(); ++i) {
+      done += ledger_.latest(i) >= status.round();
+    }
+    status.set_asked(peers_.peers());
+    status.set_done(done);
+  }
+  if (loss_) status.set_loss(*loss_);
+  if (accuracy_) status.set_accuracy(*accuracy_);
+  if (distance_) status.set_consensus_distance(*distance_);
+  if (contractions_ > 0) {
+    status.set_contraction(
+        std::exp(log_contraction_ / static_cast<double>(contractions_)));
+    if (expected_) status.set_expected_contraction(*expected_);
+  }
+  status.set_bytes_up(bytes_up_);
+  status.set_bytes_down(bytes_down_);
+  status.set_clients(static_cast<int32_t>(registered));
+  DescribePeers(&status);
+  return status;
+}
+
+void GossipProgress::DescribePeers(v1::RunStatus* status) const {
+  for (int i = 0; peers_.begun() && i < std::min(peers_.peers(), kMaxClients);
+       ++i) {
+    const PeerEntry& entry = peers_.entries()[i];
+    v1::ClientStatus& client = *status->add_client();
+    client.set_name(entry.name);
+    client.set_progress(
+        static_cast<double>(std::min(ledger_.latest(i), rounds_)) /
+        static_cast<double>(rounds_));
+    if (entry.done) {
+      client.set_state("done");
+    } else if (entry.lost) {
+      client.set_state("lost");
+      client.set_reason(entry.reason);
+    } else {
+      client.set_state(
+          absl::StrCat("round ", std::min(ledger_.latest(i) + 1, rounds_)));
+    }
+  }
+}
+
+std::string GossipProgress::WaitsFor(size_t registered) const {
+  if (!peers_.begun()) {
+    const int missing = peers_.peers() - peers_.ready();
+    return absl::StrCat("waiting for ", missing, " more peer",
+                        missing == 1 ? "" : "s", " (", registered, " of ",
+                        peers_.peers(), " registered, ", peers_.ready(),
+                        " ready)");
+  }
+  std::string names;
+  int more = 0;
+  const int64_t round = std::min(ledger_.told() + 1, rounds_);
+  for (int i = 0; i < peers_.peers(); ++i) {
+    const PeerEntry& entry = peers_.entries()[i];
+    if (entry.done || ledger_.latest(i) > round) continue;
+    if (names.size() > 100) {
+      ++more;
+      continue;
+    }
+    absl::StrAppend(&names, names.empty() ? "" : ", ", entry.name,
+                    entry.lost ? " (lost)" : "");
+  }
+  return absl::StrCat("round ", round, ": waiting for ", names,
+                      more == 0 ? "" : absl::StrCat(" and ", more, " more"));
+}
+
+}  // namespace parley

@@ -1,0 +1,33 @@
+// What the rendezvous machine hears and what it wants done.
+#ifndef PARLEY_SERVER_RENDEZVOUS_RENDEZVOUS_EVENTS_H_
+#define PARLEY_SERVER_RENDEZVOUS_RENDEZVOUS_EVENTS_H_
+
+#include <variant>
+
+#include "common/report/round_report.h"
+#include "parley/v1/journal.pb.h"
+#include "server/round/round_events.h"
+
+namespace parley {
+
+using RendezvousEvent =
+    std::variant<event::SessionOpened, event::MessageReceived,
+                 event::SessionClosed, event::TimerFired, event::StopRequested>;
+
+namespace effect {
+
+// A line of metrics.jsonl, but for elapsed_seconds.
+struct TellRound {
+  RoundReport report;
+};
+
+}  // namespace effect
+
+using RendezvousEffect =
+    std::variant<effect::Send, effect::EndSession, effect::Record,
+                 effect::TellRound, effect::SetTimer, effect::StatusChanged,
+                 effect::Say, effect::EndRun>;
+
+}  // namespace parley
+
+#endif  // PARLEY_SERVER_RENDEZVOUS_RENDEZVOUS_EVENTS_H_

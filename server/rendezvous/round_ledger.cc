@@ -1,0 +1,166 @@
+#include "server/rendezvous/round_ledger.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace parley {
+namespace {
+
+// Σ ‖s_j − s̄‖² over sketches of equal length, given by `get`.
+template <typename Get>
+double SquaredSpread(const std::vector<const v1::PeerReport*>& reports,
+                     int numbers, Get get) {
+  double sum = 0;
+  for (int i = 0; i < numbers; ++i) {
+    double mean = 0;
+    for (const v1::PeerReport* report : reports) mean += get(*report)[i];
+    mean /= static_cast<double>(reports.size());
+    for (const v1::PeerReport* report : reports) {
+      const double off = get(*report)[i] - mean;
+      sum += off * off;
+    }
+  }
+  return sum;
+}
+
+}  // namespace
+
+std::optional<MixingMeasure> MeasureMixing(
+    const std::vector<const v1::PeerReport*>& reports) {
+  std::vector<const v1::PeerReport*> with;
+  for (const v1::PeerReport* report : reports) {
+    if (report->sent_sketch_size() > 0) with.push_back(report);
+  }
+  if (with.size() < 2) return std::nullopt;
+  const int numbers = with.front()->sent_sketch_size();
+  for (const v1::PeerReport* report : with) {
+    if (report->sent_sketch_size() != numbers) return std::nullopt;
+  }
+  const double before = SquaredSpread(
+      with, numbers,
+      [](const v1::PeerReport& r) -> const auto& { return r.sent_sketch(); });
+  const double after = SquaredSpread(
+      with, numbers,
+      [](const v1::PeerReport& r) -> const auto& { return r.mixed_sketch(); });
+  MixingMeasure measure;
+  measure.distance = before / static_cast<double>(with.size());
+  if (!std::isfinite(before) || !std::isfinite(after)) return std::nullopt;
+  if (before > 0) measure.contraction = std::sqrt(after / before);
+  return measure;
+}
+
+RoundLedger::RoundLedger(std::vector<std::string> names, int64_t rounds,
+                         int64_t told)
+    : names_(std::move(names)),
+      rounds_(rounds),
+      told_(told),
+      latest_(names_.size(), 0) {}
+
+void RoundLedger::Add(int peer, v1::PeerReport report) {
+  const int64_t round = report.round();
+  latest_[peer] = std::max(latest_[peer], round);
+  if (round <= told_) return;
+  open_[round].emplace(peer, std::move(report));
+}
+
+std::optional<RoundReport> RoundLedger::Next(const std::vector<bool>& awaited) {
+  if (open_.empty()) return std::nullopt;
+  const auto [round, reports] = *open_.begin();
+  if (round >= rounds_) return std::nullopt;
+  if (open_.size() <= kMaxOpen) {
+    for (size_t i = 0; i < names_.size(); ++i) {
+      if (awaited[i] && latest_[i] < round) return std::nullopt;
+    }
+  }
+  open_.erase(open_.begin());
+  told_ = round;
+  return Tell(round, reports);
+}
+
+std::optional<RoundReport> RoundLedger::TakeLast() {
+  if (open_.empty()) return std::nullopt;
+  const auto average = open_.extract(rounds_ + 1);
+  std::optional<RoundReport> last;
+  if (!open_.empty()) {
+    const auto& [round, reports] = *open_.rbegin();
+    last = Tell(round, reports);
+  } else if (told_ < rounds_) {
+    last.emplace();
+    last->round = rounds_;
+  } else {
+    return std::nullopt;
+  }
+  told_ = last->round;
+  open_.clear();
+  if (average.empty()) return last;
+  AddTraffic(average.mapped(), &*last);
+  double seconds = 0;
+  for (const auto& [peer, report] : average.mapped()) {
+    seconds = std::max(seconds, report.seconds());
+  }
+  last->seconds.emplace_back("average", seconds);
+  return last;
+}
+
+RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) const {
+  RoundReport told;
+  told.round = round;
+  told.asked = names_;
+  std::vector<const v1::PeerReport*> all;
+  // Peers count alike, as in the average that the run ends with.
+  std::map<std::string, std::pair<double, double>> sums;
+  double seconds = 0, bound = 0;
+  int64_t used = 0, lost = 0;
+  for (const auto& [peer, report] : reports) {
+    told.counted.push_back(names_[peer]);
+    all.push_back(&report);
+    for (const auto& [name, value] : report.scalars()) {
+      sums[name].first += value;
+      sums[name].second += 1;
+    }
+    seconds = std::max(seconds, report.seconds());
+    bound += report.neighbour_distance();
+    used += report.used_edges();
+    lost += report.lost_edges();
+  }
+  for (const auto& [name, sum] : sums) {
+    told.metrics[name] = sum.first / sum.second;
+  }
+  if (const auto loss = told.metrics.find("loss"); loss != told.metrics.end()) {
+    told.train_loss = loss->second;
+    told.metrics.erase(loss);
+  }
+  if (const auto mixing = MeasureMixing(all)) {
+    told.metrics[kConsensusDistance] = mixing->distance;
+    if (mixing->contraction) told.metrics[kContraction] = *mixing->contraction;
+  }
+  told.metrics[kNeighbourDistance] =
+      all.empty() ? 0 : bound / static_cast<double>(all.size());
+  told.metrics[kUsedEdges] = static_cast<double>(used);
+  told.metrics[kLostEdges] = static_cast<double>(lost);
+  told.seconds = {{"round", seconds}};
+  AddTraffic(reports, &told);
+  return told;
+}
+
+void RoundLedger::AddTraffic(const Reports& reports,
+                             RoundReport* report) const {
+  std::map<std::pair<int, int>, uint64_t> edges;
+  for (const EdgeTraffic& edge : report->edges) {
+    edges[{edge.from, edge.to}] = edge.bytes;
+  }
+  for (const auto& [peer, told] : reports) {
+    report->bytes_up += told.bytes_sent();
+    report->bytes_down += told.bytes_received();
+    for (const auto& edge : told.sent()) {
+      edges[{peer, edge.peer()}] += edge.bytes();
+    }
+  }
+  report->edges.clear();
+  for (const auto& [edge, bytes] : edges) {
+    report->edges.push_back({edge.first, edge.second, bytes});
+  }
+}
+
+}  // namespace parley

@@ -1,0 +1,365 @@
+// How fast two peers in two processes exchange a model, both directions at
+// once, and fold what comes (sum += w·x, in float), over a link with all that
+// it does on the way (chunks, checksums, finite numbers only), against a plain
+// TCP socket that moves and folds the same, read and written by a thread each.
+// Over loopback, the two ways by turns. Run by hand:
+//   exchange_bench [MiB of a model] [repetitions]
+#include <arpa/inet.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/rpc/peer_service.h"
+#include "client/rpc/peer_transport.h"
+#include "common/base/log.h"
+#include "common/base/mutex.h"
+#include "common/base/random.h"
+#include "common/kernels/kernels.h"
+#include "common/rpc/process.h"
+#include "common/wire/checksum.h"
+#include "common/wire/encoding.h"
+#include "common/wire/payload_source.h"
+#include "common/wire/protocol.h"
+
+namespace parley {
+namespace {
+
+constexpr float kWeight = 0.5f;
+
+// What the parent tells the other process: how to exchange, and where.
+struct Command {
+  char way;  // 'g': gRPC, 't': TCP
+  int port;
+};
+
+void WriteAll(int fd, const char* data, size_t size) {
+  while (size > 0) {
+    const ssize_t n = write(fd, data, std::min<size_t>(size, 1 << 20));
+    PARLEY_CHECK(n > 0);
+    data += n;
+    size -= n;
+  }
+}
+
+void ReadAll(int fd, void* data, size_t size) {
+  PARLEY_CHECK(recv(fd, data, size, MSG_WAITALL) == static_cast<ssize_t>(size));
+}
+
+sockaddr_in Loopback(int port) {
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+// The model that a peer sends, which lives as long as the peer.
+class ModelSource final : public ChunkSource {
+ public:
+  explicit ModelSource(const ParameterVector& model)
+      : source_(*PayloadSource::Create(
+            {{model.dtype(), NativeEncoding(model.dtype()), model.elements(),
+              model.data()}},
+            0, kPeerChunkBytes)) {}
+  std::optional<ChunkView> Next() override { return source_->Next(); }
+
+ private:
+  const std::unique_ptr<PayloadSource> source_;
+};
+
+// Checks each chunk, then folds it.
+class FoldingSink final : public ChunkSink {
+ public:
+  explicit FoldingSink(absl::Span<float> sum) : sum_(sum) {}
+
+  absl::Status Write(const ChunkHeader& header,
+                     absl::Span<const absl::string_view> pieces) override {
+    FiniteCheck finite(v1::ENCODING_FLOAT32);
+    size_t bytes = 0;
+    for (absl::string_view piece : pieces) {
+      finite.Add(piece);
+      bytes += piece.size();
+    }
+    if (header.offset != at_ * sizeof(float) || bytes % sizeof(float) != 0 ||
+        bytes / sizeof(float) > sum_.size() - at_ || !finite.ok()) {
+      return absl::InvalidArgumentError("a wrong chunk");
+    }
+    if (Checksum(pieces) != header.checksum) {
+      return absl::DataLossError("checksum");
+    }
+    // Pieces begin and end anywhere: by way of a block that stays in the cache.
+    size_t filled = 0;
+    for (absl::string_view piece : pieces) {
+      while (!piece.empty()) {
+        const size_t n = std::min(piece.size(), sizeof(block_) - filled);
+        std::memcpy(reinterpret_cast<char*>(block_) + filled, piece.data(), n);
+        piece.remove_prefix(n);
+        filled += n;
+        if (filled == sizeof(block_)) Fold(std::exchange(filled, 0));
+      }
+    }
+    Fold(filled);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<uint64_t> Finish() override {
+    PARLEY_CHECK(at_ == sum_.size());
+    return at_ * sizeof(float);
+  }
+
+ private:
+  void Fold(size_t bytes) {
+    const int64_t n = bytes / sizeof(float);
+    KernelsFor<float>().axpy(n, kWeight, block_, sum_.data() + at_);
+    at_ += n;
+  }
+
+  const absl::Span<float> sum_;
+  float block_[4096];
+  size_t at_ = 0;
+};
+
+// One of the two peers, its links to the other one both ways.
+class BenchPeer final : public PeerAcceptor, public PeerLinkListener {
+ public:
+  BenchPeer(int64_t elements, uint64_t seed)
+      : model_(DType::kFloat32, elements), sum_(elements) {
+    Rng rng(seed, "bench");
+    for (float& x : model_.As<float>()) x = static_cast<float>(rng.Uniform());
+  }
+
+  void Dial(int port) {
+    transport_ = std::make_unique<GrpcPeerTransport>(DialOptions());
+    link_ = transport_->Dial(absl::StrCat("127.0.0.1:", port), this);
+    v1::PeerMessage hello;
+    hello.mutable_hello();
+    link_->Send(hello);
+  }
+  PeerLinkListener* Accept(PeerOrigin,
+                           std::unique_ptr<PeerLink> link) override {
+    link_ = std::move(link);
+    return this;
+  }
+  void HangUp() { link_.reset(); }
+
+  // The peers exchange a model each, once both have said that they are ready.
+  void ExchangeOverLink() {
+    link_->ReceivePayload(std::make_shared<FoldingSink>(absl::MakeSpan(sum_)));
+    v1::PeerMessage message;
+    message.mutable_ready();
+    link_->Send(message);
+    Await(&ready_);
+    message.mutable_begin();
+    link_->SendPayload(message, std::make_shared<ModelSource>(model_));
+    Await(&received_);
+    message.mutable_received();
+    link_->Send(message);
+    Await(&confirmed_);
+  }
+
+  void ExchangeOverSocket(int fd) {
+    std::thread writer([&] { WriteAll(fd, model_.data(), model_.bytes()); });
+    std::vector<float> buffer((1 << 20) / sizeof(float));
+    for (size_t at = 0; at < sum_.size();) {
+      const size_t n = std::min(buffer.size(), sum_.size() - at);
+      ReadAll(fd, buffer.data(), n * sizeof(float));
+      KernelsFor<float>().axpy(n, kWeight, buffer.data(), sum_.data() + at);
+      at += n;
+    }
+    writer.join();
+    char received = 'r';
+    WriteAll(fd, &received, 1);
+    ReadAll(fd, &received, 1);
+  }
+
+  int64_t bytes() const { return model_.bytes(); }
+
+  void OnMessage(v1::PeerMessage message) override {
+    if (message.has_ready()) Tell(&ready_);
+    if (message.has_received()) Tell(&confirmed_);
+  }
+  void OnPayload(const absl::Status& status) override {
+    PARLEY_CHECK(status.ok());
+    Tell(&received_);
+  }
+  void OnClosed(const absl::Status&) override {}
+
+ private:
+  void Tell(int* count) {
+    MutexLock lock(mu_);
+    ++*count;
+    changed_.SignalAll();
+  }
+  void Await(int* count) {
+    MutexLock lock(mu_);
+    while (*count == 0) changed_.Wait(mu_);
+    --*count;
+  }
+
+  ParameterVector model_;
+  std::vector<float> sum_;
+  std::unique_ptr<GrpcPeerTransport> transport_;
+  std::unique_ptr<PeerLink> link_;
+  Mutex mu_;
+  CondVar changed_;
+  int ready_ = 0;
+  int received_ = 0;
+  int confirmed_ = 0;  // by the other end
+};
+
+[[noreturn]] void OtherProcess(int control, int64_t elements) {
+  BenchPeer peer(elements, 2);
+  int tcp = -1;
+  Command command;
+  bool dialled = false;
+  while (read(control, &command, sizeof(command)) == sizeof(command)) {
+    if (command.way == 't') {
+      if (tcp < 0) {
+        tcp = socket(AF_INET, SOCK_STREAM, 0);
+        const sockaddr_in to = Loopback(command.port);
+        PARLEY_CHECK(connect(tcp, reinterpret_cast<const sockaddr*>(&to),
+                             sizeof(to)) == 0);
+      }
+      peer.ExchangeOverSocket(tcp);
+    } else {
+      if (!std::exchange(dialled, true)) peer.Dial(command.port);
+      peer.ExchangeOverLink();
+    }
+  }
+  peer.HangUp();
+  _exit(0);
+}
+
+double Median(std::vector<double> x) {
+  std::sort(x.begin(), x.end());
+  return x[x.size() / 2];
+}
+
+double CpuSeconds() {
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec +
+         1e-6 * (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+// Waits until somebody has dialled.
+class FirstLink final : public PeerAcceptor {
+ public:
+  explicit FirstLink(BenchPeer* peer) : peer_(peer) {}
+  PeerLinkListener* Accept(PeerOrigin origin,
+                           std::unique_ptr<PeerLink> link) override {
+    PeerLinkListener* const listener =
+        peer_->Accept(std::move(origin), std::move(link));
+    MutexLock lock(mu_);
+    there_ = true;
+    changed_.SignalAll();
+    return listener;
+  }
+  void Await() {
+    MutexLock lock(mu_);
+    while (!there_) changed_.Wait(mu_);
+  }
+
+ private:
+  BenchPeer* const peer_;
+  Mutex mu_;
+  CondVar changed_;
+  bool there_ GUARDED_BY(mu_) = false;
+};
+
+void Measure(int64_t mib, int repetitions) {
+  const int64_t elements = (mib << 20) / sizeof(float);
+  // Before there is any thread, and so any gRPC.
+  int pair[2];
+  PARLEY_CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(pair[0]);
+    OtherProcess(pair[1], elements);
+  }
+  close(pair[1]);
+  const int control = pair[0];
+
+  BenchPeer peer(elements, 1);
+  FirstLink acceptor(&peer);
+  auto server = PeerServer::Start({}, &acceptor);
+  PARLEY_CHECK(server.ok());
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = Loopback(0);
+  socklen_t size = sizeof(address);
+  PARLEY_CHECK(bind(listener, reinterpret_cast<sockaddr*>(&address), size) ==
+                   0 &&
+               listen(listener, 1) == 0);
+  getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
+  int tcp = -1;
+
+  // GB/s of one direction while both are under way.
+  const auto run = [&](char way) {
+    const Command command = {
+        way, way == 'g' ? (*server)->port() : ntohs(address.sin_port)};
+    const auto begin = std::chrono::steady_clock::now();
+    WriteAll(control, reinterpret_cast<const char*>(&command), sizeof(command));
+    if (way == 'g') {
+      acceptor.Await();
+      peer.ExchangeOverLink();
+    } else {
+      if (tcp < 0) tcp = accept(listener, nullptr, nullptr);
+      peer.ExchangeOverSocket(tcp);
+    }
+    const std::chrono::duration<double> seconds =
+        std::chrono::steady_clock::now() - begin;
+    return 1e-9 * peer.bytes() / seconds.count();
+  };
+  for (int i = 0; i < 2; ++i) {  // connections are made, pages are there
+    run('g');
+    run('t');
+  }
+  std::vector<double> ours, plain, ratios;
+  double our_cpu = 0, plain_cpu = 0;
+  for (int i = 0; i < repetitions; ++i) {
+    const double before = CpuSeconds();
+    ours.push_back(run('g'));
+    const double between = CpuSeconds();
+    plain.push_back(run('t'));
+    our_cpu += between - before;
+    plain_cpu += CpuSeconds() - between;
+    ratios.push_back(ours.back() / plain.back());
+  }
+  const double gb = 1e-9 * repetitions * peer.bytes();
+  std::printf(
+      "%lld MiB each way at once, median of %d; %s\n"
+      "Parley GB/s   socket GB/s   ratio   CPU s/GB of a peer: Parley, socket\n"
+      "%11.2f %13.2f %7.2f %31.2f %7.2f\n",
+      static_cast<long long>(mib), repetitions, InstructionSet(), Median(ours),
+      Median(plain), Median(ratios), our_cpu / gb, plain_cpu / gb);
+  close(control);
+  waitpid(child, nullptr, 0);
+  peer.HangUp();
+}
+
+}  // namespace
+}  // namespace parley
+
+int main(int argc, char** argv) {
+  parley::TuneProcess();
+  const int64_t mib = argc > 1 ? std::atoll(argv[1]) : 100;
+  const int repetitions = argc > 2 ? std::atoi(argv[2]) : 15;
+  if (mib < 1 || repetitions < 1) {
+    std::fprintf(stderr, "usage: exchange_bench [MiB] [repetitions]\n");
+    return 2;
+  }
+  parley::Measure(mib, repetitions);
+  return 0;
+}
