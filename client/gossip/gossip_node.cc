@@ -164,7 +164,17 @@ class GossipNode::Impl {
   // -------------------------------------------------------------------- work
 
   void Perform(gossip_effect::Train& e) {
-    training_.Run([this, round = e.round]() -> Closure {
+    if (!mixing_.busy()) return Train(e.round);
+    // Doubts that are settled change the model first.
+    mixing_.Run([this, round = e.round]() -> Closure {
+      return [this, round] {
+        if (!exit_) Train(round);
+        FinishIfQuiet();
+      };
+    });
+  }
+  void Train(int64_t round) {
+    training_.Run([this, round]() -> Closure {
       TrainTask task;
       task.round = round;
       task.client = options_.machine.hello.name();

@@ -8,6 +8,7 @@
 // k keeps, so that an edge that is lost for a round is left out at both ends.
 // The first exchange after that sends x̂ in full.
 #include <map>
+#include <set>
 
 #include "client/gossip/algorithms/algorithms.h"
 #include "client/gossip/algorithms/compressor.h"
@@ -35,6 +36,13 @@ class Choco final : public Algorithm {
   void Prepare(int64_t round, const ParameterVector& x,
                const ParameterVector& delta, ParameterVector* sent) override {
     round_ = round;
+    // For transfers, which ask while edges are folded.
+    full_.clear();
+    all_full_ = !begins_ || round != 1;
+    short_edges_.clear();
+    for (const auto& [peer, edge] : edges_) {
+      (edge.round == round - 1 ? short_edges_ : full_).insert(peer);
+    }
     CopyInto(x, sent);
     AddScaled(1, delta, sent);
     AddScaled(-1, *public_, sent);
@@ -106,9 +114,7 @@ class Choco final : public Algorithm {
 
   // Whether both ends follow each other up to the last round.
   bool IsShort(int peer) const {
-    const auto it = edges_.find(peer);
-    if (it == edges_.end()) return begins_ && round_ == 1;
-    return it->second.round == round_ - 1;
+    return all_full_ ? short_edges_.contains(peer) : !full_.contains(peer);
   }
 
   const Edge& Follow(int peer, double weight, const ParameterVector& staged,
@@ -132,6 +138,11 @@ class Choco final : public Algorithm {
   std::shared_ptr<ParameterVector> public_;   // x̂; shared with transfers
   std::shared_ptr<const std::string> short_;  // q as it is sent; likewise
   std::map<int, Edge> edges_;
+  // Of the round: neighbours that follow, and those that do not; of others all
+  // get x̂ in full, or none.
+  std::set<int> short_edges_;
+  std::set<int> full_;
+  bool all_full_ = false;
   bool begins_ = true;  // all x̂ are 0 in the first round
 };
 
