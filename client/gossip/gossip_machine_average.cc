@@ -25,7 +25,8 @@ void GossipMachine::AdvanceAverage() {
     if (n->refused || (n->left && AverageMoves())) {
       return FailAverage("a peer has left");
     }
-    if (n->up && n->ready && n->ready->round() > round_) {
+    // In doubt: it may know already that the average is committed.
+    if (!a.forwarded && n->up && n->ready && n->ready->round() > round_) {
       return FailAverage("a peer is in a later round");
     }
   }
