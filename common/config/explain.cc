@@ -162,9 +162,9 @@ int64_t MostNeighbours(const Schedule& schedule) {
 
 absl::Status CountGossip(const v1::RunConfig& config, int64_t model_bytes,
                          RunCosts* costs) {
-  if (!config.data().has_train()) {
+  if (config.data().partition().parts() == 0) {
     return absl::InvalidArgumentError(
-        "without data.train nobody knows how many peers there will be");
+        "how many peers will there be? data.partition.parts says so");
   }
   const AlgorithmTraits traits = TraitsOf(AlgorithmOptionsOf(config));
   costs->gossip = true;
