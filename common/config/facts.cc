@@ -45,7 +45,10 @@ DataSource SourceOf(const v1::RunConfig& config, const v1::Source& source,
       break;
     }
     case v1::Source::kIdx:
-      result.kind = IdxOptions{source.idx().images(), source.idx().labels()};
+      result.kind =
+          IdxOptions{source.idx().images(),
+                     source.idx().labels(),
+                     {source.idx().only().begin(), source.idx().only().end()}};
       break;
     case v1::Source::kSeparable:
       result.kind = SeparableOptions{source.separable().rows(),

@@ -54,6 +54,7 @@ constexpr Range kRanges[] = {
 
     Below("Data.held_out", 1),
     Between("Libsvm.features", 1, kColumns),
+    Between("Idx.only", 0, 255),
     Required(Between("SyntheticSeparable.rows", 1, kBillion)),
     Required(Between("SyntheticSeparable.features", 1, kColumns)),
     Above0("SyntheticSeparable.margin"),

@@ -96,17 +96,33 @@ absl::Status ReadExactly(InputFile& file, uint8_t* out, int64_t n) {
   return Bad(file.path(), "is shorter than its header says");
 }
 
-absl::StatusOr<std::vector<uint8_t>> ReadLabels(const IdxOptions& options,
-                                                const IdxFile& images) {
+struct Labels {
+  std::vector<uint8_t> of_file;  // one a row
+  std::vector<bool> is_row;      // by label
+  std::vector<uint8_t> of_rows;  // of the rows that there are
+};
+
+absl::StatusOr<Labels> ReadLabels(const IdxOptions& options,
+                                  const IdxFile& images) {
   PARLEY_ASSIGN_OR_RETURN(const IdxFile idx, OpenIdx(options.labels, 1, true));
   if (idx.rows != images.rows) {
     return Bad(options.labels,
                absl::StrCat("has ", idx.rows, " labels for the ", images.rows,
                             " rows of ", options.images));
   }
-  std::vector<uint8_t> labels(idx.rows);
-  PARLEY_RETURN_IF_ERROR(ReadExactly(*idx.file, labels.data(), idx.rows));
+  Labels labels;
+  labels.of_file.resize(idx.rows);
+  PARLEY_RETURN_IF_ERROR(
+      ReadExactly(*idx.file, labels.of_file.data(), idx.rows));
   PARLEY_RETURN_IF_ERROR(ExpectEnd(*idx.file));
+  labels.is_row.resize(256, options.only.empty());
+  for (const int label : options.only) labels.is_row.at(label) = true;
+  for (const uint8_t label : labels.of_file) {
+    if (labels.is_row[label]) labels.of_rows.push_back(label);
+  }
+  if (labels.of_rows.empty()) {
+    return Bad(options.labels, "has no row with any of the labels wanted");
+  }
   return labels;
 }
 
@@ -117,11 +133,11 @@ absl::StatusOr<Examples<T>> LoadIdx(const IdxOptions& options,
                                     RowFilter filter) {
   PARLEY_ASSIGN_OR_RETURN(const IdxFile images,
                           OpenIdx(options.images, 2, false));
-  PARLEY_ASSIGN_OR_RETURN(const std::vector<uint8_t> labels,
-                          ReadLabels(options, images));
-  PARLEY_RETURN_IF_ERROR(filter.Check(images.rows));
+  PARLEY_ASSIGN_OR_RETURN(const Labels labels, ReadLabels(options, images));
+  const int64_t rows = static_cast<int64_t>(labels.of_rows.size());
+  PARLEY_RETURN_IF_ERROR(filter.Check(rows));
   Examples<T> examples;
-  examples.rows = filter.count(images.rows);
+  examples.rows = filter.count(rows);
   examples.features = images.row_bytes;
   PARLEY_RETURN_IF_ERROR(CheckDenseSize(examples.rows, examples.features));
   // Reserved, not filled: memory is used up as rows arrive.
@@ -129,12 +145,13 @@ absl::StatusOr<Examples<T>> LoadIdx(const IdxOptions& options,
   examples.target.reserve(examples.rows);
   const auto scaled = ScaledBytes<T>();
   std::vector<uint8_t> bytes(images.row_bytes);
-  for (int64_t row = 0; row < images.rows; ++row) {
+  int64_t row = 0;
+  for (const uint8_t label : labels.of_file) {
     PARLEY_RETURN_IF_ERROR(
         ReadExactly(*images.file, bytes.data(), images.row_bytes));
-    if (!filter.Keeps(row)) continue;
+    if (!labels.is_row[label] || !filter.Keeps(row++)) continue;
     for (const uint8_t b : bytes) examples.dense.push_back(scaled[b]);
-    examples.target.push_back(labels[row]);
+    examples.target.push_back(label);
   }
   PARLEY_RETURN_IF_ERROR(ExpectEnd(*images.file));
   return examples;
@@ -143,11 +160,10 @@ absl::StatusOr<Examples<T>> LoadIdx(const IdxOptions& options,
 absl::StatusOr<SourceTargets> LoadIdxTargets(const IdxOptions& options) {
   PARLEY_ASSIGN_OR_RETURN(const IdxFile images,
                           OpenIdx(options.images, 2, false));
-  PARLEY_ASSIGN_OR_RETURN(const std::vector<uint8_t> labels,
-                          ReadLabels(options, images));
+  PARLEY_ASSIGN_OR_RETURN(const Labels labels, ReadLabels(options, images));
   SourceTargets targets;
   targets.features = images.row_bytes;
-  targets.values.assign(labels.begin(), labels.end());
+  targets.values.assign(labels.of_rows.begin(), labels.of_rows.end());
   return targets;
 }
 

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/data/dataset.h"
@@ -17,6 +18,9 @@ namespace parley {
 struct IdxOptions {
   std::string images;  // 2 dimensions or more; all but the first are features
   std::string labels;  // 1 dimension
+  // Labels, 0..255, of the rows that there are; others are passed over, as if
+  // the files did not have them. Empty: all rows.
+  std::vector<int> only = {};
 };
 
 // Streams: holds no more than the rows that the filter keeps.

@@ -110,6 +110,27 @@ TEST_F(IdxTest, KeepsTheRowsAskedFor) {
               StatusIs(absl::StatusCode::kInvalidArgument, "row 3"));
 }
 
+TEST_F(IdxTest, TakesOnlyTheRowsWithTheLabelsWanted) {
+  IdxOptions options = {files_.Write("images", images_),
+                        files_.Write("labels", labels_)};
+  options.only = {9, 7};
+  ASSERT_OK_AND_ASSIGN(const Examples<double> both, LoadIdx<double>(options));
+  EXPECT_EQ(both.rows, 2);
+  EXPECT_THAT(both.target, ElementsAre(7, 9));
+  EXPECT_THAT(both.dense, ElementsAre(0, 1 / 255.0, 2 / 255.0, 3 / 255.0,
+                                      8 / 255.0, 253 / 255.0, 254 / 255.0, 1));
+  ASSERT_OK_AND_ASSIGN(const SourceTargets t, LoadIdxTargets(options));
+  EXPECT_THAT(t.values, ElementsAre(7, 9));
+  // A filter counts the rows that there are.
+  const std::vector<int64_t> second = {1};
+  ASSERT_OK_AND_ASSIGN(const Examples<double> one,
+                       LoadIdx<double>(options, RowFilter(second)));
+  EXPECT_THAT(one.target, ElementsAre(9));
+  options.only = {1};
+  EXPECT_THAT(LoadIdx<double>(options),
+              StatusIs(absl::StatusCode::kInvalidArgument, "no row with any"));
+}
+
 TEST_F(IdxTest, RefusesWhatIsNoIdxFile) {
   ExpectRefused("", labels_, "no IDX file");
   ExpectRefused("P5 2 2", labels_, "no IDX file");
