@@ -18,6 +18,7 @@
 #include "server/round/round_summary.h"
 
 namespace parley {
+
 absl::StatusOr<std::unique_ptr<RendezvousDriver>> RendezvousDriver::Create(
     RendezvousDriverOptions options) {
   if (options.config.data().partition().parts() < 1) {
