@@ -123,14 +123,7 @@ absl::Status RoundDriver::OpenFiles() {
                           MetricsLog::Open(store_->Path(kMetricsFile)));
   PARLEY_RETURN_IF_ERROR(
       ReplaceFile(store_->Path(kRunFile), PrintRun(options_.config)));
-  v1::JournalRecord record;
-  v1::RunOpened& opened = *record.mutable_run_opened();
-  opened.set_run(options_.config.name());
-  opened.set_term(store_->term());
-  opened.set_run_id(store_->run_id());
-  opened.set_journal_version(kJournalVersion);
-  *opened.mutable_config() = options_.config;
-  return store_->Append(record);
+  return store_->AppendOpened();
 }
 
 RoundDriver::~RoundDriver() {

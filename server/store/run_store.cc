@@ -172,4 +172,15 @@ absl::Status RunStore::WriteCheckpoint(
   return absl::OkStatus();
 }
 
+absl::Status RunStore::AppendOpened() {
+  v1::JournalRecord record;
+  v1::RunOpened& opened = *record.mutable_run_opened();
+  opened.set_run(options_.config.name());
+  opened.set_term(term());
+  opened.set_run_id(run_id());
+  opened.set_journal_version(kJournalVersion);
+  *opened.mutable_config() = options_.config;
+  return Append(record);
+}
+
 }  // namespace parley

@@ -77,6 +77,8 @@ class RunStore {
   absl::Status Append(const v1::JournalRecord& record) {
     return journal_->Append(record);
   }
+  // The record that this coordinator takes the run up.
+  absl::Status AppendOpened();
   absl::Status Sync() {
     return options_.durable ? journal_->Sync() : absl::OkStatus();
   }
