@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/gossip/gossip_machine.h"
-#include "common/wire/protocol.h"
+#include "client/gossip/hello_check.h"
 
 namespace parley {
 
@@ -50,29 +50,9 @@ v1::PeerMessage GossipMachine::HelloMessage() const {
 
 std::string GossipMachine::WhyNot(uint64_t link,
                                   const v1::PeerHello& hello) const {
-  const v1::PeerHello& ours = hello_;
-  if (hello.protocol_version() != kProtocolVersion) {
-    return absl::StrCat("it speaks protocol version ", hello.protocol_version(),
-                        ", this peer ", kProtocolVersion);
-  }
-  if (hello.run_id() != ours.run_id() || hello.run() != ours.run()) {
-    return absl::StrCat("it takes part in another run, ", hello.run(),
-                        "; this one is ", ours.run());
-  }
-  if (hello.spec_hash() != ours.spec_hash()) return "it has another model";
-  if (hello.epoch() != ours.epoch()) {
-    return absl::StrCat("it is in membership epoch ", hello.epoch(),
-                        ", this peer in ", ours.epoch());
-  }
-  if (hello.schedule_hash() != ours.schedule_hash()) {
-    return "it mixes by another schedule";
-  }
-  if (hello.incarnation() == 0) return "incarnation 0 means none";
+  const std::string why = WhyHelloDoesNotFit(hello_, hello, names_);
+  if (!why.empty()) return why;
   const int index = hello.index();
-  if (index < 0 || index >= peers_ || index == self_ ||
-      names_[index] != hello.name()) {
-    return absl::StrCat("peer ", index, " is not ", hello.name(), " here");
-  }
   const auto stranger = strangers_.find(link);
   if (stranger == strangers_.end()) {
     const auto it = neighbours_.find(index);

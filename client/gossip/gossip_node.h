@@ -1,5 +1,6 @@
 // A peer at work: trains, and mixes its model with its neighbours', round by
-// round. Drives one GossipMachine.
+// round. Drives one GossipMachine; with ad_psgd a PairwiseMachine, and the
+// other one for the average at the end.
 #ifndef PARLEY_CLIENT_GOSSIP_GOSSIP_NODE_H_
 #define PARLEY_CLIENT_GOSSIP_GOSSIP_NODE_H_
 
@@ -17,6 +18,7 @@
 #include "client/gossip/algorithms/algorithm.h"
 #include "client/gossip/edge_plan.h"
 #include "client/gossip/gossip_machine.h"
+#include "client/gossip/pairwise/pairwise_machine.h"
 #include "client/gossip/peer_link.h"
 #include "client/gossip/peer_state.h"
 #include "client/sdk/trainer.h"
@@ -73,7 +75,7 @@ struct GossipNodeSeams {
 class GossipNode final : public PeerAcceptor {
  public:
   // InvalidArgument: an unknown algorithm, one that the plan's schedule does
-  // not do for, numbers of peers that differ.
+  // not do for or that nobody can join, numbers of peers that differ.
   static absl::StatusOr<std::unique_ptr<GossipNode>> Create(
       GossipNodeOptions options, GossipNodeSeams seams);
   // Stops, if it was started and is not done, and waits for the end: on a
@@ -86,8 +88,8 @@ class GossipNode final : public PeerAcceptor {
   using Done = absl::AnyInvocable<void(absl::Status) &&>;
   void Start(Done done);
   void Stop(std::string reason);
-  // From its first round on, or the next one where that has passed.
-  // Thread-safe.
+  // From its first round on, or the next one where that has passed; with
+  // ad_psgd never. Thread-safe.
   void ChangeMembership(GossipMembership membership);
 
   PeerLinkListener* Accept(PeerOrigin origin,
@@ -96,6 +98,8 @@ class GossipNode final : public PeerAcceptor {
   // To be read on the node's sequence, within on_round, or when it is done.
   const PeerState& state() const;
   const GossipMachine& machine() const;
+  // Null but with ad_psgd.
+  const PairwiseMachine* pairwise() const;
 
  private:
   class Impl;

@@ -47,17 +47,26 @@ PeerState::PeerState(std::unique_ptr<Algorithm> algorithm,
     omega_ = 0;
     SetZero(&x_);
   }
+  if (traits_.pairs) {
+    base_ = ParameterVector(x_.dtype(), x_.elements());
+    Prepare(1, false);  // a step may end without any exchange before
+  }
 }
 
 // ------------------------------------------------------------- local steps
 
+void PeerState::TakeSnapshot() {
+  if (traits_.pairs) CopyInto(x_, &base_);
+}
+
 absl::StatusOr<TrainResult> PeerState::Train(Trainer* trainer,
                                              const TrainTask& task) {
+  const ParameterVector& x = traits_.pairs ? base_ : x_;
   if (omega_ == 0) {  // it has joined, and has no model yet
     SetZero(&delta_);
     return TrainResult();
   }
-  CopyInto(x_, &delta_);
+  CopyInto(x, &delta_);
   ScaleBy(1 / omega_, &delta_);
   PARLEY_ASSIGN_OR_RETURN(const TrainResult result,
                           trainer->Train(task, delta_));
@@ -69,7 +78,7 @@ absl::StatusOr<TrainResult> PeerState::Train(Trainer* trainer,
         "training diverged: parameters are infinite or not numbers; a smaller "
         "step size may help");
   }
-  SubtractRounded(1 / omega_, x_, &delta_);
+  SubtractRounded(1 / omega_, x, &delta_);
   return result;
 }
 
@@ -111,6 +120,7 @@ void PeerState::Fold(const gossip_effect::Fold& fold) {
   if (fold.step.use() == v1::EXCHANGE) {
     algorithm_->Fold(fold.peer, fold.weight, *staged_, *sent_, mixed_.get());
     flow.sum += fold.weight * (compared.sum_a - compared.sum_b);
+    if (traits_.pairs) AddScaled(1, *mixed_, &x_);
   } else {
     AddScaled(fold.weight, *staged_, mixed_.get());
     mixed_omega_ += fold.weight * fold.omega;
@@ -159,7 +169,7 @@ void PeerState::Settle(const gossip_effect::Settle& settle) {
       algorithm_->MixLate(settle.peer, kept.round, kept.change,
                           settle.rounds_late, &x_);
     }
-    omega_ += kept.omega;
+    if (kept.omega != 0) omega_ += kept.omega;  // training reads it
     Flow& flow = flows_[settle.peer];
     flow.sum += SumOf(x_) - before;
     flow.omega += kept.omega;

@@ -22,7 +22,8 @@ namespace parley {
 
 // Memory: algorithm's states, x, Δ, and parts() times (sent, mixed, staged)
 // models; one more for each edge in doubt. Train may run beside all else but
-// Mix and Settle; the others one at a time.
+// Mix, Settle and TakeSnapshot; of pairs beside Settle, too. The others one at
+// a time.
 class PeerState {
  public:
   // Vectors that a doubt keeps: of the peer's next x if the edge counted
@@ -49,13 +50,15 @@ class PeerState {
       const AlgorithmOptions& options, ParameterVector start, int self,
       int peers, bool joins);
 
+  // Of pairs: the local steps that come are made from this x.
+  void TakeSnapshot();
   // Runs the local steps at z = x/ω. Errors: what the trainer said; Internal:
   // numbers that are infinite or none.
   absl::StatusOr<TrainResult> Train(Trainer* trainer, const TrainTask& task);
 
   // What round `round` sends. The last average, after all rounds, is of x.
   void Prepare(int64_t round, bool last);
-  // See gossip_effect.
+  // See gossip_effect. Of pairs x changes at once.
   void Fold(const gossip_effect::Fold& fold);
   void Give(int peer, double weight);
   void KeepDoubt(const gossip_effect::KeepDoubt& doubt);
@@ -112,6 +115,7 @@ class PeerState {
   ParameterVector x_;
   double omega_ = 1;
   ParameterVector delta_;
+  ParameterVector base_;  // of pairs: x where Δ began
 
   // Of the round. Shared with transfers under way.
   bool last_ = false;

@@ -30,6 +30,7 @@ constexpr Entry kAlgorithms[] = {
     {"d2", MakeD2},
     {"push_sum", MakeCombining},
     {"exact_average", MakeCombining},
+    {"ad_psgd", MakeAdPsgd},
 };
 
 }  // namespace

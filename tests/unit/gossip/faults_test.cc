@@ -99,6 +99,11 @@ void Add(double factor, const Vector& v, Vector* to) {
   for (size_t i = 0; i < v.size(); ++i) (*to)[i] += factor * v[i];
 }
 
+int64_t CommittedWith(const GossipNode& node, int peer) {
+  return node.pairwise() != nullptr ? node.pairwise()->committed(peer)
+                                    : node.machine().committed(peer);
+}
+
 // Over all peers, and what is in flight between them, as one who sees both ends
 // knows it.
 Sums SumUp(const GossipWorld& world) {
@@ -114,7 +119,7 @@ Sums SumUp(const GossipWorld& world) {
     for (const auto& [peer, kept] : state.doubts()) {
       const bool committed =
           peer < 0 ? average == kept.round
-                   : world.node(peer).machine().committed(i) == kept.round;
+                   : CommittedWith(world.node(peer), i) == kept.round;
       if (committed == (kept.use == v1::FLOW)) continue;
       Add(1, ToVector(kept.change), &sums.x);
       sums.omega += kept.omega;
@@ -184,6 +189,9 @@ const Mode kModes[] = {
     {"matching", "random_matching", {}},
     {"tracking", "ring", {.kind = "gradient_tracking"}},
     {"averages", "ring", {}, 2},
+    {"pairs_on_ring", "ring", {.kind = "ad_psgd"}},
+    {"pairs_on_star", "star", {.kind = "ad_psgd"}},
+    {"pairs_of_all", "complete", {.kind = "ad_psgd"}},
     {"choco",
      "ring",
      {.kind = "choco",
