@@ -71,16 +71,19 @@ struct MembershipChanged {
 struct StopRequested {
   std::string reason;
 };
+// The peer leaves after its next gossip round; a second one: at once.
+struct LeaveRequested {
+  std::string reason;
+};
 
 }  // namespace gossip_event
 
-using GossipEvent =
-    std::variant<gossip_event::Started, gossip_event::Accepted,
-                 gossip_event::Received, gossip_event::PayloadEnded,
-                 gossip_event::Closed, gossip_event::Prepared,
-                 gossip_event::Trained, gossip_event::Staged,
-                 gossip_event::Mixed, gossip_event::TimerFired,
-                 gossip_event::MembershipChanged, gossip_event::StopRequested>;
+using GossipEvent = std::variant<
+    gossip_event::Started, gossip_event::Accepted, gossip_event::Received,
+    gossip_event::PayloadEnded, gossip_event::Closed, gossip_event::Prepared,
+    gossip_event::Trained, gossip_event::Staged, gossip_event::Mixed,
+    gossip_event::TimerFired, gossip_event::MembershipChanged,
+    gossip_event::StopRequested, gossip_event::LeaveRequested>;
 
 namespace gossip_effect {
 
@@ -96,11 +99,13 @@ struct Send {
   uint64_t link;
   v1::PeerMessage message;
 };
-// Sends what Prepare made, or the segment of an average.
+// Sends what Prepare made, or the segment of an average. `scale`: see
+// PeerBegin.
 struct SendPayload {
   uint64_t link;
   int peer;
   v1::PeerStep step;
+  double scale = 1;
 };
 // The next payload of the link goes into the staging buffer.
 struct Arm {
@@ -114,9 +119,12 @@ struct Train {
 };
 // The effects from here to Mix are done one after another, in order.
 //
-// Makes what the round sends, and keeps it as it is until Mix.
+// Makes what the round sends, and keeps it as it is until Mix. `plain`: x, to
+// which no local steps are added: of the average after all rounds, and of what
+// a peer that leaves hands over.
 struct Prepare {
   int64_t round;
+  bool plain = false;
 };
 // Adds what was staged to what the round mixes in, with the edge's weight;
 // `omega` came with it. Of an average: the segment of this step.

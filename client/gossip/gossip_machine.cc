@@ -108,8 +108,15 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
         return LoseLink(
             peer, absl::StrCat("its payload's weight is ", begin.weight()));
       }
+      // 0 means 1.
+      const double scale = begin.scale() == 0 ? 1 : begin.scale();
+      if (!(scale >= 1 && scale <= MostScale(peer))) {
+        return LoseLink(peer, absl::StrCat("it gives away ", scale,
+                                           " times what the schedule says"));
+      }
       armed_begun_ = true;
       armed_omega_ = begin.weight();
+      armed_scale_ = scale;
       return;
     }
     case v1::PeerMessage::kReceived:
@@ -189,14 +196,17 @@ void GossipMachine::On(const gossip_event::Staged&) {
 
 void GossipMachine::On(const gossip_event::Mixed& event) {
   if (!event.status.ok()) return Exit(event.status);
+  const bool leaves = LeavesAfterRound();
   edges_.clear();
   average_.reset();
   ++round_;
   TendLinks();
   if (round_ > options_.rounds + (options_.final_average ? 1 : 0)) {
-    phase_ = Phase::kFinishing;
-    phase_since_ = now_;
-    return;
+    return Finish();
+  }
+  if (leaves) {
+    left_ = true;
+    return Finish();
   }
   phase_ = Phase::kIsolated;
   phase_since_ = now_;
@@ -252,11 +262,21 @@ void GossipMachine::JoinIfReady() {
   }
   if (any) alone_ = false;
   alone_ |= now_ >= phase_since_ + kAloneAfter * options_.edge_timeout;
+  if (leave_ && !any && (all_gone || alone_)) {  // nobody to leave to
+    left_ = true;
+    return Finish();
+  }
   if (any || all_gone || alone_) BeginRound();
 }
 
 void GossipMachine::BeginRound() {
-  if (EpochIsDue()) ChangeEpoch();
+  if (EpochIsDue()) {
+    if (next_epoch_->self < 0) {  // it leaves, and the others know
+      left_ = true;
+      return Finish();
+    }
+    ChangeEpoch();
+  }
   if (copies_ && peers_ > 1) {
     phase_ = Phase::kCopying;
     phase_since_ = now_;
@@ -266,7 +286,7 @@ void GossipMachine::BeginRound() {
   phase_since_ = now_;
   PerformSettlements();
   prepared_ = false;
-  trained_ = IsFinal();
+  trained_ = false;
   used_edges_ = lost_edges_ = 0;
   edges_.clear();
   average_.reset();
@@ -285,9 +305,14 @@ void GossipMachine::BeginRound() {
       edge.moved = now_;
       edges_.push_back(edge);
     }
+    if (leave_) BeginLastRound();
   }
-  if (!IsFinal()) Do(gossip_effect::Train{round_});
-  if (!options_.trains_first || IsFinal()) Do(gossip_effect::Prepare{round_});
+  if (IsFinal() || HandsOver()) {
+    trained_ = true;
+    return Do(gossip_effect::Prepare{round_, /*plain=*/true});
+  }
+  Do(gossip_effect::Train{round_});
+  if (!options_.trains_first) Do(gossip_effect::Prepare{round_});
 }
 
 void GossipMachine::PerformSettlements() {
@@ -324,7 +349,7 @@ void GossipMachine::FinishIfDone() {
     for (const auto& [peer, n] : neighbours_) doubts |= n.doubt.has_value();
     if (doubts && now_ < phase_since_ + 2 * options_.edge_timeout) return;
     leaves_ = true;
-    TellLeaving("it has done all rounds");
+    TellLeaving(left_ ? leave_->reason : "it has done all rounds");
   }
   for (const auto& [peer, n] : neighbours_) {
     if (now_ < GoneAt(n)) return;
@@ -342,7 +367,9 @@ void GossipMachine::TellLeaving(absl::string_view reason) {
 // before what it decided.
 absl::Time GossipMachine::GoneAt(const Neighbour& n) const {
   if (n.left || n.refused) return absl::InfinitePast();
-  return n.up ? absl::InfiniteFuture() : n.since + options_.edge_timeout;
+  // Those that go on are told all by then that they may be in doubt about.
+  if (n.up) return left_ ? absl::InfinitePast() : absl::InfiniteFuture();
+  return n.since + options_.edge_timeout;
 }
 
 void GossipMachine::Exit(absl::Status status) {

@@ -44,6 +44,9 @@ class GossipMachine {
   // Without any link it waits for so many edge timeouts before it goes on.
   static constexpr int kAloneAfter = 4;
   static constexpr absl::Duration kReportEvery = absl::Seconds(10);
+  // A peer that leaves ends after so many rounds, whether any edge of them
+  // counted or not.
+  static constexpr int kLeaveTries = 3;
 
   // `jitter` spreads the tries of many peers.
   GossipMachine(GossipMachineOptions options, std::shared_ptr<EdgePlan> plan,
@@ -68,6 +71,8 @@ class GossipMachine {
   std::optional<int64_t> doubt(int peer) const;
   // Of averages: the last one known to be committed.
   int64_t committed_average() const { return average_committed_; }
+  // It ends before its last round, since it was asked to leave.
+  bool left() const { return left_; }
 
  private:
   enum class Phase {
@@ -86,6 +91,7 @@ class GossipMachine {
   using Neighbour = gossip_parts::Neighbour;
   using Edge = gossip_parts::Edge;
   using Average = gossip_parts::Average;
+  using Leaving = gossip_parts::Leaving;
 
   // Each group in a file of its own: gossip_machine.cc, ...
   //
@@ -102,6 +108,7 @@ class GossipMachine {
   void On(const gossip_event::TimerFired& event);
   void On(gossip_event::MembershipChanged& event);
   void On(const gossip_event::StopRequested& event);
+  void On(const gossip_event::LeaveRequested& event);
   void OnMessage(int peer, v1::PeerMessage& message);
 
   // Rounds.
@@ -116,6 +123,14 @@ class GossipMachine {
   void Exit(absl::Status status);
   bool IsAverage(int64_t round) const;
   bool IsFinal() const { return round_ > options_.rounds; }
+
+  // ..._leave.cc
+  bool HandsOver() const { return leave_ && leave_->now && options_.flows; }
+  double ShareOf(const Edge& edge) const;  // that it gives away
+  void BeginLastRound();
+  bool LeavesAfterRound();
+  double MostScale(int peer) const;
+  void Finish();
 
   // ..._epochs.cc
   bool EpochIsDue() const;
@@ -206,6 +221,8 @@ class GossipMachine {
   bool trained_ = false;
   bool alone_ = false;   // goes on without reaching anybody
   bool leaves_ = false;  // has said so
+  std::optional<Leaving> leave_;
+  bool left_ = false;
   bool copies_ = false;  // still has to get a model
   std::vector<Edge> edges_;
   std::optional<Average> average_;
@@ -214,6 +231,7 @@ class GossipMachine {
   v1::PeerStep armed_;
   bool armed_begun_ = false;
   double armed_omega_ = 1;
+  double armed_scale_ = 1;
   bool staging_busy_ = false;
   int used_edges_ = 0;
   int lost_edges_ = 0;

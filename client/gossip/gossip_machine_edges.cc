@@ -82,7 +82,13 @@ void GossipMachine::AdvanceEdges() {
         SameStep(*n.ready, StepOf(Use())) && !(n.doubt && !n.doubt->outcome)) {
       edge.out = Part::kUnderway;
       n.ready.reset();
-      Do(gossip_effect::SendPayload{n.link, edge.plan.peer, StepOf(Use())});
+      Do(gossip_effect::SendPayload{n.link, edge.plan.peer, StepOf(Use()),
+                                    HandsOver() ? leave_->scale : 1});
+    }
+    if (edge.out == Part::kWaiting && n.declined &&
+        SameStep(*n.declined, StepOf(Use()))) {
+      edge.out = Part::kFailed;
+      ++lost_edges_;
     }
   }
 }
@@ -113,6 +119,7 @@ void GossipMachine::OnPayload(int peer) {
     return;
   }
   edge->omega = armed_omega_;
+  edge->scale_in = armed_scale_;
   if (options_.flows) return Commit(*edge);
   edge->in = Part::kWhole;
   if (DecidesExchange(peer)) {
@@ -132,8 +139,8 @@ void GossipMachine::Commit(Edge& edge) {
   if (!options_.flows) edge.out = Part::kDone;
   ++used_edges_;
   SendDecision(edge.plan.peer, StepOf(Use()), true, "");
-  Do(gossip_effect::Fold{edge.plan.peer, StepOf(Use()), edge.plan.in,
-                         edge.omega});
+  Do(gossip_effect::Fold{edge.plan.peer, StepOf(Use()),
+                         edge.plan.in * edge.scale_in, edge.omega});
 }
 
 void GossipMachine::OnDecision(int peer, const v1::PeerDecision& decision) {
@@ -146,6 +153,10 @@ void GossipMachine::OnDecision(int peer, const v1::PeerDecision& decision) {
   if (n.doubt && n.doubt->step.round() == step.round()) {
     return Outcome(&*n.doubt, decision.committed());
   }
+  if (options_.flows && !decision.committed()) {
+    n.declined = step;  // perhaps of a round to come
+    return;
+  }
   Edge* edge = EdgeOf(peer);
   if (edge == nullptr || !IsNow(step, Use())) return;
   if (!decision.committed()) {
@@ -154,7 +165,7 @@ void GossipMachine::OnDecision(int peer, const v1::PeerDecision& decision) {
   if (options_.flows) {
     if (edge->out != Part::kUnderway) return;
     edge->out = Part::kDone;
-    Do(gossip_effect::Give{peer, edge->plan.out});
+    Do(gossip_effect::Give{peer, ShareOf(*edge)});
     return;
   }
   if (DecidesExchange(peer) || edge->in != Part::kWhole) return;
@@ -214,7 +225,7 @@ void GossipMachine::EdgeLinkLost(Edge& edge, absl::string_view) {
 
 void GossipMachine::EnterDoubt(Edge& edge) {
   Neighbour& n = neighbours_[edge.plan.peer];
-  const double weight = options_.flows ? edge.plan.out : edge.plan.in;
+  const double weight = options_.flows ? ShareOf(edge) : edge.plan.in;
   n.doubt = Doubt{StepOf(Use())};
   Do(gossip_effect::KeepDoubt{edge.plan.peer, n.doubt->step, weight});
 }

@@ -13,8 +13,9 @@ void GossipMachine::On(gossip_event::MembershipChanged& event) {
       (next_epoch_ && next.epoch <= next_epoch_->epoch)) {
     return;
   }
+  if (left_) return;
   next_epoch_ = std::move(next);
-  if (next_epoch_->self < 0) {
+  if (next_epoch_->self < 0 && !leave_) {
     TellLeaving("the membership goes on without it");
     return Exit(absl::FailedPreconditionError(
         absl::StrCat("membership epoch ", next_epoch_->epoch,

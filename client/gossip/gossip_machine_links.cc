@@ -146,7 +146,8 @@ void GossipMachine::LinkUp(int peer, uint64_t link,
   }
   if (leaves_) {
     v1::PeerMessage message;
-    message.mutable_leave()->set_reason("it has done all rounds");
+    message.mutable_leave()->set_reason(left_ ? leave_->reason
+                                              : "it has done all rounds");
     Send(peer, std::move(message));
   }
   // Cut off from all, or started anew, it goes on where the others are by now.

@@ -25,8 +25,8 @@ GossipMachineOptions ForTheAverage(GossipMachineOptions options) {
 
 }  // namespace
 
-// All but Start, Stop, Accept and the destructor runs on the sequence, or on
-// `work` where it says so.
+// All but Start, Stop, Leave, Accept and the destructor runs on the sequence,
+// or on `work` where it says so.
 class GossipNode::Impl {
  public:
   Impl(GossipNodeOptions options, GossipNodeSeams seams,
@@ -74,6 +74,10 @@ class GossipNode::Impl {
 
   void Stop(std::string reason) {
     Post(gossip_event::StopRequested{std::move(reason)});
+  }
+
+  void Leave(std::string reason) {
+    Post(gossip_event::LeaveRequested{std::move(reason)});
   }
 
   PeerLinkListener* Accept(PeerOrigin origin, std::unique_ptr<PeerLink> link) {
@@ -188,6 +192,7 @@ class GossipNode::Impl {
     *begin.mutable_step() = e.step;
     begin.set_schedule_hash(machine_.schedule_hash());
     begin.set_weight(state_->OmegaOf(e.step));
+    if (e.scale != 1) begin.set_scale(e.scale);
     begin.add_bytes(state_->BytesOf(e.peer, e.step));
     round_.bytes_sent += begin.bytes(0);
     round_.sent[e.peer] += begin.bytes(0);
@@ -220,9 +225,8 @@ class GossipNode::Impl {
     });
   }
   void Perform(gossip_effect::Prepare& e) {
-    const bool last = e.round > options_.machine.rounds;
-    mixing_.Run([this, round = e.round, last]() -> Closure {
-      state_->Prepare(round, last);
+    mixing_.Run([this, e]() -> Closure {
+      state_->Prepare(e.round, e.plain);
       return [this] { Handle(gossip_event::Prepared{}); };
     });
   }
@@ -414,6 +418,7 @@ void GossipNode::ChangeMembership(GossipMembership membership) {
   impl_->ChangeMembership(std::move(membership));
 }
 void GossipNode::Stop(std::string reason) { impl_->Stop(std::move(reason)); }
+void GossipNode::Leave(std::string reason) { impl_->Leave(std::move(reason)); }
 PeerLinkListener* GossipNode::Accept(PeerOrigin origin,
                                      std::unique_ptr<PeerLink> link) {
   return impl_->Accept(std::move(origin), std::move(link));

@@ -71,7 +71,8 @@ struct GossipNodeSeams {
 };
 
 // Create, hand it to the transport that accepts links, Start, and wait for
-// `done`; then destroy. Start, Stop and Accept are thread-safe.
+// `done`; then destroy. Start, Stop, Leave and Accept
+// are thread-safe.
 class GossipNode final : public PeerAcceptor {
  public:
   // InvalidArgument: an unknown algorithm, one that the plan's schedule does
@@ -83,11 +84,17 @@ class GossipNode final : public PeerAcceptor {
   ~GossipNode() override;
 
   // `done` is called once, on the control executor, when nothing is under way
-  // any more. OK: all rounds are done, or after Stop. Else what the trainer
+  // any more. OK: all rounds are done, or after Stop
+  // or Leave. Else what the trainer
   // said; Internal: it diverged.
   using Done = absl::AnyInvocable<void(absl::Status) &&>;
   void Start(Done done);
   void Stop(std::string reason);
+  // Ends in an orderly way: after the round that it is in, and averages, one
+  // more, in which it hands over what it has where edges give away; `done` is
+  // called with OK, and machine().left() says so. What it could not hand over
+  // is in state(). Before the run began, or if called again: as Stop.
+  void Leave(std::string reason);
   // From its first round on, or the next one where that has passed; with
   // ad_psgd never. Thread-safe.
   void ChangeMembership(GossipMembership membership);

@@ -61,8 +61,9 @@ struct Neighbour {
   bool left = false;
   bool refused = false;  // they do not fit
   uint64_t chunks = 0;
-  std::optional<v1::PeerStep> ready;  // the latest
-  int64_t committed = 0;              // where this peer decides
+  std::optional<v1::PeerStep> ready;     // the latest
+  std::optional<v1::PeerStep> declined;  // the latest: it does not take that
+  int64_t committed = 0;                 // where this peer decides
   int64_t decided = 0;
   std::optional<Doubt> doubt;  // where the other one does
 };
@@ -73,6 +74,7 @@ struct Edge {  // of a round
   Part out = Part::kNone;
   bool received = false;  // the other one has our payload, as it says
   double omega = 1;
+  double scale_in = 1;  // of the share that comes: PeerBegin.scale
   absl::Time moved;
 };
 struct Average {     // of a round
@@ -83,6 +85,12 @@ struct Average {     // of a round
   bool forwarded = false;  // it said so to the next one
   bool over = false;
   absl::Time moved;
+};
+struct Leaving {  // before the run is over
+  std::string reason;
+  bool now = false;  // this round is to be the last one
+  int tries = 0;     // such rounds before
+  double scale = 1;  // of what the round gives away
 };
 
 }  // namespace gossip_parts

@@ -84,9 +84,9 @@ absl::StatusOr<TrainResult> PeerState::Train(Trainer* trainer,
 
 // ------------------------------------------------------------------ rounds
 
-void PeerState::Prepare(int64_t round, bool last) {
-  last_ = last;
-  const int64_t elements = x_.elements() * (last ? 1 : traits_.parts);
+void PeerState::Prepare(int64_t round, bool plain) {
+  plain_ = plain;
+  const int64_t elements = x_.elements() * (plain ? 1 : traits_.parts);
   Renew(x_.dtype(), elements, &sent_);
   Renew(x_.dtype(), elements, &mixed_);
   SetZero(mixed_.get());
@@ -94,7 +94,7 @@ void PeerState::Prepare(int64_t round, bool last) {
   given_.clear();
   neighbour_distance_ = 0;
   omegas_[self_] = omega_;
-  if (last) {
+  if (plain) {
     CopyInto(x_, sent_.get());
   } else {
     algorithm_->Prepare(round, x_, delta_, sent_.get());
@@ -138,7 +138,7 @@ void PeerState::Give(int peer, double weight) {
 
 void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
   Kept kept = {.use = doubt.step.use(),
-               .last = last_,
+               .plain = plain_,
                .round = doubt.step.round(),
                .change = ParameterVector(x_.dtype(), sent_->elements())};
   if (kept.use == v1::EXCHANGE) {
@@ -163,7 +163,7 @@ void PeerState::Settle(const gossip_effect::Settle& settle) {
       kept.use == v1::FLOW ? !settle.committed : settle.committed;
   if (applies) {
     const double before = SumOf(x_);
-    if (kept.last) {
+    if (kept.plain) {
       AddScaled(1, kept.change, &x_);
     } else {
       algorithm_->MixLate(settle.peer, kept.round, kept.change,
@@ -180,12 +180,13 @@ void PeerState::Settle(const gossip_effect::Settle& settle) {
 absl::Status PeerState::Mix() {
   double given = 0;
   for (const auto& [peer, weight] : given_) given += weight;
+  if (std::abs(given - 1) < 1e-12) given = 1;  // all, to the last bit
   if (given != 0) {
     AddScaled(-given, *sent_, mixed_.get());
     mixed_omega_ -= given * omega_;
   }
   omega_ += mixed_omega_;
-  if (last_) {
+  if (plain_) {
     AddScaled(1, *mixed_, &x_);
   } else {
     algorithm_->Mix(&delta_, *sent_, mixed_.get(), &x_);
@@ -250,7 +251,7 @@ void PeerState::TakeMean(ParameterVector* mixed, double* omega) const {
 }
 
 void PeerState::CloseAverage(bool applied) {
-  if (applied && last_) {
+  if (applied && plain_) {
     // Without the detour of the difference all peers end with the same bits.
     double sum = 0;
     for (const double o : omegas_) sum += o;

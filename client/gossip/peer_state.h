@@ -30,7 +30,7 @@ class PeerState {
   // (exchange, average) or if it did not (flow).
   struct Kept {
     v1::PeerUse use;
-    bool last;  // of the average after all rounds
+    bool plain;  // as its round was
     int64_t round;
     ParameterVector change;
     double omega = 0;
@@ -56,8 +56,8 @@ class PeerState {
   // numbers that are infinite or none.
   absl::StatusOr<TrainResult> Train(Trainer* trainer, const TrainTask& task);
 
-  // What round `round` sends. The last average, after all rounds, is of x.
-  void Prepare(int64_t round, bool last);
+  // What round `round` sends; `plain`: see gossip_effect.
+  void Prepare(int64_t round, bool plain);
   // See gossip_effect. Of pairs x changes at once.
   void Fold(const gossip_effect::Fold& fold);
   void Give(int peer, double weight);
@@ -118,7 +118,7 @@ class PeerState {
   ParameterVector base_;  // of pairs: x where Δ began
 
   // Of the round. Shared with transfers under way.
-  bool last_ = false;
+  bool plain_ = false;
   std::shared_ptr<ParameterVector> sent_;
   std::shared_ptr<ParameterVector> mixed_;
   std::shared_ptr<ParameterVector> staged_;

@@ -61,6 +61,8 @@ class GossipWorld {
 
   // Within a closure of the world: the peer's process dies.
   void Kill(int peer);
+  // Likewise: it leaves in an orderly way.
+  void Leave(int peer) { nodes_[peer]->Leave("it was asked to"); }
   // Likewise: these are the members from a round on, by index. Those that were
   // none so far are started, and join.
   absl::Status ChangeMembership(const std::vector<int>& members, int64_t epoch,
