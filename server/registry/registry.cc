@@ -157,6 +157,7 @@ absl::StatusOr<std::optional<int32_t>> Registry::LeasePart(
                        " since it first registered: ask for that, "
                        "or take another name"));
     }
+    yielded_.erase(part);
     return part;
   }
   if (request.has_part()) {
@@ -167,7 +168,7 @@ absl::StatusOr<std::optional<int32_t>> Registry::LeasePart(
                        options_.parts, " parts, 0 to ", options_.parts - 1));
     }
     const auto owner = owner_of_.find(part);
-    if (owner != owner_of_.end()) {
+    if (owner != owner_of_.end() && !yielded_.contains(part)) {
       return absl::FailedPreconditionError(
           absl::StrCat("part ", part, " belongs to '", owner->second,
                        "': ask for another one, or for part:auto"));
@@ -175,6 +176,7 @@ absl::StatusOr<std::optional<int32_t>> Registry::LeasePart(
   } else {
     while (owner_of_.count(lowest_free_part_)) ++lowest_free_part_;
     part = lowest_free_part_;
+    if (part >= options_.parts && !yielded_.empty()) part = *yielded_.begin();
     if (part >= options_.parts) {
       return absl::FailedPreconditionError(absl::StrCat(
           "all ", options_.parts,
@@ -182,9 +184,19 @@ absl::StatusOr<std::optional<int32_t>> Registry::LeasePart(
           "start fewer clients"));
     }
   }
-  part_of_[request.name()] = part;
-  owner_of_[part] = request.name();
+  GivePart(part, request.name());
   return part;
+}
+
+void Registry::GivePart(int32_t part, const std::string& name) {
+  if (yielded_.erase(part) > 0) part_of_.erase(owner_of_[part]);
+  part_of_[name] = part;
+  owner_of_[part] = name;
+}
+
+void Registry::Yield(const std::string& name) {
+  const auto part = part_of_.find(name);
+  if (part != part_of_.end()) yielded_.insert(part->second);
 }
 
 std::string Registry::TokenOf(const Client& client) const {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <queue>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -90,6 +91,8 @@ class Registry {
   void Renew(Client& client, absl::Time now);
   // Its part stays with the name.
   void Remove(const std::string& name);
+  // Its part, if it has one, may go to another client until it is back.
+  void Yield(const std::string& name);
 
   // A client whose lease is over, to be removed, or null. Call until it returns
   // null.
@@ -101,6 +104,7 @@ class Registry {
 
  private:
   absl::StatusOr<std::optional<int32_t>> LeasePart(const v1::Register& request);
+  void GivePart(int32_t part, const std::string& name);
   std::string TokenOf(const Client& client) const;
 
   const RegistryOptions options_;
@@ -119,6 +123,7 @@ class Registry {
 
   std::map<std::string, int32_t> part_of_;
   std::map<int32_t, std::string> owner_of_;
+  std::set<int32_t> yielded_;  // of part_of_
   int32_t lowest_free_part_ = 0;
 };
 

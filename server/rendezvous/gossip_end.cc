@@ -22,16 +22,20 @@ std::optional<RunEnd> EndOf(const PeerTable& peers) {
   if (peers.done() == 0 || peers.done() + peers.lost() < peers.peers()) {
     return std::nullopt;
   }
-  if (peers.lost() == 0) return RunEnd(v1::FINISHED, "all rounds are done");
   std::string lost;
+  const auto name = [&lost](const std::string& peer,
+                            const std::string& reason) {
+    absl::StrAppend(&lost, lost.empty() ? "" : "; ", peer, " ", reason);
+  };
   for (const PeerEntry& entry : peers.entries()) {
-    if (!entry.lost || entry.done) continue;
-    absl::StrAppend(&lost, lost.empty() ? "" : "; ", entry.name, " ",
-                    entry.reason);
+    if (entry.lost && !entry.done) name(entry.name, entry.reason);
   }
-  return RunEnd(v1::FINISHED,
-                absl::StrCat(peers.done(), " of ", peers.peers(),
-                             " peers have done all rounds: ", Printable(lost)));
+  for (const auto& [peer, gone] : peers.gone()) name(peer, gone.reason);
+  if (lost.empty()) return RunEnd(v1::FINISHED, "all rounds are done");
+  return RunEnd(
+      v1::FINISHED,
+      absl::StrCat(peers.done(), " of ", peers.peers() + peers.gone().size(),
+                   " peers have done all rounds: ", Printable(lost)));
 }
 
 bool AddEvaluations(const PeerTable& peers, RoundReport* last) {

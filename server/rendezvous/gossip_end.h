@@ -10,7 +10,8 @@
 
 namespace parley {
 
-// Once some peers are done and all others lost. `peers` has begun.
+// Once some peers are done and all others of the present epoch lost; names all
+// that were lost, in whatever epoch. `peers` has begun.
 std::optional<RunEnd> EndOf(const PeerTable& peers);
 
 // Puts what the peers found of the average, and of their own models before it,

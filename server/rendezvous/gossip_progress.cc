@@ -52,8 +52,8 @@ v1::RunStatus GossipProgress::Status(const std::optional<RunEnd>& end,
     status.set_phase("gossip");
     status.set_round(std::min(ledger_.told() + 1, rounds_));
     int32_t done = 0;
-    for (int i = 0; i < peers_.peers(); ++i) {
-      done += ledger_.latest(i) >= status.round();
+    for (const PeerEntry& entry : peers_.entries()) {
+      done += ledger_.latest(entry.name) >= status.round();
     }
     status.set_asked(peers_.peers());
     status.set_done(done);
@@ -74,22 +74,34 @@ v1::RunStatus GossipProgress::Status(const std::optional<RunEnd>& end,
 }
 
 void GossipProgress::DescribePeers(v1::RunStatus* status) const {
-  for (int i = 0; peers_.begun() && i < std::min(peers_.peers(), kMaxClients);
-       ++i) {
-    const PeerEntry& entry = peers_.entries()[i];
+  if (!peers_.begun()) return;
+  const auto add = [&](const std::string& name, const std::string& state,
+                       const std::string& reason) {
+    if (status->client_size() >= kMaxClients) return;
     v1::ClientStatus& client = *status->add_client();
-    client.set_name(entry.name);
+    client.set_name(name);
     client.set_progress(
-        static_cast<double>(std::min(ledger_.latest(i), rounds_)) /
+        static_cast<double>(std::min(ledger_.latest(name), rounds_)) /
         static_cast<double>(rounds_));
-    if (entry.done) {
-      client.set_state("done");
-    } else if (entry.lost) {
-      client.set_state("lost");
-      client.set_reason(entry.reason);
-    } else {
-      client.set_state(
-          absl::StrCat("round ", std::min(ledger_.latest(i) + 1, rounds_)));
+    client.set_state(state);
+    client.set_reason(reason);
+  };
+  for (const PeerEntry& entry : peers_.entries()) {
+    const int64_t round = std::min(ledger_.latest(entry.name) + 1, rounds_);
+    add(entry.name,
+        entry.done   ? "done"
+        : entry.lost ? "lost"
+                     : absl::StrCat("round ", round),
+        entry.reason);
+  }
+  for (const PeerEntry& entry : peers_.waiting()) {
+    if (peers_.IndexOf(entry.name) < 0) add(entry.name, "waits to join", "");
+  }
+  for (const auto& [name, gone] : peers_.gone()) {
+    const auto& waiting = peers_.waiting();
+    if (std::none_of(waiting.begin(), waiting.end(),
+                     [&](const PeerEntry& e) { return e.name == name; })) {
+      add(name, "lost", gone.reason);
     }
   }
 }
@@ -105,9 +117,8 @@ std::string GossipProgress::WaitsFor(size_t registered) const {
   std::string names;
   int more = 0;
   const int64_t round = std::min(ledger_.told() + 1, rounds_);
-  for (int i = 0; i < peers_.peers(); ++i) {
-    const PeerEntry& entry = peers_.entries()[i];
-    if (entry.done || ledger_.latest(i) > round) continue;
+  for (const PeerEntry& entry : peers_.entries()) {
+    if (entry.done || ledger_.latest(entry.name) > round) continue;
     if (names.size() > 100) {
       ++more;
       continue;

@@ -59,10 +59,15 @@ absl::Status CheckAddress(absl::string_view address) {
 }  // namespace
 
 absl::Status CheckPeerReport(const v1::PeerReport& report, int peers,
-                             int64_t rounds) {
+                             int64_t rounds, int64_t epoch) {
   if (report.round() < 1 || report.round() > rounds + 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("a report of round ", report.round(), " of ", rounds));
+  }
+  if (report.epoch() < 0 || report.epoch() > epoch) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a report of membership epoch ", report.epoch(),
+                     "; the latest is ", epoch));
   }
   if (absl::Status status = CheckScalars(report.scalars()); !status.ok()) {
     return status;
@@ -132,7 +137,7 @@ absl::Status CheckPeer(const v1::Register& request, const v1::RunConfig& config,
   if (!peers.Takes(request.name())) {
     return absl::FailedPreconditionError(
         absl::StrCat("run ", config.name(), " has its ", peers.peers(),
-                     " peers, and '", request.name(), "' is none of them"));
+                     " peers, and no place for '", request.name(), "'"));
   }
   if (request.peer_address().empty()) return absl::OkStatus();
   return CheckAddress(request.peer_address());

@@ -20,10 +20,11 @@ inline constexpr int kMaxPeerReports = 100;
 inline constexpr int kMaxSketchNumbers = 1024;
 inline constexpr int kMaxPeerScalars = 64;
 
-// OK where all fields are in range and all numbers finite, in a run of `peers`
-// peers and `rounds` rounds. InvalidArgument says what is wrong.
+// OK where all fields are in range and all numbers finite, in a run of `rounds`
+// rounds, an epoch of `peers` peers, and no epoch after `epoch`.
+// InvalidArgument says what is wrong.
 absl::Status CheckPeerReport(const v1::PeerReport& report, int peers,
-                             int64_t rounds);
+                             int64_t rounds, int64_t epoch);
 absl::Status CheckPeerDone(const v1::PeerDone& done);
 
 // Whether the run can have this client as a peer, beside what any run asks of

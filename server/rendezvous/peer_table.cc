@@ -1,55 +1,95 @@
 #include "server/rendezvous/peer_table.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
+
+#include "common/topology/topology.h"
 
 namespace parley {
 
 PeerTable::PeerTable(int peers, const std::optional<v1::Membership>& membership)
-    : peers_(peers) {
+    : planned_(peers) {
   if (!membership) return;
   begun_ = true;
   epoch_ = membership->epoch();
   for (const v1::Membership::Member& member : membership->member()) {
-    index_of_[member.name()] = static_cast<int>(entries_.size());
     PeerEntry entry;
     entry.name = member.name();
     entry.address = member.address();
     entry.incarnation = member.incarnation();
+    entry.since = member.since();
     entries_.push_back(std::move(entry));
   }
+  Note(membership->first_round());
+}
+
+int PeerTable::peers() const {
+  return begun() ? static_cast<int>(entries_.size()) : planned_;
 }
 
 bool PeerTable::Takes(const std::string& name) const {
-  if (begun()) return index_of_.contains(name);
+  if (begun()) {
+    return IndexOf(name) >= 0 ||
+           entries_.size() + waiting_.size() < static_cast<size_t>(kMostPeers);
+  }
   return gathering_.contains(name) ||
-         gathering_.size() < static_cast<size_t>(peers_);
+         gathering_.size() < static_cast<size_t>(planned_);
 }
 
-bool PeerTable::Register(const v1::Register& request,
-                         std::optional<int32_t> part) {
+PeerTable::Change PeerTable::Register(const v1::Register& request,
+                                      std::optional<int32_t> part) {
+  PeerEntry now;
+  now.name = request.name();
+  now.part = part;
+  now.incarnation = request.incarnation();
+  now.address = request.peer_address();
   if (!begun()) {
-    PeerEntry& entry = gathering_[request.name()];
-    entry.name = request.name();
-    entry.part = part;
-    entry.incarnation = request.incarnation();
-    entry.address = request.peer_address();
-    return false;
+    gathering_[now.name] = std::move(now);
+    return Change::kNone;
   }
-  PeerEntry& entry = entries_[index_of_.at(request.name())];
-  entry.lost = false;
-  entry.reason.clear();
-  if (request.peer_address().empty()) return false;  // it does not listen yet
-  if (entry.incarnation != request.incarnation()) entry.done.reset();
-  const bool changed = entry.address != request.peer_address() ||
-                       entry.incarnation != request.incarnation();
-  entry.address = request.peer_address();
-  entry.incarnation = request.incarnation();
-  return changed;
+  const bool listens = !now.address.empty();
+  if (const int index = IndexOf(now.name); index >= 0) {
+    PeerEntry& entry = entries_[index];
+    if (entry.incarnation == now.incarnation) {
+      entry.lost = false;
+      entry.reason.clear();
+      entry.part = part;
+      const bool moved = listens && entry.address != now.address;
+      if (moved) entry.address = now.address;
+      return moved ? Change::kMoved : Change::kNone;
+    }
+    if (!entry.done) {
+      // What the earlier process had is gone with it.
+      entry.lost = true;
+      entry.reason = "was started anew";
+    }
+  }
+  const auto known =
+      std::find_if(waiting_.begin(), waiting_.end(),
+                   [&](const PeerEntry& e) { return e.name == now.name; });
+  const bool known_so = known != waiting_.end() &&
+                        known->incarnation == now.incarnation &&
+                        known->address == now.address;
+  if (known_so || (!listens && known == waiting_.end())) return Change::kNone;
+  if (!listens) {
+    if (known->incarnation != now.incarnation) waiting_.erase(known);
+    return Change::kNone;
+  }
+  if (known != waiting_.end()) {
+    *known = std::move(now);
+  } else {
+    waiting_.push_back(std::move(now));
+  }
+  return Change::kWaits;
 }
 
 void PeerTable::Lose(const std::string& name, const std::string& reason) {
   gathering_.erase(name);
+  const auto waits =
+      std::find_if(waiting_.begin(), waiting_.end(),
+                   [&](const PeerEntry& e) { return e.name == name; });
+  if (waits != waiting_.end()) waiting_.erase(waits);
   const int index = IndexOf(name);
   if (index < 0) return;
   entries_[index].lost = true;
@@ -57,7 +97,7 @@ void PeerTable::Lose(const std::string& name, const std::string& reason) {
 }
 
 bool PeerTable::Begin() {
-  if (begun() || ready() < peers_) return false;
+  if (begun() || ready() < planned_) return false;
   for (auto& [name, entry] : gathering_) entries_.push_back(std::move(entry));
   gathering_.clear();
   // By name already; parts are given to all or to none.
@@ -65,23 +105,56 @@ bool PeerTable::Begin() {
                    [](const PeerEntry& a, const PeerEntry& b) {
                      return a.part.value_or(0) < b.part.value_or(0);
                    });
-  for (size_t i = 0; i < entries_.size(); ++i) {
-    index_of_[entries_[i].name] = static_cast<int>(i);
-  }
   begun_ = true;
+  Note(1);
   return true;
+}
+
+void PeerTable::Advance(std::vector<PeerEntry> members, int64_t first_round) {
+  const std::vector<PeerEntry> before = std::exchange(entries_, {});
+  ++epoch_;
+  for (PeerEntry& member : members) {
+    const auto waits =
+        std::find_if(waiting_.begin(), waiting_.end(), [&](const PeerEntry& e) {
+          return e.name == member.name && e.incarnation == member.incarnation;
+        });
+    if (waits != waiting_.end()) {
+      waiting_.erase(waits);
+      member.since = epoch_;
+    }
+    gone_.erase(member.name);
+    entries_.push_back(std::move(member));
+  }
+  Note(first_round);
+  for (const PeerEntry& entry : before) {
+    if (IndexOf(entry.name) < 0) {
+      gone_[entry.name] = {entry.reason, first_round};
+    }
+  }
+}
+
+void PeerTable::Note(int64_t first_round) {
+  index_of_.clear();
+  Epoch& epoch = epochs_[epoch_];
+  epoch.first_round = first_round;
+  for (const PeerEntry& entry : entries_) {
+    index_of_[entry.name] = static_cast<int>(index_of_.size());
+    epoch.names.push_back(entry.name);
+  }
+  if (epochs_.size() > kMaxEpochs) epochs_.erase(epochs_.begin());
 }
 
 v1::Membership PeerTable::membership() const {
   v1::Membership membership;
   membership.set_epoch(epoch_);
-  membership.set_first_round(1);
+  membership.set_first_round(epochs_.at(epoch_).first_round);
   for (size_t i = 0; i < entries_.size(); ++i) {
     v1::Membership::Member& member = *membership.add_member();
     member.set_index(static_cast<int32_t>(i));
     member.set_name(entries_[i].name);
     member.set_address(entries_[i].address);
     member.set_incarnation(entries_[i].incarnation);
+    member.set_since(entries_[i].since);
   }
   return membership;
 }
@@ -91,10 +164,41 @@ int PeerTable::IndexOf(const std::string& name) const {
   return it == index_of_.end() ? -1 : it->second;
 }
 
-std::vector<std::string> PeerTable::names() const {
-  std::vector<std::string> names;
-  for (const PeerEntry& entry : entries_) names.push_back(entry.name);
-  return names;
+const std::vector<std::string>* PeerTable::NamesIn(int64_t epoch) const {
+  const auto it = epochs_.find(epoch);
+  return it == epochs_.end() ? nullptr : &it->second.names;
+}
+
+std::vector<std::string> PeerTable::MembersOf(int64_t round) const {
+  for (auto it = epochs_.rbegin(); it != epochs_.rend(); ++it) {
+    if (it->second.first_round <= round || std::next(it) == epochs_.rend()) {
+      return it->second.names;
+    }
+  }
+  return {};
+}
+
+int64_t PeerTable::FirstRoundOf(const PeerEntry& entry) const {
+  if (entry.since == 0) return 1;
+  const auto it = epochs_.find(entry.since);
+  return it == epochs_.end() ? 1 : it->second.first_round;
+}
+
+bool PeerTable::Counts(const std::string& name,
+                       const v1::PeerReport& report) const {
+  if (IndexOf(name) < 0 && !gone_.contains(name)) return false;
+  for (auto it = epochs_.upper_bound(report.epoch()); it != epochs_.end();
+       ++it) {
+    const std::vector<std::string>& names = it->second.names;
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      return report.round() < it->second.first_round;
+    }
+  }
+  const int index = IndexOf(name);
+  if (index < 0) return false;  // it claims an epoch that it is not in
+  // A member, but perhaps as another process than the one that tells.
+  const PeerEntry& entry = entries_[index];
+  return report.epoch() >= entry.since || report.round() < FirstRoundOf(entry);
 }
 
 int PeerTable::ready() const {

@@ -4,9 +4,11 @@
 // no clock. What it wants done it returns as effects; what happens comes as
 // events.
 //
-// It is the one writer of membership. At present there is one epoch: its peers
-// stay what they are, and a dead one's edges fail until it is back, perhaps at
-// another address, under its name.
+// It is the one writer of membership. Whoever is lost or leaves is dropped by a
+// new epoch, whoever comes later, or was started anew, is let in by one: with a
+// part of the data that was freed or with data of its own. Where the run's
+// graph cannot be had for the peers that there are, the membership stays what
+// it is.
 #ifndef PARLEY_SERVER_RENDEZVOUS_RENDEZVOUS_MACHINE_H_
 #define PARLEY_SERVER_RENDEZVOUS_RENDEZVOUS_MACHINE_H_
 
@@ -46,7 +48,7 @@ class RendezvousMachine {
   static constexpr absl::Duration kSayEvery = absl::Seconds(10);
   static constexpr absl::Duration kStatusEvery = absl::Milliseconds(100);
   // What peers have at least to come back to a rendezvous that was resumed.
-  static constexpr absl::Duration kComeBack = absl::Seconds(15);
+  static constexpr absl::Duration kComeBack = absl::Seconds(20);
 
   explicit RendezvousMachine(RendezvousMachineOptions options);
   ~RendezvousMachine();

@@ -50,27 +50,44 @@ std::optional<MixingMeasure> MeasureMixing(
   return measure;
 }
 
-RoundLedger::RoundLedger(std::vector<std::string> names, int64_t rounds,
+RoundLedger::RoundLedger(const std::vector<std::string>& names, int64_t rounds,
                          int64_t told)
-    : names_(std::move(names)),
-      rounds_(rounds),
-      told_(told),
-      latest_(names_.size(), 0) {}
-
-void RoundLedger::Add(int peer, v1::PeerReport report) {
-  const int64_t round = report.round();
-  latest_[peer] = std::max(latest_[peer], round);
-  if (round <= told_) return;
-  open_[round].emplace(peer, std::move(report));
+    : rounds_(rounds), told_(told) {
+  for (const std::string& name : names) NumberOf(name);
 }
 
-std::optional<RoundReport> RoundLedger::Next(const std::vector<bool>& awaited) {
+int RoundLedger::NumberOf(const std::string& peer) {
+  const auto [it, added] =
+      number_of_.try_emplace(peer, static_cast<int>(names_.size()));
+  if (added) names_.push_back(peer);
+  return it->second;
+}
+
+void RoundLedger::Add(const std::string& peer, v1::PeerReport report,
+                      const std::vector<std::string>* names) {
+  const int64_t round = report.round();
+  int64_t& latest = latest_[peer];
+  latest = std::max(latest, round);
+  if (round <= told_) return;
+  if (names == nullptr) report.clear_sent();
+  for (auto& edge : *report.mutable_sent()) {
+    edge.set_peer(NumberOf((*names)[edge.peer()]));
+  }
+  open_[round].emplace(NumberOf(peer), std::move(report));
+}
+
+int64_t RoundLedger::latest(const std::string& peer) const {
+  const auto it = latest_.find(peer);
+  return it == latest_.end() ? 0 : it->second;
+}
+
+std::optional<RoundReport> RoundLedger::Next(const Awaited& awaited) {
   if (open_.empty()) return std::nullopt;
   const auto [round, reports] = *open_.begin();
   if (round >= rounds_) return std::nullopt;
   if (open_.size() <= kMaxOpen) {
-    for (size_t i = 0; i < names_.size(); ++i) {
-      if (awaited[i] && latest_[i] < round) return std::nullopt;
+    for (const std::string& peer : awaited(round)) {
+      if (latest(peer) < round) return std::nullopt;
     }
   }
   open_.erase(open_.begin());
@@ -106,7 +123,6 @@ std::optional<RoundReport> RoundLedger::TakeLast() {
 RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) const {
   RoundReport told;
   told.round = round;
-  told.asked = names_;
   std::vector<const v1::PeerReport*> all;
   // Peers count alike, as in the average that the run ends with.
   std::map<std::string, std::pair<double, double>> sums;

@@ -3,6 +3,7 @@
 #define PARLEY_SERVER_RENDEZVOUS_ROUND_LEDGER_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -27,40 +28,49 @@ std::optional<MixingMeasure> MeasureMixing(
 
 // Takes reports that were checked (peer_report_check.h), and gives out each
 // round once, in order. The last round stays until TakeLast, as the exact
-// average at the end goes into it. Not thread-safe.
+// average at the end goes into it. A peer has one number over all epochs, by
+// which RoundReport::edges names it: its index in the first, else one of its
+// own. Not thread-safe.
 class RoundLedger {
  public:
   // So many rounds may wait for a peer; the oldest is told without it then.
   static constexpr size_t kMaxOpen = 256;
 
-  // Rounds up to `told` were given out before. `names` are the peers', by
-  // index.
-  RoundLedger(std::vector<std::string> names, int64_t rounds, int64_t told);
+  // Rounds up to `told` were given out before. `names` are the peers that there
+  // are, by index.
+  RoundLedger(const std::vector<std::string>& names, int64_t rounds,
+              int64_t told);
 
-  // Nothing where the round was told already, or the peer has told it.
-  void Add(int peer, v1::PeerReport report);
+  // Nothing where the round was told already, or the peer has told it. `names`
+  // are those of the report's epoch, by index; null: what it says of edges is
+  // left out.
+  void Add(const std::string& peer, v1::PeerReport report,
+           const std::vector<std::string>* names);
 
-  // The next round of which all peers with `awaited` have told it or a later
-  // one; or that has waited for too long.
-  std::optional<RoundReport> Next(const std::vector<bool>& awaited);
+  // The next round of which all that it waits for have told it or a later one;
+  // or that has waited for too long.
+  using Awaited = std::function<std::vector<std::string>(int64_t round)>;
+  std::optional<RoundReport> Next(const Awaited& awaited);
   // The last round that there are reports of, with what was told of the
   // average. Nothing: all is told, or nothing came.
   std::optional<RoundReport> TakeLast();
 
   int64_t told() const { return told_; }
   // The latest round that the peer has told of; 0: none.
-  int64_t latest(int peer) const { return latest_[peer]; }
+  int64_t latest(const std::string& peer) const;
 
  private:
   using Reports = std::map<int, v1::PeerReport>;  // by peer
 
+  int NumberOf(const std::string& peer);
   RoundReport Tell(int64_t round, const Reports& reports) const;
   void AddTraffic(const Reports& reports, RoundReport* report) const;
 
-  std::vector<std::string> names_;
   int64_t rounds_;
   int64_t told_;
-  std::vector<int64_t> latest_;
+  std::vector<std::string> names_;  // by number
+  std::map<std::string, int> number_of_;
+  std::map<std::string, int64_t> latest_;
   std::map<int64_t, Reports> open_;
 };
 

@@ -131,6 +131,25 @@ TEST(Registry, PartsStayWithTheirNames) {
   EXPECT_EQ(registry.Find("d"), nullptr);
 }
 
+TEST(Registry, APartThatIsYieldedGoesToWhoeverComesFirst) {
+  Registry registry(Options());
+  const auto part = [&](const v1::Register& hello) {
+    const auto admission = registry.Admit(1, hello, "", kStart);
+    return admission.ok() ? *(*admission).client->part : -1;
+  };
+  for (const char* name : {"a", "b", "c"}) part(WithPart(name));
+  for (const char* name : {"a", "b", "stranger"}) {
+    registry.Remove(name);
+    registry.Yield(name);
+  }
+  EXPECT_EQ(part(WithPart("b")), 1);  // back in time
+  EXPECT_EQ(part(WithPart("d", 1)), -1);
+  EXPECT_EQ(part(WithPart("d")), 0);
+  EXPECT_EQ(part(WithPart("a")), -1);
+  registry.Yield("d");
+  EXPECT_EQ(part(WithPart("a", 0)), 0);
+}
+
 TEST(Registry, WithoutADataSetThereAreNoParts) {
   RegistryOptions options = Options();
   options.parts = 0;

@@ -15,6 +15,7 @@ namespace {
 v1::PeerReport Good() {
   v1::PeerReport report;
   report.set_round(3);
+  report.set_epoch(2);
   report.set_examples(10);
   (*report.mutable_scalars())["loss"] = 1;
   report.set_used_edges(2);
@@ -26,11 +27,13 @@ v1::PeerReport Good() {
 }
 
 TEST(PeerReportCheckTest, EveryNumberIsChecked) {
-  EXPECT_OK(CheckPeerReport(Good(), 4, 5));
+  EXPECT_OK(CheckPeerReport(Good(), 4, 5, 2));
   const double nan = std::nan("");
   const std::function<void(v1::PeerReport&)> wrong[] = {
       [](auto& r) { r.set_round(0); },
       [](auto& r) { r.set_round(7); },
+      [](auto& r) { r.set_epoch(-1); },
+      [](auto& r) { r.set_epoch(3); },
       [](auto& r) { r.set_examples(-1); },
       [&](auto& r) { r.set_examples(nan); },
       [&](auto& r) { (*r.mutable_scalars())["x"] = nan; },
@@ -60,7 +63,7 @@ TEST(PeerReportCheckTest, EveryNumberIsChecked) {
   for (const auto& spoil : wrong) {
     v1::PeerReport report = Good();
     spoil(report);
-    EXPECT_EQ(CheckPeerReport(report, 4, 5).code(),
+    EXPECT_EQ(CheckPeerReport(report, 4, 5, 2).code(),
               absl::StatusCode::kInvalidArgument)
         << report.ShortDebugString();
   }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "common/wire/protocol.h"
 
 namespace parley {
@@ -130,10 +131,11 @@ void RendezvousWorld::Say(const std::string& name, v1::ClientMessage message) {
 }
 
 void RendezvousWorld::Report(const std::string& name, int64_t round,
-                             double loss) {
+                             double loss, int64_t epoch) {
   v1::ClientMessage message;
   v1::PeerReport& report = *message.mutable_peer_reports()->add_report();
   report.set_round(round);
+  report.set_epoch(epoch);
   report.set_examples(10);
   (*report.mutable_scalars())["loss"] = loss;
   report.set_used_edges(2);
@@ -152,10 +154,38 @@ void RendezvousWorld::Done(const std::string& name, uint64_t hash) {
   Say(name, std::move(message));
 }
 
-bool RendezvousWorld::Said(const std::string& text) const {
-  return std::any_of(said.begin(), said.end(), [&](const std::string& line) {
-    return absl::StrContains(line, text);
-  });
+void RendezvousWorld::Leave(const std::string& name,
+                            const std::string& reason) {
+  v1::ClientMessage message;
+  message.mutable_leave()->set_reason(reason);
+  Say(name, std::move(message));
+}
+
+void RendezvousWorld::Restart(const std::string& name,
+                              const std::string& address) {
+  if (peers_[name].session != 0) Break(name);
+  ++peers_[name].incarnation;
+  Join(name, address);
+}
+
+int RendezvousWorld::TimesSaid(const std::string& text) const {
+  return static_cast<int>(std::count_if(
+      said.begin(), said.end(),
+      [&](const std::string& line) { return absl::StrContains(line, text); }));
+}
+
+std::string RendezvousWorld::Told(const std::string& name) {
+  const FakePeer& peer = peers_[name];
+  if (peer.memberships.empty()) return "";
+  const v1::Membership& membership = peer.memberships.back();
+  std::string text = absl::StrCat("epoch ", membership.epoch(), " from ",
+                                  membership.first_round(), ":");
+  for (const v1::Membership::Member& member : membership.member()) {
+    absl::StrAppend(&text, " ", member.index(), "=", member.name(), "@",
+                    member.address());
+    if (member.since() > 0) absl::StrAppend(&text, " since ", member.since());
+  }
+  return text;
 }
 
 }  // namespace parley

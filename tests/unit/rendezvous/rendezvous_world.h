@@ -49,10 +49,17 @@ class RendezvousWorld {
   void Join(const std::string& name, const std::string& address);
   void Break(const std::string& name);
   void Say(const std::string& name, v1::ClientMessage message);
-  void Report(const std::string& name, int64_t round, double loss = 1);
+  void Report(const std::string& name, int64_t round, double loss = 1,
+              int64_t epoch = 0);
   void Done(const std::string& name, uint64_t hash = 5);
+  void Leave(const std::string& name, const std::string& reason);
+  // Another process under that name, at `address`.
+  void Restart(const std::string& name, const std::string& address);
 
-  bool Said(const std::string& text) const;
+  bool Said(const std::string& text) const { return TimesSaid(text) > 0; }
+  int TimesSaid(const std::string& text) const;
+  // "epoch 1 from 3: 0=a@h:1 1=b@h:2 since 1" of what `name` was told last.
+  std::string Told(const std::string& name);
 
   std::vector<RoundReport> reports;
   std::vector<v1::JournalRecord> records;

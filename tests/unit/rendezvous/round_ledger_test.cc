@@ -8,6 +8,12 @@
 namespace parley {
 namespace {
 
+const std::vector<std::string> kNames = {"a", "b"};
+
+RoundLedger::Awaited For(std::vector<std::string> names) {
+  return [names = std::move(names)](int64_t) { return names; };
+}
+
 v1::PeerReport Report(int64_t round) {
   v1::PeerReport report;
   report.set_round(round);
@@ -42,22 +48,22 @@ TEST(RoundLedgerTest, MeasuresHowMixingShrinksTheSpread) {
 
 TEST(RoundLedgerTest, RoundsComeInOrderAndOnce) {
   RoundLedger ledger({"a", "b"}, 10, 0);
-  ledger.Add(0, Report(2));
-  ledger.Add(0, Report(1));
-  ledger.Add(1, Report(1));
-  EXPECT_EQ(ledger.Next({true, true})->round, 1);
-  EXPECT_FALSE(ledger.Next({true, true}));
-  EXPECT_EQ(ledger.Next({true, false})->round, 2);  // b is lost
-  ledger.Add(1, Report(2));                         // too late
-  EXPECT_FALSE(ledger.Next({true, true}));
+  ledger.Add("a", Report(2), &kNames);
+  ledger.Add("a", Report(1), &kNames);
+  ledger.Add("b", Report(1), &kNames);
+  EXPECT_EQ(ledger.Next(For({"a", "b"}))->round, 1);
+  EXPECT_FALSE(ledger.Next(For({"a", "b"})));
+  EXPECT_EQ(ledger.Next(For({"a"}))->round, 2);  // b is lost
+  ledger.Add("b", Report(2), &kNames);           // too late
+  EXPECT_FALSE(ledger.Next(For({"a", "b"})));
   EXPECT_EQ(ledger.told(), 2);
 }
 
 TEST(RoundLedgerTest, APeerThatSkippedARoundDoesNotHoldItUp) {
   RoundLedger ledger({"a", "b"}, 10, 0);
-  ledger.Add(0, Report(1));
-  ledger.Add(1, Report(3));
-  const auto report = ledger.Next({true, true});
+  ledger.Add("a", Report(1), &kNames);
+  ledger.Add("b", Report(3), &kNames);
+  const auto report = ledger.Next(For({"a", "b"}));
   ASSERT_TRUE(report);
   EXPECT_EQ(report->counted, std::vector<std::string>{"a"});
 }
@@ -65,11 +71,12 @@ TEST(RoundLedgerTest, APeerThatSkippedARoundDoesNotHoldItUp) {
 TEST(RoundLedgerTest, ASilentPeerHoldsUpABoundedNumberOfRounds) {
   RoundLedger ledger({"a", "b"}, 100000, 0);
   const auto most = static_cast<int64_t>(RoundLedger::kMaxOpen);
-  for (int64_t round = 1; round <= most; ++round) ledger.Add(0, Report(round));
-  EXPECT_FALSE(ledger.Next({true, true}));
-  ledger.Add(0, Report(most + 1));
-  EXPECT_EQ(ledger.Next({true, true})->round, 1);
-  EXPECT_FALSE(ledger.Next({true, true}));
+  for (int64_t round = 1; round <= most; ++round)
+    ledger.Add("a", Report(round), &kNames);
+  EXPECT_FALSE(ledger.Next(For({"a", "b"})));
+  ledger.Add("a", Report(most + 1), &kNames);
+  EXPECT_EQ(ledger.Next(For({"a", "b"}))->round, 1);
+  EXPECT_FALSE(ledger.Next(For({"a", "b"})));
 }
 
 TEST(RoundLedgerTest, TrafficIsAddedUpByEdge) {
@@ -77,13 +84,47 @@ TEST(RoundLedgerTest, TrafficIsAddedUpByEdge) {
   v1::PeerReport report = Report(1);
   report.add_sent()->set_peer(1);
   report.mutable_sent(0)->set_bytes(30);
-  ledger.Add(0, report);
+  ledger.Add("a", report, &kNames);
   report.set_round(2);  // the average
-  ledger.Add(0, report);
+  ledger.Add("a", report, &kNames);
   const auto last = ledger.TakeLast();
   ASSERT_TRUE(last);
   EXPECT_EQ(last->edges, (std::vector<EdgeTraffic>{{0, 1, 60}}));
   EXPECT_FALSE(ledger.TakeLast());
+}
+
+TEST(RoundLedgerTest, PeersKeepTheirNumbersOverEpochs) {
+  RoundLedger ledger({"a", "b", "c"}, 9, 0);
+  // The second epoch is without a, and has d.
+  const std::vector<std::string> later = {"d", "b", "c"};
+  v1::PeerReport report = Report(5);
+  report.add_sent()->set_peer(0);  // c to d
+  report.mutable_sent(0)->set_bytes(30);
+  ledger.Add("c", report, &later);
+  report.mutable_sent(0)->set_peer(2);  // d to c
+  ledger.Add("d", report, &later);
+  ledger.Add("b", report, nullptr);  // of an epoch that is forgotten
+  EXPECT_EQ(ledger.latest("d"), 5);
+  EXPECT_EQ(ledger.latest("a"), 0);
+  EXPECT_FALSE(ledger.Next(For({"a"})));
+  const auto told = ledger.Next(For({"b", "c", "d"}));
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->counted, (std::vector<std::string>{"b", "c", "d"}));
+  EXPECT_EQ(told->edges, (std::vector<EdgeTraffic>{{2, 3, 30}, {3, 2, 30}}));
+}
+
+TEST(RoundLedgerTest, WhomARoundWaitsForMayDifferFromRoundToRound) {
+  RoundLedger ledger({"a"}, 9, 0);
+  for (int64_t round : {1, 2, 3}) ledger.Add("a", Report(round), &kNames);
+  const auto joins = [](int64_t round) {  // b comes in with round 3
+    return round < 3 ? std::vector<std::string>{"a"}
+                     : std::vector<std::string>{"a", "b"};
+  };
+  EXPECT_EQ(ledger.Next(joins)->round, 1);
+  EXPECT_EQ(ledger.Next(joins)->round, 2);
+  EXPECT_FALSE(ledger.Next(joins));
+  ledger.Add("b", Report(3), &kNames);
+  EXPECT_EQ(ledger.Next(joins)->round, 3);
 }
 
 }  // namespace

@@ -1,0 +1,94 @@
+// The rendezvous machine's insides; rendezvous_machine.cc has what concerns
+// sessions and registration, rendezvous_machine_rounds.cc the rest.
+#ifndef PARLEY_SERVER_RENDEZVOUS_RENDEZVOUS_MACHINE_IMPL_H_
+#define PARLEY_SERVER_RENDEZVOUS_RENDEZVOUS_MACHINE_IMPL_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "server/registry/registry.h"
+#include "server/rendezvous/epoch_keeper.h"
+#include "server/rendezvous/gossip_end.h"
+#include "server/rendezvous/gossip_progress.h"
+#include "server/rendezvous/peer_table.h"
+#include "server/rendezvous/rendezvous_machine.h"
+#include "server/rendezvous/round_ledger.h"
+#include "server/round/outbox.h"
+#include "server/round/session_table.h"
+
+namespace parley {
+
+class RendezvousMachine::Impl {
+ public:
+  explicit Impl(RendezvousMachineOptions options);
+
+  std::vector<RendezvousEffect> Step(RendezvousEvent event, absl::Time now);
+
+ private:
+  void On(event::SessionOpened& e);
+  void On(event::MessageReceived& e);
+  void On(event::SessionClosed& e) { Forget(e.session); }
+  void On(event::TimerFired&) {}
+  void On(event::StopRequested& e) { end_ = {e.state, e.reason}; }
+
+  void OnRegister(SessionId id, Session& session, const v1::Register& request);
+  void OnReports(SessionId id, Session& session,
+                 const v1::PeerReports& reports);
+  void OnDone(SessionId id, Session& session, const v1::PeerDone& done);
+  void OnLeave(SessionId id, const std::string& name, const v1::Leave& leave);
+  void Refuse(SessionId id, const Session& session, const absl::Status& why);
+  void Strike(SessionId id, Session& session, absl::string_view what);
+
+  void Forget(SessionId id);
+  void EndSession(SessionId id, absl::Status why);
+  void Lose(const std::string& name, const std::string& reason);
+  void Expire();
+
+  void BeginIfReady();
+  void ChangeEpochIfDue();
+  int64_t LatestRound() const;
+  void TellMembership();
+  void TellRounds();
+  std::vector<std::string> AwaitedIn(int64_t round) const;
+  void Tell(RoundReport report);
+  void EndRun();
+  // With the end: the evaluations of the peers.
+  void TellLastRound();
+
+  void TellStatus();
+  void TellWaiting();
+  void SetTimer();
+
+  const RendezvousMachineOptions options_;
+  const int64_t rounds_;
+  const v1::ServerMessage welcome_;  // without what differs
+  const absl::Duration lease_;
+  SessionTable sessions_;
+  Registry registry_;
+  EffectOutbox<RendezvousEffect> out_;
+  PeerTable peers_;
+  EpochKeeper epochs_;
+  RoundLedger ledger_;
+  GossipProgress progress_;
+  std::optional<RunEnd> end_;
+  bool ended_ = false;
+  // Of a run that was taken up again: peers that are not back by then are lost.
+  absl::Time back_by_ = absl::InfinitePast();
+
+  // State, round; peers that are done, ready, registered, lost.
+  using Told = std::tuple<v1::RunState, int64_t, int, int, size_t, int>;
+  Told told_;
+  bool owes_ = false;  // a status
+  absl::Time told_at_ = absl::InfinitePast();
+  absl::Time changed_at_ = absl::InfinitePast();  // or said what it waits for
+  std::string waits_for_;
+  std::string stays_;  // why the membership does, as was said last
+  absl::Time timer_ = absl::InfiniteFuture();
+};
+
+}  // namespace parley
+
+#endif  // PARLEY_SERVER_RENDEZVOUS_RENDEZVOUS_MACHINE_IMPL_H_
