@@ -205,10 +205,10 @@ TEST(ExplainTest, GossipCostsPeers) {
   more.mutable_local()->set_momentum(0.9);
   more.mutable_local()->set_proximal(0.1);
   more.mutable_evaluation()->set_central(true);
-  more.mutable_data()->mutable_test()->mutable_mixture()->set_rows(50);
-  more.mutable_data()->mutable_test()->mutable_mixture()->set_features(9);
+  *more.mutable_data()->mutable_test() = more.data().train();
   ASSERT_OK_AND_ASSIGN(const RunCosts with, ComputeCosts(more));
-  EXPECT_EQ(with.client_memory, 9 * model + rows + 50 * (9 + 1) * 4);
+  EXPECT_EQ(with.client_memory,
+            9 * model + 9 * rows);  // all eight parts' once more
   ASSERT_OK_AND_ASSIGN(const RunCosts exact,
                        ComputeCosts(run("exact_average {}")));
   EXPECT_EQ(exact.bytes_per_peer, 2 * 7 * model / 8);
