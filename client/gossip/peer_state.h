@@ -21,9 +21,10 @@
 namespace parley {
 
 // Memory: algorithm's states, x, Δ, and parts() times (sent, mixed, staged)
-// models; one more for each edge in doubt. Train may run beside all else but
-// Mix, Settle and TakeSnapshot; of pairs beside Settle, too. The others one at
-// a time.
+// models; one more for each edge in doubt, and while a peer that joins gets a
+// copy. Model() makes one, too. `parley explain` counts them. Train may run
+// beside all else but Mix, Settle and TakeSnapshot; of pairs beside Settle,
+// too. The others one at a time.
 class PeerState {
  public:
   // Vectors that a doubt keeps: of the peer's next x if the edge counted
