@@ -54,7 +54,7 @@ class RoundLedger {
  private:
   using Reports = std::map<int, v1::PeerReport>;  // by peer
 
-  RoundReport Tell(int64_t round, const Reports& reports) const;
+  RoundReport Tell(int64_t round, const Reports& reports);
   void AddTraffic(const Reports& reports, RoundReport* report) const;
 
   std::vector<std::string> names_;
@@ -62,6 +62,7 @@ class RoundLedger {
   int64_t told_;
   std::vector<int64_t> latest_;
   std::map<int64_t, Reports> open_;
+  std::map<int, double> last_omega_;  // by peer, of the last round told
 };
 
 }  // namespace parley
