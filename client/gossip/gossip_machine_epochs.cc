@@ -13,7 +13,10 @@ void GossipMachine::On(gossip_event::MembershipChanged& event) {
       (next_epoch_ && next.epoch <= next_epoch_->epoch)) {
     return;
   }
-  if (left_) return;
+  if (left_ || (phase_ == Phase::kFinishing && !LacksAverage() &&
+                (next.self < 0 || !options_.final_average))) {
+    return;  // it has nothing to do with it any more
+  }
   next_epoch_ = std::move(next);
   if (next_epoch_->self < 0 && !leave_) {
     TellLeaving("the membership goes on without it");
@@ -30,7 +33,19 @@ void GossipMachine::On(gossip_event::MembershipChanged& event) {
 }
 
 bool GossipMachine::EpochIsDue() const {
-  return next_epoch_ && !IsFinal() && round_ >= next_epoch_->first_round;
+  return next_epoch_ && (IsFinal() || phase_ == Phase::kJoining ||
+                         round_ >= next_epoch_->first_round);
+}
+
+// The last average failed, so that it is passed again among those who are left.
+// Or it did not, and whoever is in doubt about that hears of it anew.
+void GossipMachine::ChangeEpochAtEnd() {
+  if (!next_epoch_ || next_epoch_->self < 0) return;
+  ChangeEpoch();
+  if (!LacksAverage()) return;
+  leaves_ = false;
+  round_ = options_.rounds + 1;
+  BeginRound();
 }
 
 // Between two rounds. All links are dialled anew: who dials and who decides
@@ -48,11 +63,13 @@ void GossipMachine::ChangeEpoch() {
     const auto it = index_of.find(name);
     index.push_back(it == index_of.end() ? -1 : it->second);
   }
-  if (average_doubt_) {
-    Outcome(&*average_doubt_, false);
+  // Whoever took an average that this peer is in doubt about tells it anew.
+  if (averages_.doubt && next.names.size() == 1) {
+    SettleAverage(false);
     PerformSettlements();
   }
-  average_committed_ = average_decided_ = 0;
+  averages_.decided = 0;
+  averages_.speaks = true;
   std::map<int, Neighbour> stay;
   for (auto& [peer, n] : neighbours_) {
     if (n.link != 0) Do(gossip_effect::HangUp{n.link});
@@ -79,7 +96,7 @@ void GossipMachine::ChangeEpoch() {
   armed_link_ = 0;
   alone_ = false;
   tended_ = false;
-  Do(gossip_effect::ChangeEpoch{self_, std::move(index),
+  Do(gossip_effect::ChangeEpoch{round_, self_, std::move(index),
                                 std::move(next.addresses)});
   Say(LogLevel::kInfo,
       absl::StrCat("round ", round_, " begins membership epoch ", next.epoch,
@@ -93,6 +110,30 @@ void GossipMachine::ChangeEpoch() {
     }
   }
   DialDue();
+}
+
+// The round that its neighbours are in, as far as they have said; for a peer
+// that comes late.
+int64_t GossipMachine::CurrentRound() const {
+  int64_t round = 0;
+  for (const auto& [peer, n] : neighbours_) {
+    if (!n.up) continue;
+    const bool waits = n.ready && n.ready->use() != v1::COPY_MODEL;
+    // Where it does not wait for this peer it has done with the round.
+    round = std::max(round, waits ? n.ready->round() : n.hello_round + 1);
+  }
+  return std::min(round, LastRound());
+}
+
+// For peers that join.
+void GossipMachine::ServeCopies() {
+  for (auto& [peer, n] : neighbours_) {
+    if (!n.up || !n.ready || n.ready->use() != v1::COPY_MODEL) continue;
+    const Edge* const edge = EdgeOf(peer);
+    if (edge != nullptr && edge->out == Part::kUnderway) continue;
+    const v1::PeerStep step = *std::exchange(n.ready, std::nullopt);
+    Do(gossip_effect::SendPayload{n.link, peer, step});
+  }
 }
 
 // Asks one neighbour after another for its model, until one has sent it.

@@ -227,6 +227,12 @@ class GossipNode::Impl {
       return [this] { Handle(gossip_event::Staged{}); };
     });
   }
+  void Perform(gossip_effect::TakeNothing&) {
+    mixing_.Run([this]() -> Closure {
+      state_->TakeNothing();
+      return [this] { FinishIfQuiet(); };
+    });
+  }
   void Perform(gossip_effect::ChangeEpoch& e) {
     addresses_ = e.addresses;
     mixing_.Run([this, e = std::move(e)]() -> Closure {
