@@ -392,8 +392,10 @@ void GossipMachine::FinishIfDone() {
     for (const auto& [peer, n] : neighbours_) {
       doubts |= n.doubt.has_value() && !IsAveraged();
     }
+    if (LacksAverage() && now_ < lacks_since_ + options_.epoch_wait) {
+      return TryAverageAgain();
+    }
     if (doubts && now_ < phase_since_ + 2 * options_.edge_timeout) return;
-    if (LacksAverage() && now_ < phase_since_ + options_.epoch_wait) return;
     leaves_ = true;
     TellLeaving(left_ ? leave_->reason : "it has done all rounds");
   }
@@ -531,9 +533,10 @@ void GossipMachine::SetWakeAt() {
       at = std::min(at, next_report_);
     }
     if (phase_ == Phase::kFinishing && !leaves_) {
-      for (const absl::Duration wait :
-           {2 * options_.edge_timeout, options_.epoch_wait}) {
-        if (now_ < phase_since_ + wait) at = std::min(at, phase_since_ + wait);
+      for (const absl::Time due :
+           {phase_since_ + 2 * options_.edge_timeout, phase_since_ + kTryAfter,
+            lacks_since_ + options_.epoch_wait}) {
+        if (now_ < due) at = std::min(at, due);
       }
     }
   }

@@ -44,6 +44,8 @@ class GossipMachine {
   // Without any link it waits for so many edge timeouts before it goes on.
   static constexpr int kAloneAfter = 4;
   static constexpr absl::Duration kReportEvery = absl::Seconds(10);
+  // So long after the average at the end failed it is tried again.
+  static constexpr absl::Duration kTryAfter = absl::Milliseconds(500);
   // A peer that leaves ends after so many rounds, whether any edge of them
   // counted or not.
   static constexpr int kLeaveTries = 3;
@@ -148,6 +150,7 @@ class GossipMachine {
   void AdvanceCopy();
   void ServeCopies();
   void ChangeEpochAtEnd();
+  void TryAverageAgain();
 
   // ..._links.cc
   void DialDue();
@@ -239,6 +242,7 @@ class GossipMachine {
   bool trained_ = false;
   bool alone_ = false;   // goes on without reaching anybody
   bool leaves_ = false;  // has said so
+  absl::Time lacks_since_ = absl::InfinitePast();  // the average at the end
   std::optional<Leaving> leave_;
   bool left_ = false;
   bool copies_ = false;  // still has to get a model

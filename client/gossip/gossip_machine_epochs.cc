@@ -1,11 +1,17 @@
 // The gossip machine's membership: from one epoch to the next, and how a peer
 // joins.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/gossip/gossip_machine.h"
 
 namespace parley {
+namespace {
+
+constexpr int64_t kMostTries = 1000;  // that a peer is ahead
+
+}  // namespace
 
 void GossipMachine::On(gossip_event::MembershipChanged& event) {
   GossipMembership& next = event.membership;
@@ -44,7 +50,22 @@ void GossipMachine::ChangeEpochAtEnd() {
   ChangeEpoch();
   if (!LacksAverage()) return;
   leaves_ = false;
-  round_ = options_.rounds + 1;
+  lacks_since_ = now_;
+  BeginRound();
+}
+
+// A try is a round of its own: who is behind comes to that of its neighbours.
+void GossipMachine::TryAverageAgain() {
+  if (now_ < phase_since_ + kTryAfter) return;
+  int64_t round = round_;
+  for (const int peer : {Next(), Previous()}) {
+    const Neighbour& n = neighbours_[peer];
+    if (!n.up || n.left) return;
+    if (n.ready && n.ready->use() == v1::AVERAGE) {
+      round = std::max(round, n.ready->round());
+    }
+  }
+  round_ = std::min(round, round_ + kMostTries);
   BeginRound();
 }
 

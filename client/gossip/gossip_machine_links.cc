@@ -265,9 +265,6 @@ int GossipMachine::PeerOf(uint64_t link) const {
 }
 
 void GossipMachine::OnSettle(int peer, const v1::PeerSettle& settle) {
-  if (std::max(settle.committed(), settle.decided()) > options_.rounds + 1) {
-    return LoseLink(peer, "it has decided on rounds that there are not");
-  }
   if (settle.use() == v1::AVERAGE) return HearOfAverages(settle);
   Neighbour& n = neighbours_[peer];
   if (!n.doubt || n.doubt->outcome || n.doubt->step.use() != settle.use()) {

@@ -1,5 +1,6 @@
 #include "client/gossip/gossip_node.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
@@ -258,7 +259,7 @@ class GossipNode::Impl {
 
   void TellRound(int64_t round) {
     const absl::Time now = seams_.clock->Now();
-    round_.round = round;
+    round_.round = std::min(round, options_.machine.rounds + 1);
     round_.used_edges = machine_.used_edges();
     round_.lost_edges = machine_.lost_edges();
     round_.neighbour_distance = state_->neighbour_distance();

@@ -65,7 +65,7 @@ struct Neighbour {
   absl::Time dial_at = absl::InfinitePast();
   int failures = 0;
   uint64_t incarnation = 0;
-  uint64_t earlier = 0;  // incarnation, until this one is in a round
+  uint64_t earlier = 0;     // incarnation, until this one is in a round
   int64_t hello_round = 0;  // that it was in
   bool left = false;
   bool refused = false;  // they do not fit

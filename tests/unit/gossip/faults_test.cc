@@ -28,6 +28,8 @@ const Mode kModes[] = {
     {"static_exponential", "static_exponential", {.kind = "push_sum"}},
     {"matching", "random_matching", {}},
     {"tracking", "ring", {.kind = "gradient_tracking"}},
+    {"d2", "ring", {.kind = "d2"}},
+    {"decent_lam", "ring", {.kind = "decent_lam", .momentum = 0.8}},
     {"averages", "ring", {}, 2},
     {"choco",
      "ring",
@@ -39,8 +41,10 @@ const Mode kModes[] = {
 
 GossipWorldOptions OptionsOf(const Mode& mode, Executor* pool, int64_t peers,
                              int64_t rounds, PeerFaults* faults) {
-  GossipWorldOptions options = BenchOptions(
-      pool, MakeSchedule(Kind(mode.topology), peers), rounds, kElements);
+  TopologyOptions topology = Kind(mode.topology);
+  topology.lazy = TraitsOf(mode.algorithm).lazy;
+  GossipWorldOptions options =
+      BenchOptions(pool, MakeSchedule(topology, peers), rounds, kElements);
   options.algorithm = mode.algorithm;
   options.average_every = mode.average_every;
   options.faults = faults;
@@ -51,8 +55,8 @@ class FaultsTest : public testing::TestWithParam<Mode> {
  protected:
   // Whether edges alone change x.
   static bool Audited() {
-    return GetParam().average_every == 0 &&
-           GetParam().algorithm.kind != "gradient_tracking";
+    const std::string& kind = GetParam().algorithm.kind;
+    return kind != "gradient_tracking" && kind != "d2" && kind != "decent_lam";
   }
 };
 
@@ -149,6 +153,33 @@ TEST_P(FaultsTest, PeersMayBeCutOffAndComeBack) {
     x.push_back(ToVector(world.node(i).state().Model()));
   }
   EXPECT_LT(Spread(x), 0.5);  // from about 6
+}
+
+// Each round's partners are drawn, and of so many peers only those of this
+// round and the next are linked.
+TEST(DrawnFaultsTest, MoreThan64PeersKeepTheSum) {
+  ThreadPool pool(2);
+  for (const uint64_t seed : {1, 2}) {
+    RandomLoss faults(seed, 0.1);
+    GossipWorldOptions options =
+        OptionsOf({"matching", "random_matching", {}}, &pool, 80, 40, &faults);
+    options.schedule = MakeSchedule(Kind("random_matching"), 80, seed);
+    options.step_time = [](int peer) {
+      return absl::Milliseconds(100 + peer % 7);
+    };
+    options.edge_timeout = absl::Seconds(2);
+    auto world = GossipWorld::Create(std::move(options));
+    ASSERT_TRUE(world.ok()) << world.status();
+    ASSERT_OK((*world)->Run());
+    EXPECT_GT(faults.broken(), 50);
+    ExpectConserved(**world);
+    ExpectAuditHolds(**world);
+    std::vector<Vector> x;
+    for (int i = 0; i < 80; ++i) {
+      x.push_back(ToVector((*world)->node(i).state().Model()));
+    }
+    EXPECT_LT(Spread(x), 0.1);  // from about 20
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, FaultsTest, testing::ValuesIn(kModes),

@@ -34,7 +34,6 @@ class LastAverageTest : public testing::TestWithParam<Case> {
     options.start_wait = absl::Seconds(30);
     options.epoch_wait = absl::Seconds(60);
     options.faults = faults;
-    if (getenv("DBG")) options.log = [this](int p, LogLevel, absl::string_view s) { fprintf(stderr, "%.4f %d: %s\n", absl::ToDoubleSeconds(world_->world().Now()-absl::UnixEpoch()), p, std::string(s).c_str()); };
     return options;
   }
 
@@ -78,7 +77,7 @@ TEST_P(LastAverageTest, AllThatLiveEndWithOneModel) {
   ASSERT_GT(steps, 50);
   for (int64_t step = 1; step <= steps; ++step) {
     for (const bool from : {false, true}) {
-      SCOPED_TRACE(absl::StrCat("step ", step, " of ", steps, from));
+      SCOPED_TRACE(absl::StrCat("step ", step, " of ", steps, " ", from));
       Run(rounds, step, from);
       std::vector<int> live;
       for (int i = 0; i < kPeers; ++i) {
@@ -86,7 +85,7 @@ TEST_P(LastAverageTest, AllThatLiveEndWithOneModel) {
       }
       for (const int i : live) {
         const GossipNode& node = world_->node(i);
-        EXPECT_EQ(node.machine().committed_average(), rounds + 1) << i;
+        EXPECT_GT(node.machine().committed_average(), rounds) << i;
         EXPECT_EQ(node.state().Model().Hash(),
                   world_->node(live[0]).state().Model().Hash())
             << i;
