@@ -261,6 +261,12 @@ class GossipNode::Impl {
       return [this] { Handle(gossip_event::Staged{}); };
     });
   }
+  void Perform(gossip_effect::TakeNothing&) {
+    mixing_.Run([this]() -> Closure {
+      state_->TakeNothing();
+      return [this] { FinishIfQuiet(); };
+    });
+  }
   void Perform(gossip_effect::ChangeEpoch& e) {
     addresses_ = e.addresses;
     mixing_.Run([this, e = std::move(e)]() -> Closure {
@@ -286,7 +292,7 @@ class GossipNode::Impl {
 
   void TellRound(int64_t round) {
     const absl::Time now = seams_.clock->Now();
-    round_.round = round;
+    round_.round = std::min(round, options_.machine.rounds + 1);
     round_.used_edges =
         pairs_ ? pairwise_->used_edges() : machine_.used_edges();
     round_.lost_edges =

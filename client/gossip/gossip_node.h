@@ -30,7 +30,7 @@
 namespace parley {
 
 // What a peer tells of a round that it has ended. Round rounds + 1 is the exact
-// average at the end: it has no training.
+// average at the end, and each further try of it: it has no training.
 struct GossipRound {
   int64_t round = 0;
   TrainResult trained;

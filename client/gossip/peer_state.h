@@ -27,8 +27,9 @@ namespace parley {
 // too. The others one at a time.
 class PeerState {
  public:
-  // Vectors that a doubt keeps: of the peer's next x if the edge counted
-  // (exchange, average) or if it did not (flow).
+  // Vectors that a doubt keeps: what changes of the peer's next x if the edge
+  // counted (exchange, average) or if it did not (flow). Of the average after
+  // all rounds it is the next x itself, to the last bit.
   struct Kept {
     v1::PeerUse use;
     bool plain;  // as its round was
@@ -69,6 +70,7 @@ class PeerState {
   absl::Status Mix();
   // What was staged is the model to begin with.
   void TakeModel();
+  void TakeNothing();
   void ChangeEpoch(const gossip_effect::ChangeEpoch& change);
 
   // Where the payload of a step is to be put, and where it comes from. Both
@@ -107,6 +109,7 @@ class PeerState {
   void FoldSegment(const v1::PeerStep& step, double omega);
   // mixed = mean − sent, and the same of ω.
   void TakeMean(ParameterVector* mixed, double* omega) const;
+  double MeanOmega() const;
 
   const std::unique_ptr<Algorithm> algorithm_;
   const AlgorithmTraits traits_;

@@ -49,7 +49,7 @@ std::shared_ptr<ChunkSink> Algorithm::SinkFor(
   return nullptr;
 }
 uint64_t Algorithm::BytesFor(int) { return 0; }
-void Algorithm::ForgetPeers(int) {}
+void Algorithm::BeginEpoch(int, int64_t) {}
 
 absl::StatusOr<std::unique_ptr<Algorithm>> MakeAlgorithm(
     const AlgorithmOptions& options, int self, DType dtype, int64_t elements) {
