@@ -201,7 +201,10 @@ absl::Status CountGossip(const v1::RunConfig& config, int64_t model_bytes,
       algorithm.kind == "choco"
           ? CompressedBytes(algorithm, size, model_bytes / size)
           : Times(model_bytes, traits.parts);
-  costs->payloads_per_peer = share * ring + (1 - share) * MeanDegree(*schedule);
+  // Of pairs: an exchange of its own in each step, and as many of others'.
+  const double gossip =
+      traits.pairs ? std::min(2.0, 2 * (m - 1)) : MeanDegree(*schedule);
+  costs->payloads_per_peer = share * ring + (1 - share) * gossip;
   costs->bytes_per_peer = static_cast<int64_t>(
       costs->payloads_per_peer * static_cast<double>(costs->payload_bytes));
   costs->bytes_in_all = Times(Times(costs->bytes_per_peer, costs->clients),

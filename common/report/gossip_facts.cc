@@ -33,7 +33,8 @@ absl::StatusOr<GossipFacts> GossipFactsOf(const v1::RunConfig& config) {
                                : std::min(schedule->period(), kMostDrawn);
     facts.graph = DrawTopology(options, *schedule, rounds);
   }
-  if (schedule->period() != 1 || schedule->peers() > kMostPeersForRho) {
+  if (schedule->period() != 1 || schedule->peers() > kMostPeersForRho ||
+      config.gossip().has_ad_psgd()) {  // whose pairs do not mix by W
     return facts;
   }
   PARLEY_ASSIGN_OR_RETURN(const Spectrum spectrum, SpectrumOf(*schedule));

@@ -15,7 +15,7 @@ inline constexpr int64_t kMostPeersForRho = 256;
 
 struct GossipFacts {
   std::string graph;  // of its first rounds, as SVG; empty: no graph
-  // ρ, where W is the same in all rounds; by how much mixing has to shrink
+  // ρ, where W is the same in all rounds and all mix by it; by how much mixing has to shrink
   // ‖x − x̄‖.
   std::optional<double> contraction;
 };

@@ -70,7 +70,8 @@ int SimulateCommand(int argc, const char* const* argv) {
   Flags flags(
       {"parley simulate", "FILE",
        "Runs a run file in this one process and in virtual time: the same "
-       "protocol and the\nsame model, bit for bit, as parley run.\n",
+       "protocol and the\nsame model, bit for bit, as parley run (but for "
+       "ad_psgd, where who meets when\nis chance in a run).\n",
        "Examples:\n"
        "  $ parley simulate examples/fashion_softmax.textproto --clients 1000\n"
        "  $ parley simulate FILE --json | python3 -c 'import json, sys; ...'\n"

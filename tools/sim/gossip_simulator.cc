@@ -35,6 +35,10 @@ namespace {
 // line.
 constexpr int kMostPeersInFull = 256;
 
+bool MixesWhatItSends(const AlgorithmTraits& traits) {
+  return !traits.edge_states && !traits.pairs;
+}
+
 // A round of all peers, while they come in.
 struct OpenRound {
   ConsensusMeter models, sent, mixed;
@@ -68,7 +72,7 @@ class Recorder {
         names_(std::move(names)),
         rho_(rho),
         mixes_what_it_sends_(
-            !TraitsOf(AlgorithmOptionsOf(options.config)).edge_states) {}
+            MixesWhatItSends(TraitsOf(AlgorithmOptionsOf(options.config)))) {}
 
   absl::Status Open() {
     if (options_.folder.empty()) return absl::OkStatus();
@@ -210,8 +214,9 @@ absl::StatusOr<std::shared_ptr<const Schedule>> ScheduleOf(
   return std::shared_ptr<const Schedule>(std::move(schedule));
 }
 
-absl::StatusOr<std::optional<double>> ContractionOf(const Schedule& schedule) {
-  if (schedule.peers() > kMostPeersInFull) return std::nullopt;
+absl::StatusOr<std::optional<double>> ContractionOf(
+    const AlgorithmTraits& traits, const Schedule& schedule) {
+  if (schedule.peers() > kMostPeersInFull || traits.pairs) return std::nullopt;
   PARLEY_ASSIGN_OR_RETURN(const Spectrum spectrum, SpectrumOf(schedule));
   return spectrum.contraction;
 }
@@ -233,10 +238,11 @@ absl::StatusOr<SimulatorResult> SimulateGossip(SimulatorOptions options) {
     PARLEY_ASSIGN_OR_RETURN(make_trainer, PartTrainers(config, &pool));
   }
 
+  const AlgorithmTraits traits = TraitsOf(AlgorithmOptionsOf(config));
   GossipWorldOptions world;
   PARLEY_ASSIGN_OR_RETURN(world.schedule, ScheduleOf(config, peers));
   PARLEY_ASSIGN_OR_RETURN(const std::optional<double> rho,
-                          ContractionOf(*world.schedule));
+                          ContractionOf(traits, *world.schedule));
   std::vector<std::string> names;
   for (int i = 0; i < peers; ++i) names.push_back(ClientNameOf(i, peers));
   Recorder recorder(options, &model, names, rho);
@@ -281,7 +287,17 @@ absl::StatusOr<SimulatorResult> SimulateGossip(SimulatorOptions options) {
   if (first.machine().committed_average() > rounds) {
     result.model = first.state().Model();
   } else {
-    result.model = recorder.mean().Clone();
+    if (traits.pairs) {
+      // A peer goes on exchanging after its last step.
+      ConsensusMeter models;
+      for (int i = 0; i < peers; ++i) {
+        const ParameterVector& x = made->node(i).state().x();
+        models.Add(x.elements(), 1, x);
+      }
+      result.model = models.Mean(model.start.dtype());
+    } else {
+      result.model = recorder.mean().Clone();
+    }
     note = absl::StrCat(
         "; the model is the mean of the peers' models as the simulator sees "
         "them, not one that they averaged themselves: ",

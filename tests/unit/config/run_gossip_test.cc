@@ -59,10 +59,11 @@ TEST(RunGossipTest, AlgorithmsAndWhatTheyNeed) {
   EXPECT_EQ(PeerVectors(traits("choco {} topology { ring {} }"), 2), 8);
   EXPECT_TRUE(traits("push_sum {}").flows);
   EXPECT_TRUE(traits("exact_average {}").averages);
-  for (const char* topology :
-       {"ring", "path", "grid", "torus", "star", "complete", "random_regular"}) {
+  for (const char* topology : {"ring", "path", "grid", "torus", "star",
+                               "complete", "random_regular"}) {
     EXPECT_TRUE(
-        traits(absl::StrCat("ad_psgd {} topology { ", topology, " {} }")).pairs);
+        traits(absl::StrCat("ad_psgd {} topology { ", topology, " {} }"))
+            .pairs);
   }
   EXPECT_EQ(PeerVectors(traits("ad_psgd {} topology { ring {} }"), 2), 6);
 }

@@ -47,7 +47,8 @@ SimulatorOptions OptionsOf(const v1::RunConfig& config, int threads,
 TEST(GossipSimulator, IsTheSameWithAnyNumberOfThreads) {
   for (const char* gossip :
        {"topology { ring {} }", "", "topology { random_matching {} }",
-        "topology { torus {} } gradient_tracking {} average_every: 4"}) {
+        "topology { torus {} } gradient_tracking {} average_every: 4",
+        "topology { torus {} } ad_psgd {}"}) {
     SCOPED_TRACE(gossip);
     const v1::RunConfig config = Load(9 + (*gossip == 0 ? 0 : 3), 12, gossip);
     std::vector<RoundReport> first;
@@ -155,6 +156,32 @@ TEST(GossipSimulator, CompressedExchangesSendLess) {
   EXPECT_EQ(rounds[3].bytes_up, 8 * 2 * result.model.bytes() / 2);
   EXPECT_FALSE(rounds[3].metrics.contains("contraction"));
   EXPECT_GT(result.status.accuracy(), 0.7);
+}
+
+// Peers that have no rounds in common: a round is the same local step of all.
+TEST(GossipSimulator, PairsLearn) {
+  for (const int peers : {8, 150}) {  // 150 have no average of their own
+    SCOPED_TRACE(peers);
+    std::vector<RoundReport> rounds;
+    ASSERT_OK_AND_ASSIGN(
+        const SimulatorResult result,
+        Simulate(OptionsOf(Load(peers, 20, "topology { ring {} } ad_psgd {}"),
+                           2, &rounds)));
+    ASSERT_EQ(rounds.size(), 20);
+    for (size_t i = 0; i < rounds.size(); ++i) {
+      EXPECT_EQ(rounds[i].round, static_cast<int64_t>(i) + 1);
+      EXPECT_EQ(rounds[i].clients, peers);
+      EXPECT_EQ(rounds[i].metrics.at("lost_edges"), 0);
+      EXPECT_GT(rounds[i].metrics.at("consensus"), 0);
+      EXPECT_FALSE(rounds[i].metrics.contains("contraction"));
+    }
+    EXPECT_GT(result.status.accuracy(), 0.7);
+    // Two models move in an exchange, of which each peer has one a step.
+    const double models = static_cast<double>(result.status.bytes_up()) /
+                          static_cast<double>(result.model.bytes());
+    EXPECT_GT(models, 20 * peers);
+    EXPECT_LE(models, 2 * 20 * peers);
+  }
 }
 
 TEST(GossipSimulator, AThousandPeers) {
