@@ -284,7 +284,8 @@ int Main(int argc, char** argv, const Program& program) {
             "machine's memory.");
   flags.Add("lookahead", &lookahead, "BYTES",
             "How far a sender may be ahead of this client; should be the\n"
-            "link's bandwidth times its round trip. Default: 1048576.");
+            "link's bandwidth times its round trip. Default: 1048576, with\n"
+            "which 40 ms there and back carry 8 MB/s.");
   flags.Add("peer-listen", &settings.peer.listen, "HOST:PORT",
             "In a gossip run of the coordinator: where other peers dial this\n"
             "one. Default: a free port of the address by which it reaches the\n"

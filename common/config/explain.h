@@ -46,8 +46,8 @@ struct RunCosts {
   // sends, mixes in and receives, what local steps hold beside the parameters,
   // and of a central evaluation this peer's own model. On top choco's payloads,
   // an average part of data.train, and data.test. Beside it come the program,
-  // 6 MiB a connection, a model for each edge in doubt, and what the model's
-  // layers take for a batch.
+  // 6 MiB a connection, a model for each edge in doubt, what the model's layers
+  // take for a batch, and, of models below 8 MiB, some that the heap keeps.
   int64_t peer_vectors = 0;
 };
 

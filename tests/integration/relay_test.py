@@ -9,8 +9,9 @@ import subprocess
 import sys
 import unittest
 
-SUPPORT = pathlib.Path(__file__).resolve().parents[1] / "support"
-sys.path.insert(0, str(SUPPORT))
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS / "support"), str(TESTS / "bench")]
+import gossip_rounds  # noqa: E402
 import network  # noqa: E402
 
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
@@ -68,6 +69,14 @@ class RelayTest(unittest.TestCase):
         self.assertGreater(float(seconds), 0.9 * 8 * (4 << 20) / rate)
         self.assertEqual(net.relay_counts["dropped"], 0)
         self.assertGreater(net.relay_counts["bytes"], 2 * (4 << 20))
+
+    def test_a_longer_lookahead_fills_a_long_link(self):
+        chunks = 16
+        with gossip_rounds.Spaces(BIN, 2, DELAY, rate=1e9) as net:
+            seconds, _ = gossip_rounds.measure_rounds(
+                BIN, net, 2, gossip_rounds.GRAPHS["ring"], chunks * (512 << 10) // 4, 3)
+        # Less than a round trip a chunk, which it is without.
+        self.assertLess(seconds[len(seconds) // 2], chunks * 2 * DELAY)
 
     def test_it_ends_by_itself(self):
         with network.Network(BIN, 1, DELAY, seconds=0.1) as net:

@@ -65,7 +65,8 @@ class Network:
         self._rate = rate
         self._spaces = [f"parley-{os.getpid()}-{i}" for i in range(hosts)]
         self._addresses = [f"10.77.{i // 250}.{i % 250 + 1}" for i in range(hosts)]
-        self._command = [f"{bin_dir}/packet-relay", "--delay", str(delay),
+        # First, or it would be the hosts that delay.
+        self._command = ["nice", "-n", "-20", f"{bin_dir}/packet-relay", "--delay", str(delay),
                          "--seconds", str(seconds), "--device", DEVICE]
         for space, address in zip(self._spaces, self._addresses):
             self._command += ["--host", f"{space}={address}"]

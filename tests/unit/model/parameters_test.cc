@@ -69,7 +69,7 @@ TEST(ParameterSpecTest, RefusesWhatMakesNoSense) {
 }
 
 TEST(ParameterVectorTest, IsAlignedAndZeroAndClones) {
-  for (int64_t n : {1, 3, 16, 1001}) {
+  for (int64_t n : {1, 3, 16, 1001, 3 << 20}) {  // and mapped
     ParameterVector v(DType::kFloat32, n);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(v.data()) % 64, 0u);
     EXPECT_EQ(v.bytes(), 4 * n);
