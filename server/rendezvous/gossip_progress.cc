@@ -36,9 +36,11 @@ std::string SpreadOf(const RoundReport& report) {
 }  // namespace
 
 void GossipProgress::Take(const RoundReport& report) {
-  if (report.train_loss) loss_ = report.train_loss;
+  // Of the local steps until something was evaluated.
+  if (report.train_loss && !evaluated_) loss_ = report.train_loss;
   for (const EvaluationReport* found : {&report.federated, &report.central}) {
     if (found->loss) loss_ = found->loss;
+    evaluated_ |= found->loss.has_value();
     if (found->accuracy) accuracy_ = found->accuracy;
   }
   if (!report.evaluations.empty()) spread_ = SpreadOf(report);

@@ -49,6 +49,7 @@ class GossipProgress {
   const RoundLedger& ledger_;
 
   std::optional<double> loss_, accuracy_, distance_;
+  bool evaluated_ = false;
   std::string spread_;          // of the peers' own models, in words
   double log_contraction_ = 0;  // summed up over `contractions_` rounds
   int64_t contractions_ = 0;

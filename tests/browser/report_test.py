@@ -190,12 +190,14 @@ class ReportTest(unittest.TestCase):
         page = f"{self.cwd}/g/report.html"
         self.opens(page, [
             "Loss", "Accuracy", "Consensus distance, (1/m) Σ ‖x − x̄‖²",
-            "Contraction of ‖x − x̄‖ by a round's mixing", "Ends of edges", "Accuracy by client",
+            "Contraction of ‖x − x̄‖ by a round's mixing", "Ends of edges", "Accuracy by peer",
             "Seconds a round, by phase", "Bytes since the start", "Clients",
             "first_loss, mean over the clients", "Bytes from peer to peer",
             "Rows by label and part", "Who counted",
             "Accuracy of each peer's own model on the test set"], "gossip")
-        self.assertIn('aria-label="Who exchanges with whom"', self.browser.dom(page))
+        dom = self.browser.dom(page)
+        self.assertIn('aria-label="Who exchanges with whom"', dom)
+        self.assertRegex(dom, r"Σ over the peers conserved (exactly|to \de-\d+); nothing written off\.")
 
     def test_runs_laid_over_each_other(self):
         for seed in (1, 2, 3):

@@ -182,7 +182,8 @@ class RunTest(unittest.TestCase):
         watch = subprocess.Popen([BIN / "parley", "watch", "run"], cwd=self.cwd,
                                  stdout=subprocess.PIPE, text=True)
         self.addCleanup(watch.stdout.close)
-        self.assertIn("round", watch.stdout.readline())
+        while "round" not in (line := watch.stdout.readline()):
+            self.assertIn("waiting for", line)  # for clients that have not come yet
         parley("stop", "run", "--reason", "enough", cwd=self.cwd)
         self.assertIn("run mixture_quick stopped: enough", watch.communicate(timeout=60)[0])
         self.assertEqual(watch.returncode, 3)

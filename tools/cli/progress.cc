@@ -37,6 +37,14 @@ bool Waits(const v1::RunStatus& status) {
          !status.detail().empty();
 }
 
+// How far apart the peers of a gossip run are that goes on: it waits for
+// nobody.
+std::string Spread(const v1::RunStatus& status) {
+  const bool gossips =
+      status.state() == v1::RUNNING && status.phase() == "gossip";
+  return gossips ? status.detail() : "";
+}
+
 std::string Quality(const v1::RunStatus& status) {
   return FormatQuality(
       status.has_loss() ? std::optional(status.loss()) : std::nullopt,
@@ -125,11 +133,7 @@ std::string Compose(const v1::RunStatus& status, int cells, bool with_phase) {
   if (status.has_accuracy()) {
     parts.push_back(absl::StrFormat("acc %.1f %%", 100 * status.accuracy()));
   }
-  // How far apart the peers of a gossip run are.
-  const bool running =
-      status.state() == v1::RUNNING && status.phase() == "gossip";
-  for (std::string text : {running ? status.detail() : std::string(),
-                           Direction(status), Mixing(status)}) {
+  for (std::string text : {Spread(status), Direction(status), Mixing(status)}) {
     if (!text.empty()) parts.push_back(std::move(text));
   }
   if (Waits(status)) {
@@ -209,9 +213,10 @@ std::string FormatLiveLine(const v1::RunStatus& status, int width) {
 
 std::string FormatRoundLine(const v1::RunStatus& status) {
   const std::string quality = Quality(status), direction = Direction(status),
-                    mixing = Mixing(status);
+                    mixing = Mixing(status), spread = Spread(status);
   return absl::StrCat("round ", CommittedRounds(status), "/", status.rounds(),
                       quality.empty() ? "" : "  ", quality,
+                      spread.empty() ? "" : "  ", spread,
                       direction.empty() ? "" : "  ", direction,
                       mixing.empty() ? "" : "  ", mixing, "  ", Traffic(status),
                       "  ", FormatSpan(absl::Seconds(status.seconds())));
@@ -288,7 +293,8 @@ void ProgressPrinter::TellFailures(const v1::RunStatus& status) {
 }
 
 void ProgressPrinter::TellWaiting(const v1::RunStatus& status) {
-  if (status.detail().empty() || absl::Now() < told_waiting_ + kWaitLines) {
+  if (status.detail().empty() || !Spread(status).empty() ||
+      absl::Now() < told_waiting_ + kWaitLines) {
     return;
   }
   told_waiting_ = absl::Now();

@@ -101,7 +101,8 @@ class Recorder {
     }
     round.report.bytes_up += told.bytes_sent;
     round.report.bytes_down += told.bytes_received;
-    round.report.metrics["lost_edges"] += told.lost_edges;
+    round.report.metrics[kUsedEdges] += told.used_edges;
+    round.report.metrics[kLostEdges] += told.lost_edges;
     round.books.push_back(BooksOf(peer, state));
     if (Evaluates(told.round)) Evaluate(peer, state, &round.report);
     if (round.models.count() < static_cast<int64_t>(names_.size())) return;

@@ -93,6 +93,37 @@ function scale({log, format, title, zero = false, whole = false}) {
   };
 }
 
+// The range of x over all rounds of the runs that are shown, though a line may
+// have a few of them only.
+function wholeRange(spec, axis) {
+  let least = Infinity, most = -Infinity;
+  for (const {run} of spec.axis ? [] : spec.lines) {
+    for (const i of [0, run.round.length - 1]) {
+      const x = axis.of(run, i);
+      if (x === null || x === undefined) continue;
+      least = Math.min(least, x);
+      most = Math.max(most, x);
+    }
+  }
+  return least < most ? {suggestedMin: least, suggestedMax: most} : {};
+}
+
+// Room around values that hardly differ, or one alone: two points each way for
+// shares, none of it beyond what a share can be.
+function shareRange(spec) {
+  if (spec.format !== "percent") return {};
+  let least = Infinity, most = -Infinity;
+  for (const line of spec.lines) {
+    for (const value of line.column) {
+      if (value === null) continue;
+      least = Math.min(least, value);
+      most = Math.max(most, value);
+    }
+  }
+  if (most - least >= 0.04 || least < 0 || most > 1) return {};
+  return {suggestedMin: Math.max(0, least - 0.02), suggestedMax: Math.min(1, most + 0.02)};
+}
+
 function tooltipStyle() {
   return {backgroundColor: css("--text"), titleColor: css("--page"), bodyColor: css("--page"),
           titleFont: {size: 12}, bodyFont: {size: 12}, padding: 8, cornerRadius: 6,
@@ -159,8 +190,8 @@ function lineChart(into, spec, view) {
       animation: false, parsing: false, normalized: true, maintainAspectRatio: false,
       interaction: {mode: "nearest", axis: "x", intersect: false},
       scales: {
-        x: scale({...axis, log: logX}),
-        y: {...scale({log: logY, format, title: "", zero: spec.zero,
+        x: {...scale({...axis, log: logX}), ...(logX ? {} : wholeRange(spec, axis))},
+        y: {...(logY ? {} : shareRange(spec)), ...scale({log: logY, format, title: "", zero: spec.zero,
                       whole: spec.format === "count"}), stacked: spec.stacked === true},
       },
       plugins: {
@@ -195,6 +226,9 @@ function lineChart(into, spec, view) {
   const take = (next) => {
     datasetsOf(next, view).forEach((dataset, i) => Object.assign(chart.data.datasets[i], dataset));
     chart.options.plugins.decimation.enabled = isThinned(next);
+    if (!logX) Object.assign(chart.options.scales.x, wholeRange(next, axis));
+    if (!logY) Object.assign(chart.options.scales.y, {suggestedMin: undefined,
+                                                      suggestedMax: undefined}, shareRange(next));
     chart.update("none");
   };
   return {chart, shape: lineShape(spec), take};

@@ -2,7 +2,8 @@
 
 // Of a run's metrics; the charts below are theirs.
 const GOSSIP_METRICS = ["consensus", "contraction", "rho", "neighbour_distance",
-                        "used_edges", "lost_edges"];
+                        "used_edges", "lost_edges", "mass", "conservation_error", "in_doubt",
+                        "written_off"];
 const isGossip = (run) => run.gossip !== null;
 
 // ρ^2k of the first distance that there was to shrink: what mixing alone would
@@ -32,8 +33,37 @@ function gossipSpecs(lines) {
        ["measured", metric("contraction")],
        ["ρ, the most", ofGossip((run) => run.round.map(() => run.gossip.rho))]])},
     {id: "edges", title: "Ends of edges", format: "count", zero: true, lines: lines([
-      ["used", metric("used_edges")], ["given up", metric("lost_edges")]])},
+      ["used", metric("used_edges")], ["given up", metric("lost_edges")],
+      ["edges in doubt", metricThatMoves("in_doubt")]])},
+    {id: "conservation", title: "Conservation error over edges, relative", format: "number",
+     log: "y", lines: lines([["measured", metricThatMoves("conservation_error")]])},
+    {id: "mass", title: "Mass Σω of the peers", format: "number", zero: true, lines: lines([
+      ["of those that told of the round", metricThatMoves("mass")],
+      ["written off with peers that were lost", metricThatMoves("written_off")]])},
   ];
+}
+
+// A metric, but where it is the same in all rounds: the words below say that.
+function metricThatMoves(name) {
+  return (run) => {
+    const column = isGossip(run) ? own(run.metrics, name) : undefined;
+    const first = column?.find((value) => value !== null);
+    return column?.some((value) => value !== null && Math.abs(value - first) > 1e-9 * Math.abs(first))
+        ? column : undefined;
+  };
+}
+
+// What the audit of the edges found, in words; empty where there was none.
+function conservation(run) {
+  const error = own(run.metrics, "conservation_error");
+  if (error === undefined) return "";
+  const lastOf = (name) => own(run.metrics, name)?.filter((value) => value !== null).at(-1) ?? 0;
+  const most = Math.max(...error.map((value) => value ?? 0));
+  const doubts = lastOf("in_doubt"), off = lastOf("written_off");
+  const parts = ["Σ over the peers conserved " + (most > 0 ? `to ${most.toExponential(0)}` : "exactly")];
+  if (doubts > 0) parts.push(`${doubts} ${doubts === 1 ? "edge" : "edges"} in doubt at the end`);
+  parts.push(off > 0 ? `written off with lost peers: ω ${FORMATS.number(off)}` : "nothing written off");
+  return `${parts.join("; ")}.`;
 }
 
 // Who sent how much to whom.
@@ -59,12 +89,21 @@ function trafficMatrix(run) {
 function showGraph(run) {
   const place = byId("graph");
   place.replaceChildren();
-  if (!isGossip(run) || run.gossip.graph === "") return;
+  if (!isGossip(run)) return;
+  const words = conservation(run);
+  const note = words === "" ? [] : [element("p", {className: "quiet", textContent: words})];
+  if (run.gossip.graph === "") {
+    if (words !== "") {
+      place.append(element("article", {className: "card"},
+          element("header", {}, element("h2", {textContent: "Conservation"})), ...note));
+    }
+    return;
+  }
   const svg = new DOMParser().parseFromString(run.gossip.graph, "image/svg+xml").documentElement;
   svg.querySelectorAll("style").forEach((style) => style.remove());
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", "Who exchanges with whom");
   place.append(element("article", {className: "card"},
       element("header", {}, element("h2", {textContent: "Who exchanges with whom"})),
-      element("div", {className: "scroll"}, document.importNode(svg, true))));
+      element("div", {className: "scroll"}, document.importNode(svg, true)), ...note));
 }

@@ -81,13 +81,17 @@ function lineSpecs(runs) {
   })).filter((line) => line.column && has(line.column)));
   const names = (member) => [...new Set(shown.flatMap(({run}) => Object.keys(run[member])))];
 
+  // Peers evaluate their own models, and at the end their average.
+  const gossip = shown.length > 0 && shown.every(({run}) => isGossip(run));
+  const central = gossip ? "the peers' average" : "central";
+  const federated = gossip ? "the peers' own, mean" : "federated";
   const specs = [
     {id: "loss", title: "Loss", format: "number", lines: lines([
-      ["central", (run) => run.central_loss], ["federated", (run) => run.federated_loss],
+      [central, (run) => run.central_loss], [federated, (run) => run.federated_loss],
       ["training", (run) => run.train_loss]])},
     {id: "accuracy", title: "Accuracy", format: "percent", lines: lines([
-      ["central", (run) => run.central_accuracy],
-      ["federated", (run) => run.federated_accuracy]])},
+      [central, (run) => run.central_accuracy],
+      [federated, (run) => run.federated_accuracy]])},
     ...directionSpecs(lines),
     ...gossipSpecs(lines),
     spreadSpec(shown, several),
@@ -122,6 +126,7 @@ function totalSeconds(run) {
 function spreadSpec(shown, several) {
   const with_it = shown.filter(({run}) => has(run.spread_50));
   const quality = with_it.length > 0 ? with_it[0].run.quality : "accuracy";
+  const who = with_it.length > 0 && with_it.every(({run}) => isGossip(run)) ? "peer" : "client";
   const lines = [];
   for (const {run, index} of with_it) {
     if (run.quality !== quality) continue;
@@ -140,7 +145,7 @@ function spreadSpec(shown, several) {
       add("least to most", run.spread_100, {faint: 0.2, label: name("most")});
     }
   }
-  return {id: "spread", title: quality === "accuracy" ? "Accuracy by client" : "Loss by client",
+  return {id: "spread", title: quality === "accuracy" ? `Accuracy by ${who}` : `Loss by ${who}`,
           format: quality === "accuracy" ? "percent" : "number", lines};
 }
 

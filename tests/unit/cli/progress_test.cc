@@ -88,6 +88,21 @@ TEST(ProgressTest, LinesOfGossipTellHowFarApartPeersAre) {
   status.set_expected_contraction(0.8047);
   EXPECT_THAT(FormatRoundLine(status),
               testing::HasSubstr("contraction 0.790 (ρ 0.805)  ↑1.0 kB"));
+  status.set_accuracy(0.8);
+  status.set_detail("peers 70.1 to 85.0 %");
+  EXPECT_THAT(FormatRoundLine(status),
+              testing::HasSubstr("80.0 %  peers 70.1 to 85.0 %  consensus"));
+  EXPECT_THAT(FormatLiveLine(status, 200),
+              testing::HasSubstr("80.0 %  peers 70.1 to 85.0 %  consensus"));
+  // It is no word of whom the run waits for.
+  EXPECT_EQ(Printed(false, [&](ProgressPrinter& printer) {
+              printer.Update(status);
+              printer.Update(status);
+            }),
+            FormatRoundLine(status) + "\n");
+  status.set_state(v1::FINISHED);
+  EXPECT_THAT(FormatRoundLine(status),
+              testing::Not(testing::HasSubstr("peers 70.1")));
 }
 
 TEST(ProgressTest, LinesTellWhereTheDirectionIsMeasured) {
