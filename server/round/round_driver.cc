@@ -161,8 +161,15 @@ void RoundDriver::Handle(RoundEvent event) {
   while (!events_.empty()) {
     RoundEvent next = std::move(events_.front());
     events_.pop_front();
-    for (RoundEffect& effect :
-         machine_->Step(std::move(next), options_.clock->Now())) {
+    std::vector<RoundEffect> effects =
+        machine_->Step(std::move(next), options_.clock->Now());
+    last_sends_.clear();
+    for (const RoundEffect& effect : effects) {
+      if (const auto* send = std::get_if<effect::Send>(&effect)) {
+        last_sends_[send->session] = send;
+      }
+    }
+    for (RoundEffect& effect : effects) {
       std::visit([this](auto& e) { Perform(e); }, effect);
     }
   }

@@ -184,6 +184,8 @@ class RoundDriver final : public RunDriver {
   std::unique_ptr<RoundMachine> machine_;
   std::deque<RoundEvent> events_;
   bool stepping_ = false;
+  // Of the step whose effects are performed: its last message to each session.
+  absl::flat_hash_map<SessionId, const effect::Send*> last_sends_;
   absl::flat_hash_map<SessionId, std::shared_ptr<SessionSink>> sessions_;
 
   TransferId last_transfer_ = 0;

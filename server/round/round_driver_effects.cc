@@ -21,7 +21,12 @@ constexpr absl::Duration kReaderPatience = absl::Seconds(5);
 
 void RoundDriver::Perform(effect::Send& e) {
   const auto it = sessions_.find(e.session);
-  if (it != sessions_.end()) it->second->Send(e.message);
+  if (it == sessions_.end()) return;
+  if (last_sends_[e.session] == &e) {
+    it->second->Send(e.message);
+  } else {
+    it->second->SendAhead(e.message);
+  }
 }
 
 void RoundDriver::Perform(effect::EndSession& e) {
