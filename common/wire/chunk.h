@@ -46,6 +46,9 @@ class ChunkSink {
   // further call is made.
   virtual absl::Status Write(const ChunkHeader& header,
                              absl::Span<const absl::string_view> pieces) = 0;
+  // True: all bytes are here, so that it does not matter any more whether the
+  // peer ended the transfer or broke it off. False also where nobody can tell.
+  virtual bool whole() const { return false; }
   // The peer sent all it has. Returns the bytes that are whole, counted over
   // all payloads. InvalidArgument where some are missing.
   virtual absl::StatusOr<uint64_t> Finish() = 0;

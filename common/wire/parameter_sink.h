@@ -33,6 +33,7 @@ class ParameterSink final : public ChunkSink {
 
   absl::Status Write(const ChunkHeader& header,
                      absl::Span<const absl::string_view> pieces) override;
+  bool whole() const override { return payload_ == targets_.size(); }
   absl::StatusOr<uint64_t> Finish() override;
 
  private:

@@ -22,6 +22,7 @@ class HeldSink final : public ChunkSink {
                      absl::Span<const absl::string_view> pieces) override {
     return sink_->Write(header, pieces);
   }
+  bool whole() const override { return sink_->whole(); }
   absl::StatusOr<uint64_t> Finish() override { return sink_->Finish(); }
 
  private:
@@ -47,6 +48,12 @@ void HostedSink::Send(const v1::ServerMessage& message) {
     more.mutable_goodbye()->set_more_runs(true);
   }
   guest_.sink->Send(more);
+}
+
+void HostedSink::SendAhead(const v1::ServerMessage& message) {
+  // What Send may change, or keep to itself, is not to be waited for.
+  if (message.has_registered() || message.has_goodbye()) return Send(message);
+  guest_.sink->SendAhead(message);
 }
 
 void HostedSink::Close(const absl::Status& status) {

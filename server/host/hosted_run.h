@@ -64,6 +64,7 @@ class HostedSink final : public SessionSink {
         on_close_(std::move(on_close)) {}
 
   void Send(const v1::ServerMessage& message) override;
+  void SendAhead(const v1::ServerMessage& message) override;
   void Close(const absl::Status& status) override;
 
  private:

@@ -84,8 +84,10 @@ void RendezvousDriver::OpenUpload(const v1::TransferHeader&, UploadReady ready,
 
 void RendezvousDriver::Bring(RunEvent event) {
   loop_.Run(std::move(event), [this](RendezvousEvent event) {
-    for (RendezvousEffect& effect :
-         machine_.Step(std::move(event), clock()->Now())) {
+    std::vector<RendezvousEffect> effects =
+        machine_.Step(std::move(event), clock()->Now());
+    MarkSendsAhead(effects);
+    for (RendezvousEffect& effect : effects) {
       std::visit([this](auto& e) { Perform(e); }, effect);
     }
   });

@@ -122,8 +122,10 @@ void RoundDriver::Bring(RunEvent event) {
 
 void RoundDriver::Handle(RoundEvent event) {
   loop_.Run(std::move(event), [this](RoundEvent event) {
-    for (RoundEffect& effect :
-         machine_->Step(std::move(event), clock()->Now())) {
+    std::vector<RoundEffect> effects =
+        machine_->Step(std::move(event), clock()->Now());
+    MarkSendsAhead(effects);
+    for (RoundEffect& effect : effects) {
       std::visit([this](auto& e) { Perform(e); }, effect);
     }
   });

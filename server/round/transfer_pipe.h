@@ -62,6 +62,7 @@ class UpdateWriter final : public ChunkSink {
 
   absl::Status Write(const ChunkHeader& header,
                      absl::Span<const absl::string_view> pieces) override;
+  bool whole() const override { return update_->staged() == update_->bytes(); }
   absl::StatusOr<uint64_t> Finish() override;
 
  private:

@@ -135,6 +135,7 @@ void UploadReactor::OnReadDone(bool ok) {
     if (!broken_off_.ok()) return;  // and finished
   }
   if (!ok) {
+    if (sink_ != nullptr && sink_->whole()) return FinishUpload();
     // Either the client sent all it has, or the stream broke; a read does not
     // tell. Sending the (empty) initial metadata succeeds only in the former.
     StartSendInitialMetadata();
@@ -184,6 +185,10 @@ void UploadReactor::OnSendInitialMetadataDone(bool ok) {
   if (sink_ == nullptr) {
     return Refuse(absl::InvalidArgumentError("an upload without a chunk"));
   }
+  FinishUpload();
+}
+
+void UploadReactor::FinishUpload() {
   const absl::StatusOr<uint64_t> received = sink_->Finish();
   if (!received.ok()) return Refuse(received.status());
   sink_.reset();

@@ -82,6 +82,7 @@ class UploadReactor final : public grpc::ServerReadReactor<grpc::ByteBuffer> {
   void Ready(absl::StatusOr<std::unique_ptr<ChunkSink>> sink);
   // Hands chunk_ to the sink and reads the next.
   void Consume();
+  void FinishUpload();
   void Refuse(const absl::Status& why);
   void BreakOff(const absl::Status& why);
   void ReadNext();

@@ -26,7 +26,7 @@ SessionReactor::SessionReactor(grpc::CallbackServerContext* context,
                                Coordinator* coordinator, LiveCalls* calls)
     : call_end_(context), coordinator_(coordinator), live_(calls) {}
 
-void SessionReactor::Send(const v1::ServerMessage& message) {
+void SessionReactor::Enqueue(const v1::ServerMessage& message, bool ahead) {
   const size_t bytes = message.ByteSizeLong();
   bool too_slow = false;
   {
@@ -35,7 +35,7 @@ void SessionReactor::Send(const v1::ServerMessage& message) {
     too_slow = too_slow_ = too_slow_ || queued_bytes_ + bytes > kMaxQueuedBytes;
     if (!too_slow) {
       queued_bytes_ += bytes;
-      queue_.push_back(message);
+      queue_.push_back({message, ahead});
     }
   }
   if (too_slow) {
@@ -105,11 +105,16 @@ void SessionReactor::OnWriteDone(bool ok) {
 
 void SessionReactor::Advance() {
   std::optional<absl::Status> finish;
+  grpc::WriteOptions options;
   {
     MutexLock lock(mu_);
     if (writing_ || finished_) return;
     if (!queue_.empty()) {
-      out_ = std::move(queue_.front());
+      out_ = std::move(queue_.front().message);
+      // The first one brings the stream's metadata, without which gRPC does
+      // not say that a message is written.
+      if (queue_.front().ahead && begun_) options.set_buffer_hint();
+      begun_ = true;
       queue_.pop_front();
       writing_ = true;
     } else if (end_) {
@@ -123,7 +128,7 @@ void SessionReactor::Advance() {
   if (finish) {
     call_end_.Finish([this, status = ToGrpc(*finish)] { Finish(status); });
   } else {
-    StartWrite(&out_);
+    StartWrite(&out_, options);
   }
 }
 

@@ -31,7 +31,12 @@ class SessionReactor final
   static SessionReactor* Open(grpc::CallbackServerContext* context,
                               Coordinator* coordinator, LiveCalls* calls);
 
-  void Send(const v1::ServerMessage& message) override;
+  void Send(const v1::ServerMessage& message) override {
+    Enqueue(message, /*ahead=*/false);
+  }
+  void SendAhead(const v1::ServerMessage& message) override {
+    Enqueue(message, /*ahead=*/true);
+  }
   void Close(const absl::Status& status) override;
 
   void OnReadDone(bool ok) override;
@@ -42,6 +47,12 @@ class SessionReactor final
                  LiveCalls* calls);
 
  private:
+  struct Waiting {
+    v1::ServerMessage message;
+    bool ahead;  // of another one, which it may wait for
+  };
+
+  void Enqueue(const v1::ServerMessage& message, bool ahead);
   // Ends the session from this side and tells the coordinator, unless it is
   // the one that ended it.
   void Break(const absl::Status& why);
@@ -55,9 +66,10 @@ class SessionReactor final
   v1::ServerMessage out_;  // being written
 
   Mutex mu_;
-  std::deque<v1::ServerMessage> queue_ GUARDED_BY(mu_);
+  std::deque<Waiting> queue_ GUARDED_BY(mu_);
   size_t queued_bytes_ GUARDED_BY(mu_) = 0;
   bool too_slow_ GUARDED_BY(mu_) = false;
+  bool begun_ GUARDED_BY(mu_) = false;  // a message was written
   bool writing_ GUARDED_BY(mu_) = false;
   bool finished_ GUARDED_BY(mu_) = false;
   std::optional<absl::Status> end_ GUARDED_BY(mu_);  // to finish with

@@ -85,7 +85,8 @@ void BasicDriver::CloseSession(SessionId session, const absl::Status& why) {
 
 void BasicDriver::Perform(effect::Send& e) {
   const auto it = sessions_.find(e.session);
-  if (it != sessions_.end()) it->second->Send(e.message);
+  if (it == sessions_.end()) return;
+  e.ahead ? it->second->SendAhead(e.message) : it->second->Send(e.message);
 }
 
 void BasicDriver::Perform(effect::EndSession& e) {

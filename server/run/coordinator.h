@@ -28,6 +28,8 @@ class SessionSink {
  public:
   virtual ~SessionSink() = default;
   virtual void Send(const v1::ServerMessage& message) = 0;
+  // As Send, where another Send follows at once: both may go as one packet.
+  virtual void SendAhead(const v1::ServerMessage& message) { Send(message); }
   // Ends the session once all that was sent is on its way. No more Sends.
   virtual void Close(const absl::Status& status) = 0;
 };

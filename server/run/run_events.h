@@ -46,6 +46,7 @@ namespace effect {
 struct Send {
   SessionId session;
   v1::ServerMessage message;
+  bool ahead = false;  // of another to the same session, in the same step
 };
 struct EndSession {
   SessionId session;

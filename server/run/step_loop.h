@@ -3,9 +3,25 @@
 #define PARLEY_SERVER_RUN_STEP_LOOP_H_
 
 #include <deque>
+#include <set>
 #include <utility>
+#include <variant>
+#include <vector>
+
+#include "server/run/run_events.h"
 
 namespace parley {
+
+// Of the effects of a step: tells each message whether another one follows it to
+// the same session.
+template <typename Effect>
+void MarkSendsAhead(std::vector<Effect>& effects) {
+  std::set<SessionId> followed;
+  for (auto it = effects.rbegin(); it != effects.rend(); ++it) {
+    auto* const send = std::get_if<effect::Send>(&*it);
+    if (send != nullptr) send->ahead = !followed.insert(send->session).second;
+  }
+}
 
 // An event that comes of another's effects waits until those are all done. Not
 // thread-safe.

@@ -114,12 +114,32 @@ class FakeClient final : public SessionSink,
     {
       MutexLock lock(inbox_mu_);
       inbox_.push_back(message);
+      if (kept_waiting_)
+        ahead_.emplace_back(*kept_waiting_, message.kind_case());
+      kept_waiting_.reset();
     }
     options_.executor->Post([self = shared_from_this()] { self->TakeNext(); });
+  }
+  void SendAhead(const v1::ServerMessage& message) override {
+    Send(message);
+    MutexLock lock(inbox_mu_);
+    kept_waiting_ = message.kind_case();
   }
   void Close(const absl::Status&) override {
     MutexLock lock(mu_);
     closed_ = true;
+  }
+
+  using Kind = v1::ServerMessage::KindCase;
+  // What was sent ahead, and what came after it.
+  std::vector<std::pair<Kind, Kind>> ahead() {
+    MutexLock lock(inbox_mu_);
+    return ahead_;
+  }
+  // That nothing came after.
+  bool kept_waiting() {
+    MutexLock lock(inbox_mu_);
+    return kept_waiting_.has_value();
   }
 
   bool closed() {
@@ -295,6 +315,8 @@ class FakeClient final : public SessionSink,
 
   Mutex inbox_mu_;  // taken within mu_
   std::deque<v1::ServerMessage> inbox_ GUARDED_BY(inbox_mu_);
+  std::vector<std::pair<Kind, Kind>> ahead_ GUARDED_BY(inbox_mu_);
+  std::optional<Kind> kept_waiting_ GUARDED_BY(inbox_mu_);
 
   Mutex mu_;
   std::string run_ GUARDED_BY(mu_);

@@ -14,6 +14,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 TEST(RoundDriver, IsANaiveAverageInAnyOrderOfArrival) {
   std::vector<std::string> order = {"a", "b", "c"};
@@ -89,6 +90,29 @@ TEST(RoundDriver, SaysWhatARoundWas) {
   for (const auto& client : {a, b, c}) {
     EXPECT_EQ(client->counted(), 1);
     EXPECT_TRUE(client->closed());
+  }
+}
+
+// Both are of one step, and may be one packet.
+TEST(RoundDriver, SendsARoundsEndAheadOfTheNextTask) {
+  Bench bench({.config = Config(3)});
+  const auto a = bench.Join("a"), b = bench.Join("b"), c = bench.Join("c");
+  bench.Run();
+  for (const auto& client : {a, b, c}) {
+    EXPECT_EQ(client->counted(), 3);
+    auto ahead = client->ahead();
+    if (client == c) {  // the last to join is asked at once
+      ASSERT_FALSE(ahead.empty());
+      EXPECT_THAT(ahead[0], Pair(v1::ServerMessage::kRegistered,
+                                 v1::ServerMessage::kTask));
+      ahead.erase(ahead.begin());
+    }
+    const auto before_task =
+        Pair(v1::ServerMessage::kTaskOver, v1::ServerMessage::kTask);
+    EXPECT_THAT(ahead, ElementsAre(before_task, before_task,
+                                   Pair(v1::ServerMessage::kTaskOver,
+                                        v1::ServerMessage::kGoodbye)));
+    EXPECT_FALSE(client->kept_waiting());
   }
 }
 

@@ -56,6 +56,20 @@ TEST_F(HostedSinkTest, SaysThatThereAreMoreRuns) {
   EXPECT_FALSE(back_);
 }
 
+TEST_F(HostedSinkTest, SendsAheadWhatItNeitherChangesNorKeeps) {
+  HostedSink sink = Make(true);
+  sink.SendAhead(Goodbye());  // which gives a newcomer back: kept
+  EXPECT_TRUE(sink_->messages().empty());
+  sink.SendAhead(Registered());
+  EXPECT_TRUE(sink_->AwaitRegistered().registered().more_runs());
+  EXPECT_EQ(sink_->ahead(), 0);
+  v1::ServerMessage over;
+  over.mutable_task_over();
+  sink.SendAhead(over);
+  EXPECT_EQ(sink_->messages().size(), 2);
+  EXPECT_EQ(sink_->ahead(), 1);
+}
+
 TEST_F(HostedSinkTest, ARunThatIsOverGivesNewcomersBack) {
   HostedSink sink = Make(true);
   sink.Send(Goodbye());

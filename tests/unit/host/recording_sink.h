@@ -37,6 +37,15 @@ class RecordingSink final : public SessionSink {
     messages_.push_back(message);
     changed_.SignalAll();
   }
+  void SendAhead(const v1::ServerMessage& message) override {
+    Send(message);
+    MutexLock lock(mu_);
+    ++ahead_;
+  }
+  int ahead() {
+    MutexLock lock(mu_);
+    return ahead_;
+  }
   void Close(const absl::Status& status) override {
     MutexLock lock(mu_);
     // ThreadSanitizer does not see how Debian's Abseil counts shared ones.
@@ -77,6 +86,7 @@ class RecordingSink final : public SessionSink {
   Mutex mu_;
   CondVar changed_;
   std::vector<v1::ServerMessage> messages_ GUARDED_BY(mu_);
+  int ahead_ GUARDED_BY(mu_) = 0;  // of these, by SendAhead
   std::optional<absl::Status> closed_ GUARDED_BY(mu_);
 };
 

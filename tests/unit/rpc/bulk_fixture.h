@@ -40,6 +40,7 @@ class LoggedSink final : public ChunkSink {
     ++log_->chunks;
     return to_->Write(header, pieces);
   }
+  bool whole() const override { return to_->whole(); }
   absl::StatusOr<uint64_t> Finish() override {
     ++log_->finished;
     return to_->Finish();

@@ -76,6 +76,30 @@ TEST_F(SessionTest, CloseComesAfterAllMessages) {
   session_->Send(Message("late"));  // harmless
 }
 
+TEST_F(SessionTest, WhatIsSentAheadComesFirst) {
+  const Session session = coordinator_.Await(1, [](auto&) { return true; });
+  v1::ServerMessage message;
+  for (int i = 0; i < 300; ++i) {
+    message.mutable_notice()->set_text(absl::StrCat(i));
+    if (i % 3 < 2) {
+      session.sink->SendAhead(message);
+    } else {
+      session.sink->Send(message);
+    }
+  }
+  const auto received = listener_.AwaitMessages(300);
+  ASSERT_EQ(received.size(), 300u);
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_EQ(received[i].notice().text(), absl::StrCat(i));
+  }
+  // Nothing but the end comes after the last one.
+  session.sink->SendAhead(message);
+  session.sink->Close(absl::AbortedError("enough"));
+  EXPECT_THAT(listener_.AwaitClosed(),
+              StatusIs(StatusCode::kAborted, "enough"));
+  EXPECT_EQ(listener_.AwaitMessages(301).size(), 301u);
+}
+
 TEST_F(SessionTest, CoordinatorHearsThatAClientWentAway) {
   Open();
   session_.reset();
