@@ -431,6 +431,9 @@ PeerLinkListener* GossipNode::Accept(PeerOrigin origin,
 }
 const PeerState& GossipNode::state() const { return impl_->state(); }
 const GossipMachine& GossipNode::machine() const { return impl_->machine(); }
+bool GossipNode::left() const {
+  return machine().left() || (pairwise() != nullptr && pairwise()->left());
+}
 const PairwiseMachine* GossipNode::pairwise() const {
   return impl_->pairwise();
 }

@@ -92,7 +92,7 @@ class GossipNode final : public PeerAcceptor {
   void Stop(std::string reason);
   // Ends in an orderly way: after the round that it is in, and averages, one
   // more, in which it hands over what it has where edges give away; `done` is
-  // called with OK, and machine().left() says so. What it could not hand over
+  // called with OK, and left() says so. What it could not hand over
   // is in state(). Before the run began, or if called again: as Stop.
   void Leave(std::string reason);
   // From its first round on, or the next one where that has passed; with
@@ -105,6 +105,7 @@ class GossipNode final : public PeerAcceptor {
   // To be read on the node's sequence, within on_round, or when it is done.
   const PeerState& state() const;
   const GossipMachine& machine() const;
+  bool left() const;
   // Null but with ad_psgd.
   const PairwiseMachine* pairwise() const;
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -64,6 +65,10 @@ constexpr char kNotes[] =
     "peers.textproto lists all peers, and is the same at each of them:\n"
     "  peers { name: \"a\" address: \"a.example:7071\" }\n"
     "  peers { name: \"b\" address: \"b.example:7071\" }\n"
+    "\n"
+    "Ctrl-C, or SIGTERM, ends it. A peer of a gossip run hands over to the "
+    "others\n"
+    "first, after the round that it is in; a second one ends it at once.\n"
     "\n"
     "Exit codes: 0 the run is over, or Ctrl-C; 1 it failed; 2 wrong usage.\n";
 
@@ -192,6 +197,8 @@ absl::Status Run(const Program& program, Settings settings,
   const std::unique_ptr<Clock> clock = MakeRealClock();
   settings.peer.dial = settings.dial;
   settings.peer.clock = clock.get();
+  std::atomic<int> peers_at_work = 0;
+  settings.peer.at_work = &peers_at_work;
   ThreadPool control(1), work(1);
   TrainerFactory factory = program.factory(settings);
   PARLEY_ASSIGN_OR_RETURN(
@@ -211,9 +218,16 @@ absl::Status Run(const Program& program, Settings settings,
   while (!outcome.Get() && signal == 0) signal = signals->Wait();
   if (signal != 0) {
     const std::string reason = strsignal(signal);
-    LogInfo("ends: ", reason);
-    runs->Stop(reason);
-    signals->Wait(kStopPatience);
+    const bool hands_over = peers_at_work > 0;
+    LogInfo(
+        hands_over ? "leaves (a second signal ends it at once): " : "ends: ",
+        reason);
+    runs->Leave(reason);
+    signal = 0;
+    while (hands_over && !outcome.Get() && signal == 0)
+      signal = signals->Wait();
+    if (signal != 0) runs->Stop(reason);
+    if (!outcome.Get()) signals->Wait(kStopPatience);
     if (!outcome.Get()) {
       // Data being loaded, a long step, or a second Ctrl-C. Nothing is lost.
       LogInfo("ends without waiting for the work under way");

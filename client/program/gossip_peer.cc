@@ -297,19 +297,32 @@ absl::Status RunGossipPeer(GossipPart part, const TrainerFactory& factory,
   while (!outcome.Get() && signal == 0) signal = signals->Wait();
   if (signal != 0) {
     const std::string reason = strsignal(signal);
-    LogInfo("ends: ", reason);
-    node->Stop(reason);
-    signals->Wait(kStopPatience);
+    LogInfo("hands over and leaves (a second signal ends it at once): ",
+            reason);
+    node->Leave(reason);
+    signal = 0;
+    while (!outcome.Get() && signal == 0) signal = signals->Wait();
+    if (signal != 0) {
+      LogInfo("ends: ", strsignal(signal));
+      node->Stop(reason);
+      if (!outcome.Get()) signals->Wait(kStopPatience);
+    }
     if (!outcome.Get()) {
       LogInfo("ends without waiting for the work under way");
       std::_Exit(EXIT_SUCCESS);
     }
-    evaluator->Stop();
-    evaluator.reset();
-    return *outcome.Get();
+    if (signal != 0) {
+      evaluator->Stop();
+      evaluator.reset();
+      return *outcome.Get();
+    }
   }
   evaluator.reset();  // waits for what is still to be told
   PARLEY_RETURN_IF_ERROR(*outcome.Get());
+  if (node->left()) {
+    LogInfo("has left the other peers, which go on");
+    return absl::OkStatus();
+  }
   const ParameterVector model = node->state().Model();
   const std::string path = absl::StrCat(part.folder, "/", kModelFile);
   PARLEY_RETURN_IF_ERROR(SaveParameters(path, run.spec, model));

@@ -51,9 +51,10 @@ absl::StatusOr<GossipPart> ReadGossipPart(const GossipFlags& flags,
                                           bool own_data,
                                           std::optional<int32_t> part);
 
-// Blocks until all rounds are done or a signal comes. Writes metrics.jsonl,
-// run.textproto and at the end model.safetensors to the folder, which may hold
-// no run yet.
+// Blocks until all rounds are done or a signal comes: at the first one the peer
+// hands over to the others and leaves, at a second one it ends at once. Writes
+// metrics.jsonl, run.textproto and at the end model.safetensors to the folder,
+// which may hold no run yet.
 absl::Status RunGossipPeer(GossipPart part, const TrainerFactory& factory,
                            StopSignals* signals);
 

@@ -1,13 +1,15 @@
 #include "client/program/rendezvous_peer.h"
 
+#include <atomic>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/gossip/gossip_node.h"
 #include "client/gossip/gossip_run.h"
@@ -20,9 +22,11 @@
 #include "common/base/mutex.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
+#include "common/config/run_gossip.h"
 #include "common/files/safetensors.h"
 #include "common/model/sketch.h"
 #include "common/rpc/address.h"
+#include "common/topology/schedule.h"
 
 namespace parley {
 namespace {
@@ -41,22 +45,18 @@ class Gate final : public PeerAcceptor {
   }
   PeerLinkListener* Accept(PeerOrigin origin,
                            std::unique_ptr<PeerLink> link) override {
-    PeerAcceptor* to;
-    {
-      MutexLock lock(mu_);
-      to = to_;
-    }
+    MutexLock lock(mu_);  // a node that ends is not called any more
     // Whoever is turned away dials again.
-    return to == nullptr ? nullptr
-                         : to->Accept(std::move(origin), std::move(link));
+    return to_ == nullptr ? nullptr
+                          : to_->Accept(std::move(origin), std::move(link));
   }
 
  private:
   Mutex mu_;
-  PeerAcceptor* to_ GUARDED_BY(mu_) = nullptr;  // outlives the server
+  PeerAcceptor* to_ GUARDED_BY(mu_) = nullptr;
 };
 
-// Dials peers by their index, wherever they are at present.
+// Dials peers by their names, wherever they are at present.
 class AddressBook final : public PeerTransport {
  public:
   explicit AddressBook(DialOptions dial) : dial_(std::move(dial)) {}
@@ -64,35 +64,36 @@ class AddressBook final : public PeerTransport {
   void Update(const v1::Membership& membership) {
     MutexLock lock(mu_);
     for (const v1::Membership::Member& member : membership.member()) {
-      addresses_[member.index()] = member.address();
-      std::unique_ptr<PeerTransport>& transport = transports_[member.index()];
-      if (transport != nullptr) continue;
+      Entry& entry = entries_[member.name()];
+      entry.address = member.address();
+      if (entry.transport != nullptr) continue;
       DialOptions dial = dial_;
       dial.expected_name = member.name();
-      transport = std::make_unique<GrpcPeerTransport>(std::move(dial));
+      entry.transport = std::make_unique<GrpcPeerTransport>(std::move(dial));
     }
   }
 
-  std::unique_ptr<PeerLink> Dial(const std::string& index,
+  std::unique_ptr<PeerLink> Dial(const std::string& name,
                                  PeerLinkListener* listener) override {
-    int peer = 0;
-    PARLEY_CHECK(absl::SimpleAtoi(index, &peer));
     PeerTransport* transport;
     std::string address;
     {
       MutexLock lock(mu_);
-      transport = transports_.at(peer).get();
-      address = addresses_.at(peer);
+      const Entry& entry = entries_.at(name);
+      transport = entry.transport.get();
+      address = entry.address;
     }
     return transport->Dial(address, listener);
   }
 
  private:
+  struct Entry {
+    std::string address;
+    std::unique_ptr<PeerTransport> transport;  // expects the name
+  };
   const DialOptions dial_;
   Mutex mu_;
-  std::map<int, std::string> addresses_ GUARDED_BY(mu_);
-  // By peer: each expects another name.
-  std::map<int, std::unique_ptr<PeerTransport>> transports_ GUARDED_BY(mu_);
+  std::map<std::string, Entry> entries_ GUARDED_BY(mu_);
 };
 
 // What moved over the peer's edges so far, and what is in doubt.
@@ -195,8 +196,16 @@ class RendezvousPeer final : public PeerHost {
         return absl::InvalidArgumentError("the membership has gaps");
       }
       if (member.name() == setup.name) self = index;
-      members.peers.push_back({member.name(), absl::StrCat(index)});
+      members.peers.push_back({member.name(), member.name()});
     }
+    // Of a peer that has begun before, where it was dropped.
+    gate_.Open(nullptr);
+    node_.reset();
+    evaluator_.reset();  // what it did last is done
+    work_.reset();
+    control_.reset();
+    own_ = ParameterVector();
+    stopped_ = false;
     PARLEY_ASSIGN_OR_RETURN(GossipRun run, MakeGossipRun(config, members));
     if (run.spec.Hash() != setup.registered.spec_hash()) {
       return absl::InvalidArgumentError(
@@ -207,14 +216,25 @@ class RendezvousPeer final : public PeerHost {
     control_.emplace(1);
     work_.emplace(3);  // the node's two lanes, and evaluations
     evaluator_.emplace(config, &*work_);
+    name_ = setup.name;
+    config_ = config;
+    saved_before_ = SavedAt();
     spec_ = run.spec;
     rounds_ = run.node.machine.rounds;
     on_done_ = std::move(setup.on_done);
     v1::PeerHello& hello = run.node.machine.hello;
     hello.set_index(self);
     hello.set_name(setup.name);
-    hello.set_incarnation(setup.incarnation);
+    // Each node has one of its own: none knows what an earlier one decided.
+    const int64_t since = setup.membership.member(self).since();
+    hello.set_incarnation(setup.incarnation + since);
     hello.set_run_id(setup.registered.run_id());
+    // Whoever was there from the beginning, and is late, has a model and may
+    // begin where the others are.
+    if (since > 0) {
+      run.node.machine.joins = true;
+      run.node.machine.first_round = setup.membership.first_round();
+    }
     run.node.on_round = [this, report = std::move(setup.on_report),
                          seed = Rng(config.seed(), kSketchSeed).Next()](
                             const GossipRound& round, const PeerState& state) {
@@ -230,6 +250,7 @@ class RendezvousPeer final : public PeerHost {
                             .work = &*work_,
                             .plan = std::make_shared<EdgePlan>(run.schedule),
                             .trainer = setup.trainer}));
+    if (options_.at_work != nullptr) ++*options_.at_work;
     gate_.Open(node_.get());
     node_->Start([this](absl::Status status) {
       // Not on the node's own sequence: the rest takes long.
@@ -240,13 +261,33 @@ class RendezvousPeer final : public PeerHost {
 
   void Update(const v1::Membership& membership) override {
     book_.Update(membership);
+    GossipMembership next;
+    next.epoch = membership.epoch();
+    next.first_round = membership.first_round();
+    next.self = -1;
+    for (const v1::Membership::Member& member : membership.member()) {
+      if (member.name() == name_) next.self = member.index();
+      next.names.push_back(member.name());
+    }
+    next.addresses = next.names;
+    auto schedule = Schedule::Create(GossipTopologyOf(config_),
+                                     {.seed = config_.seed(),
+                                      .epoch = next.epoch,
+                                      .peers = membership.member_size()});
+    if (!schedule.ok()) {
+      // The rendezvous has made it, too.
+      return node_->Stop(
+          absl::StrCat("membership epoch ", next.epoch,
+                       " has no schedule: ", schedule.status().message()));
+    }
+    next.plan = std::make_shared<EdgePlan>(*std::move(schedule));
+    node_->ChangeMembership(std::move(next));
   }
 
+  void Leave(const std::string& reason) override { node_->Leave(reason); }
+
   void Stop(const std::string& reason) override {
-    {
-      MutexLock lock(mu_);
-      stopped_ = true;
-    }
+    stopped_ = true;
     evaluator_->Stop();
     node_->Stop(reason);
   }
@@ -271,15 +312,17 @@ class RendezvousPeer final : public PeerHost {
           on_report(std::move(report));
         });
   }
+
   void End(const absl::Status& status) {
-    std::move(on_done_)(status.ok() ? Finish() : status);
+    absl::StatusOr<v1::PeerDone> done =
+        status.ok() ? Finish() : absl::StatusOr<v1::PeerDone>(status);
+    if (options_.at_work != nullptr) --*options_.at_work;
+    std::move(on_done_)(std::move(done));
   }
 
   absl::StatusOr<v1::PeerDone> Finish() {
-    {
-      MutexLock lock(mu_);
-      if (stopped_) return absl::CancelledError("the peer was stopped");
-    }
+    if (stopped_) return absl::CancelledError("the peer was stopped");
+    if (node_->left()) return absl::CancelledError("the peer left");
     const ParameterVector model = node_->state().Model();
     v1::PeerDone done;
     done.set_model_hash(model.Hash());
@@ -289,13 +332,20 @@ class RendezvousPeer final : public PeerHost {
           "the exact average at the end failed: this peer ends with a model of "
           "its own");
     }
-    if (!options_.save_model.empty()) {
+    if (!options_.save_model.empty() &&
+        (done.averaged() || SavedAt() == saved_before_)) {
       PARLEY_RETURN_IF_ERROR(
           WriteSafetensors(options_.save_model, spec_, model));
       LogInfo("the model is in ", options_.save_model);
     }
     if (evaluator_->evaluates()) Evaluate(model, &done);
     return done;
+  }
+
+  // When save_model was written last.
+  std::filesystem::file_time_type SavedAt() const {
+    std::error_code none;
+    return std::filesystem::last_write_time(options_.save_model, none);
   }
 
   void Evaluate(const ParameterVector& model, v1::PeerDone* done) {
@@ -316,14 +366,16 @@ class RendezvousPeer final : public PeerHost {
 
   // Set by Begin.
   std::optional<PeerEvaluator> evaluator_;
+  v1::RunConfig config_;
+  std::string name_;
+  std::filesystem::file_time_type saved_before_;
   ParameterSpec spec_;
   int64_t rounds_ = 0;
   absl::AnyInvocable<void(absl::StatusOr<v1::PeerDone>) &&> on_done_;
   std::unique_ptr<GossipNode> node_;
   ParameterVector own_;  // before the average; of the node's sequence, then End
 
-  Mutex mu_;
-  bool stopped_ GUARDED_BY(mu_) = false;
+  std::atomic<bool> stopped_ = false;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #ifndef PARLEY_CLIENT_PROGRAM_RENDEZVOUS_PEER_H_
 #define PARLEY_CLIENT_PROGRAM_RENDEZVOUS_PEER_H_
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -20,9 +21,13 @@ struct RendezvousPeerOptions {
   // port 0: the one it listens at.
   std::string address;
   DialOptions dial;  // of other peers, and how they have to dial this one
-  // Where the model goes that the run ends with; empty: nowhere.
+  // Where the model goes that the run ends with; empty: nowhere. It may be the
+  // same for several peers: what another one has put there meanwhile is
+  // replaced by the average of all only.
   std::string save_model;
   Clock* clock = nullptr;  // borrowed
+  // Counts the peers that are at work; may be null. Borrowed.
+  std::atomic<int>* at_work = nullptr;
 };
 
 // Where TLS is used, a peer has to prove the name that the membership says.

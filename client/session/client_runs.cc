@@ -11,7 +11,7 @@
 
 namespace parley {
 
-// All but Start, Stop and the destructor runs on the sequence.
+// All but Start, Stop, Leave and the destructor runs on the sequence.
 class ClientRuns::Impl {
  public:
   Impl(CoordinatorSessionOptions options, ClientRunsSeams seams,
@@ -74,6 +74,13 @@ class ClientRuns::Impl {
 
   void Stop(std::string reason) {
     sequence_.Post([this, reason = std::move(reason)] { StopAll(reason); });
+  }
+
+  void Leave(std::string reason) {
+    sequence_.Post([this, reason = std::move(reason)] {
+      stopping_ = true;
+      for (auto& [id, part] : parts_) part.session->Leave(reason);
+    });
   }
 
  private:
@@ -205,5 +212,6 @@ ClientRuns::~ClientRuns() = default;
 
 void ClientRuns::Start(Done done) { impl_->Start(std::move(done)); }
 void ClientRuns::Stop(std::string reason) { impl_->Stop(std::move(reason)); }
+void ClientRuns::Leave(std::string reason) { impl_->Leave(std::move(reason)); }
 
 }  // namespace parley

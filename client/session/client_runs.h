@@ -49,6 +49,7 @@ class ClientRuns {
   void Start(Done done);
   // Thread-safe, as CoordinatorSession::Stop.
   void Stop(std::string reason);
+  void Leave(std::string reason);  // as CoordinatorSession::Leave
 
  private:
   class Impl;

@@ -16,8 +16,8 @@
 #include "common/base/status_macros.h"
 
 namespace parley {
-// All but Start, Stop and the destructor runs on the sequence, or on `work`
-// where it says so.
+// All but Start, Stop, Leave and the destructor runs on the sequence, or on
+// `work` where it says so.
 class CoordinatorSession::Impl {
  public:
   Impl(CoordinatorSessionOptions options, CoordinatorSessionSeams seams,
@@ -50,6 +50,10 @@ class CoordinatorSession::Impl {
 
   void Stop(std::string reason) {
     Post(session_event::StopRequested{std::move(reason)});
+  }
+
+  void Leave(std::string reason) {
+    Post(session_event::LeaveRequested{std::move(reason)});
   }
 
  private:
@@ -220,47 +224,86 @@ class CoordinatorSession::Impl {
   }
 
   void Perform(session_effect::StartPeer& e) {
+    next_peer_ = std::move(e);  // an earlier one is to end first
+    peer_update_.reset();
+    if (peer_ == Peer::kNone) StartNextPeer();
+  }
+
+  void StartNextPeer() {
+    const uint64_t number = ++peer_number_;
     PeerHost::Setup setup;
-    setup.registered = std::move(e.registered);
-    setup.membership = std::move(e.membership);
+    setup.registered = std::move(next_peer_->registered);
+    setup.membership = std::move(next_peer_->membership);
+    next_peer_.reset();
     setup.name = options_.name;
     setup.incarnation = options_.incarnation;
     setup.trainer = bench_->trainer.get();
-    setup.on_report = [this](v1::PeerReport report) {
-      Post(session_event::PeerReported{std::move(report)});
+    setup.on_report = [this, number](v1::PeerReport report) {
+      sequence_.Post([this, number, report = std::move(report)]() mutable {
+        if (number != peer_number_) return;
+        Handle(session_event::PeerReported{std::move(report)});
+      });
     };
-    setup.on_done = [this](absl::StatusOr<v1::PeerDone> done) {
-      sequence_.Post([this, done = std::move(done)]() mutable {
-        peer_ = Peer::kNone;
-        Handle(session_event::PeerEnded{std::move(done)});
+    // The trainer stays for as long as the peer does.
+    setup.on_done = [this, number,
+                     bench = bench_](absl::StatusOr<v1::PeerDone> done) {
+      sequence_.Post([this, number, done = std::move(done)]() mutable {
+        OnPeerDone(number, std::move(done));
       });
     };
     peer_ = Peer::kBegins;
-    backlog_.push_back(
-        {.training = false,
-         .peer = true,
-         .run = [this, bench = bench_,
-                 setup = std::move(setup)]() mutable -> Closure {
-           const absl::Status status = seams_.peer->Begin(std::move(setup));
-           return [this, bench = std::move(bench), status] { OnBegun(status); };
-         }});
+    begins_ = number;
+    backlog_.push_back({.training = false,
+                        .peer = true,
+                        .run = [this, number, bench = bench_,
+                                setup = std::move(setup)]() mutable -> Closure {
+                          const absl::Status status =
+                              seams_.peer->Begin(std::move(setup));
+                          return [this, number, bench = std::move(bench),
+                                  status] { OnBegun(number, status); };
+                        }});
     StartWork();
   }
 
-  void OnBegun(const absl::Status& status) {
-    if (!status.ok()) {
-      peer_ = Peer::kNone;
-      return Handle(session_event::PeerEnded{status});
-    }
-    if (peer_ != Peer::kBegins) return;  // and is over already
+  void OnBegun(uint64_t number, const absl::Status& status) {
+    if (!status.ok()) return OnPeerDone(number, status);
+    if (peer_ != Peer::kBegins || begins_ != number) return;  // is over already
     peer_ = Peer::kRuns;
+    if (number != peer_number_ || exit_) return seams_.peer->Stop("it ends");
     if (peer_update_) seams_.peer->Update(*peer_update_);
-    if (exit_) seams_.peer->Stop("the client ends");
+    if (peer_leaves_) seams_.peer->Leave(*peer_leaves_);
+  }
+
+  void OnPeerDone(uint64_t number, absl::StatusOr<v1::PeerDone> done) {
+    peer_ = Peer::kNone;
+    if (number == peer_number_) {
+      return Handle(session_event::PeerEnded{std::move(done)});
+    }
+    if (next_peer_ && !exit_) StartNextPeer();
+    FinishIfQuiet();
+  }
+
+  void Perform(session_effect::EndPeer&) {
+    next_peer_.reset();
+    ++peer_number_;
+    if (peer_ == Peer::kRuns) seams_.peer->Stop("its epoch is over");
   }
 
   void Perform(session_effect::UpdatePeer& e) {
-    if (peer_ == Peer::kRuns) return seams_.peer->Update(e.membership);
-    peer_update_ = std::move(e.membership);
+    if (!next_peer_ && peer_ == Peer::kRuns) {
+      return seams_.peer->Update(e.membership);
+    }
+    (next_peer_ ? next_peer_->membership : peer_update_.emplace()) =
+        e.membership;
+  }
+
+  void Perform(session_effect::LeavePeer& e) {
+    if (next_peer_ || peer_ == Peer::kNone) {  // it has not begun
+      next_peer_.reset();
+      return Post(session_event::PeerEnded{absl::CancelledError(e.reason)});
+    }
+    if (peer_ == Peer::kRuns) return seams_.peer->Leave(e.reason);
+    peer_leaves_ = std::move(e.reason);
   }
 
   // Runs `work` on the executor for it, when earlier work is done, and then the
@@ -406,7 +449,11 @@ class CoordinatorSession::Impl {
   std::optional<ActiveTransfer> transfer_;
   uint64_t transfer_id_ = 0;
   Peer peer_ = Peer::kNone;
+  uint64_t peer_number_ = 0;                   // others are to end
+  uint64_t begins_ = 0;                        // the last that has begun
   std::optional<v1::Membership> peer_update_;  // while it begins
+  std::optional<std::string> peer_leaves_;     // the same
+  std::optional<session_effect::StartPeer> next_peer_;  // when peer_ has ended
   std::deque<WorkItem> backlog_;
   bool working_ = false;
   bool training_ = false;  // that is what it works on
@@ -442,6 +489,9 @@ CoordinatorSession::CoordinatorSession(std::unique_ptr<Impl> impl)
 CoordinatorSession::~CoordinatorSession() = default;
 
 void CoordinatorSession::Start(Done done) { impl_->Start(std::move(done)); }
+void CoordinatorSession::Leave(std::string reason) {
+  impl_->Leave(std::move(reason));
+}
 void CoordinatorSession::Stop(std::string reason) {
   impl_->Stop(std::move(reason));
 }

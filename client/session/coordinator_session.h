@@ -74,9 +74,9 @@ struct CoordinatorSessionSeams {
 using TrainerFactory = std::function<absl::StatusOr<std::unique_ptr<Trainer>>(
     const v1::RunConfig& config, std::optional<int32_t> part)>;
 
-// Create, Start, and wait for `done`; then destroy. Start and Stop are
-// thread-safe. Holds the model at most twice, as it came and as trained, and
-// the LOCAL tensors twice more.
+// Create, Start, and wait for `done`; then destroy. Start, Stop and
+// Leave are thread-safe. Holds the model at most twice, as it came and as
+// trained, and the LOCAL tensors twice more.
 class CoordinatorSession {
  public:
   // InvalidArgument: no servers, a name or an incarnation that is none.
@@ -100,6 +100,9 @@ class CoordinatorSession {
   // Takes leave of the coordinator, cancels what is under way, and is done soon
   // after. Does nothing when done already.
   void Stop(std::string reason);
+  // The same; a peer of a gossip run hands over first, which takes a round or
+  // two.
+  void Leave(std::string reason);
 
  private:
   class Impl;

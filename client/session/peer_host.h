@@ -15,7 +15,7 @@
 namespace parley {
 
 // Of one run. Listen and Begin block; all calls come one after another but for
-// Stop and Update, which come at any time after Begin and do not block.
+// Stop, Leave and Update, which come at any time after Begin and do not block.
 class PeerHost {
  public:
   virtual ~PeerHost() = default;
@@ -32,14 +32,18 @@ class PeerHost {
     Trainer* trainer = nullptr;  // borrowed until `on_done`
     // Called on the peer's own threads; must not block.
     std::function<void(v1::PeerReport)> on_report;
-    // Once, last, where Begin was OK: all rounds are done, or Stop came
-    // (Cancelled), or why not.
+    // Once, last, where Begin was OK: all rounds are done, or Stop or Leave
+    // came (Cancelled), or why not.
     absl::AnyInvocable<void(absl::StatusOr<v1::PeerDone>) &&> on_done;
   };
-  // Starts the peer. InvalidArgument: it cannot take part, and why.
+  // Starts the peer, or a fresh one in place of an earlier one that is done.
+  // InvalidArgument: it cannot take part, and why.
   virtual absl::Status Begin(Setup setup) = 0;
-  // Some peers are elsewhere now.
+  // Some peers are elsewhere now, or the next epoch begins. This client is in
+  // it, as the same peer.
   virtual void Update(const v1::Membership& membership) = 0;
+  // Hands over what the peer has, and ends.
+  virtual void Leave(const std::string& reason) = 0;
   virtual void Stop(const std::string& reason) = 0;
 };
 

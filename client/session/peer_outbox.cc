@@ -19,6 +19,12 @@ void PeerOutbox::Taken(int64_t round) {
   }
 }
 
+void PeerOutbox::Clear() {
+  reports_.clear();
+  done_.reset();
+  Restart();
+}
+
 void PeerOutbox::Restart() {
   sent_ = 0;
   done_sent_ = false;

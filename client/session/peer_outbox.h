@@ -26,6 +26,8 @@ class PeerOutbox {
   bool done() const { return done_.has_value(); }
   // The rendezvous has all up to this round.
   void Taken(int64_t round);
+  // Another peer tells from now on.
+  void Clear();
   // A new session: what was not taken is to be said again.
   void Restart();
 

@@ -62,6 +62,10 @@ struct TimerFired {
   // How much of the job's work is done, 0..1, where the trainer says so.
   std::optional<double> fraction = {};
 };
+// As StopRequested, but a peer at work hands over first.
+struct LeaveRequested {
+  std::string reason;
+};
 struct StopRequested {
   std::string reason;
 };
@@ -74,7 +78,8 @@ using SessionEvent =
                  session_event::TransferEnded, session_event::TransferMoved,
                  session_event::Worked, session_event::PeerListens,
                  session_event::PeerReported, session_event::PeerEnded,
-                 session_event::TimerFired, session_event::StopRequested>;
+                 session_event::TimerFired, session_event::LeaveRequested,
+                 session_event::StopRequested>;
 
 namespace session_effect {
 
@@ -130,10 +135,16 @@ struct StartPeer {
   v1::Registered registered;
   v1::Membership membership;
 };
-// Some peers are elsewhere now.
+// Some peers are elsewhere now, or a new epoch begins.
 struct UpdatePeer {
   v1::Membership membership;
 };
+// The peer hands over what it has and ends: PeerEnded, with an error.
+struct LeavePeer {
+  std::string reason;
+};
+// Ends the peer: nothing is heard of it any more. Another StartPeer may follow.
+struct EndPeer {};
 struct Say {
   LogLevel level;
   std::string text;
@@ -153,6 +164,7 @@ using SessionEffect =
                  session_effect::StopTransfer, session_effect::LookAtTransfer,
                  session_effect::DropJob, session_effect::ListenForPeers,
                  session_effect::StartPeer, session_effect::UpdatePeer,
+                 session_effect::LeavePeer, session_effect::EndPeer,
                  session_effect::Say, session_effect::Exit>;
 
 }  // namespace parley

@@ -237,6 +237,10 @@ void SessionMachine::Dial() {
       session_effect::Dial{++connection_, options_.servers[server_]});
   v1::ClientMessage message;
   *message.mutable_register_() = hello_;
+  // Its peer trains on it: a coordinator that was started anew may not know.
+  if (peer_ >= PeerStage::kRunning && registered_.has_part()) {
+    message.mutable_register_()->set_part(registered_.part());
+  }
   // Else any run will do: the coordinator has one.
   if (registered_.more_runs()) message.set_run(run_);
   effects_.push_back(session_effect::Send{std::move(message)});

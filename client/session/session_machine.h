@@ -77,6 +77,7 @@ class SessionMachine {
     kOpening,  // of its port
     kWaiting,  // for the other peers
     kRunning,
+    kLeaving,  // hands over
     kDone,
   };
   using Stage = JobStage;
@@ -94,6 +95,7 @@ class SessionMachine {
   void On(session_event::PeerReported& event);
   void On(session_event::PeerEnded& event);
   void On(const session_event::TimerFired& event);
+  void On(const session_event::LeaveRequested& event);
   void On(const session_event::StopRequested& event);
 
   // Messages.
@@ -109,6 +111,7 @@ class SessionMachine {
   bool IsPeer() const { return peer_ != PeerStage::kNone; }
   void OnMembership(v1::Membership& membership);
   void StartPeerIfReady();
+  void EndPeer();
   void TellOfRounds();
   std::string PeerWaitsFor() const;
 
@@ -173,6 +176,8 @@ class SessionMachine {
 
   PeerStage peer_ = PeerStage::kNone;
   v1::Membership membership_;
+  int64_t peer_since_ = 0;    // the epoch with which this peer came in
+  std::string leave_reason_;  // of a peer that leaves
   PeerOutbox outbox_;
   absl::Time peer_done_at_;
 

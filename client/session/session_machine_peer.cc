@@ -24,27 +24,37 @@ void SessionMachine::On(session_event::PeerListens& event) {
 }
 
 void SessionMachine::OnMembership(v1::Membership& membership) {
-  if (peer_ < PeerStage::kWaiting || peer_ == PeerStage::kDone) return;
+  if (peer_ < PeerStage::kWaiting || peer_ == PeerStage::kLeaving) return;
   const auto& members = membership.member();
-  if (std::none_of(members.begin(), members.end(), [this](const auto& m) {
-        return m.name() == options_.hello.name();
-      })) {
-    return Say(LogLevel::kWarning,
-               "ignores a membership that this client is not in");
+  const auto self = std::find_if(
+      members.begin(), members.end(),
+      [this](const auto& m) { return m.name() == options_.hello.name(); });
+  const bool at_work = peer_ >= PeerStage::kRunning;
+  if (self == members.end()) {
+    if (at_work) EndPeer();
+    return Say(at_work ? LogLevel::kWarning : LogLevel::kInfo,
+               absl::StrCat("membership epoch ", membership.epoch(),
+                            at_work ? " has dropped this peer, which" : "",
+                            " goes on without it; it waits to be let in"));
   }
+  if (at_work && self->since() != peer_since_) EndPeer();
+  if (peer_ == PeerStage::kDone) return;
+  membership_ = std::move(membership);
   if (peer_ == PeerStage::kRunning) {
-    if (membership.epoch() != membership_.epoch()) {
-      return Say(
-          LogLevel::kWarning,
-          absl::StrCat("ignores membership epoch ", membership.epoch(),
-                       ": this peer stays in epoch ", membership_.epoch()));
-    }
-    membership_ = std::move(membership);
     effects_.push_back(session_effect::UpdatePeer{membership_});
     return;
   }
-  membership_ = std::move(membership);
+  peer_since_ = self->since();
   StartPeerIfReady();
+}
+
+// The others go on without it: what it has done since counts for nothing, and
+// it begins anew with the epoch that lets it in again.
+void SessionMachine::EndPeer() {
+  peer_ = PeerStage::kWaiting;
+  membership_.Clear();
+  outbox_.Clear();
+  effects_.push_back(session_effect::EndPeer{});
 }
 
 void SessionMachine::StartPeerIfReady() {
@@ -54,9 +64,20 @@ void SessionMachine::StartPeerIfReady() {
   }
   peer_ = PeerStage::kRunning;
   Say(LogLevel::kInfo,
-      absl::StrCat("begins with ", membership_.member_size(),
-                   " peers, membership epoch ", membership_.epoch()));
+      absl::StrCat(peer_since_ > 0 ? "joins " : "begins with ",
+                   membership_.member_size(), " peers, membership epoch ",
+                   membership_.epoch(), ", round ", membership_.first_round()));
   effects_.push_back(session_effect::StartPeer{registered_, membership_});
+}
+
+void SessionMachine::On(const session_event::LeaveRequested& event) {
+  if (peer_ != PeerStage::kRunning || link_ == Link::kLeaving) {
+    return On(session_event::StopRequested{event.reason});
+  }
+  peer_ = PeerStage::kLeaving;
+  leave_reason_ = event.reason;
+  Say(LogLevel::kInfo, "hands over to the other peers, then leaves");
+  effects_.push_back(session_effect::LeavePeer{event.reason});
 }
 
 void SessionMachine::On(session_event::PeerReported& event) {
@@ -70,9 +91,16 @@ void SessionMachine::On(session_event::PeerReported& event) {
 }
 
 void SessionMachine::On(session_event::PeerEnded& event) {
-  if (peer_ != PeerStage::kRunning || link_ == Link::kLeaving) return;
+  if ((peer_ != PeerStage::kRunning && peer_ != PeerStage::kLeaving) ||
+      link_ == Link::kLeaving) {
+    return;
+  }
   if (!event.done.ok()) {
     const absl::Status status = event.done.status();
+    if (peer_ == PeerStage::kLeaving && absl::IsCancelled(status)) {
+      Say(LogLevel::kInfo, "has left the other peers");
+      return Leave(leave_reason_, absl::OkStatus());
+    }
     return Leave(absl::StrCat("its peer ended: ", status.message()), status);
   }
   peer_ = PeerStage::kDone;
@@ -93,6 +121,8 @@ std::string SessionMachine::PeerWaitsFor() const {
       return "opens a port for other peers";
     case PeerStage::kRunning:
       return "takes part in the gossip";
+    case PeerStage::kLeaving:
+      return "hands over to the other peers";
     case PeerStage::kDone:
       return "has done all rounds and waits for the others";
     default:

@@ -174,8 +174,9 @@ absl::Status LocalRun::StartClients(const std::string& address) {
                 {"--server", address, "--name", names_.back(), "--data",
                  options_.parts ? absl::StrCat("part:", i)
                                 : absl::StrCat(i, "/", options_.clients)});
-    // Its parameters do not come by way of the coordinator.
-    if (options_.gossip && i == 0) {
+    // The parameters do not come by way of the coordinator, and whoever is left
+    // at the end has the average.
+    if (options_.gossip) {
       argv.insert(argv.end(), {"--save-model",
                                absl::StrCat(options_.folder, "/", kModelFile)});
     }

@@ -113,10 +113,11 @@ void PairwiseMachine::On(const gossip_event::Mixed& event) {
   used_.clear();
   lost_.clear();
   ++step_;
-  if (step_ <= options_.rounds) return BeginStep();
+  if (step_ <= options_.rounds && !leaving_) return BeginStep();
   took_ = now_ - phase_since_;
   phase_ = Phase::kAnswering;
   phase_since_ = now_;
+  if (leaving_) return;
   for (const auto& [peer, n] : neighbours_) {
     SendPairing(peer, v1::PeerPairing::DONE);
   }
@@ -136,6 +137,15 @@ void PairwiseMachine::On(const gossip_event::MembershipChanged&) {
   Say(LogLevel::kWarning,
       "the membership changes, which ad_psgd knows nothing of: it goes on with "
       "the peers that it began with");
+}
+
+// It ends the step that it is in, and what is in doubt.
+void PairwiseMachine::On(const gossip_event::LeaveRequested& event) {
+  if (phase_ < Phase::kSteps || leaving_) {
+    TellLeaving(event.reason);
+    return Exit(absl::OkStatus());
+  }
+  leaving_ = event.reason;
 }
 
 void PairwiseMachine::On(const gossip_event::StopRequested& event) {
@@ -201,6 +211,11 @@ void PairwiseMachine::AdvanceEnd() {
     doubts |= n.doubt.has_value();
     // Who is up has been told what was decided.
     all_done &= Gone(n, 2) || (n.up && n.done && !n.doubt);
+  }
+  if (leaving_) {
+    if (doubts && !late) return;
+    TellLeaving(*leaving_);
+    return Exit(absl::OkStatus());
   }
   bool ring = options_.final_average;
   if (ring && peers_ > 1) {

@@ -64,6 +64,9 @@ class PairwiseMachine {
   // at the end begins, by a GossipMachine, over links of its own.
   bool averages() const { return averages_; }
 
+  // It ends before the others, since it was asked to leave.
+  bool left() const { return leaving_.has_value(); }
+
   int64_t step() const { return step_; }
   // Neighbours with which the current step had an exchange, or lost one.
   int used_edges() const { return static_cast<int>(used_.size()); }
@@ -99,6 +102,7 @@ class PairwiseMachine {
   void On(const gossip_event::Mixed& event);
   void On(const gossip_event::TimerFired& event);
   void On(const gossip_event::MembershipChanged&);
+  void On(const gossip_event::LeaveRequested& event);
   void On(const gossip_event::StopRequested& event);
   void JoinIfReady();
   void BeginStep();
@@ -175,6 +179,7 @@ class PairwiseMachine {
   Phase phase_ = Phase::kNew;
   absl::Time phase_since_;
   absl::Duration took_;  // its own steps
+  std::optional<std::string> leaving_;  // why
   bool frozen_told_ = false;
   absl::Time next_report_ = absl::InfiniteFuture();
   std::map<int, Neighbour> neighbours_;

@@ -22,13 +22,20 @@ class FakePeerHost final : public PeerHost {
   void Update(const v1::Membership& membership) override {
     calls.push_back("update " + membership.member(0).address());
   }
+  void Leave(const std::string& reason) override {
+    calls.push_back("leave, " + reason);
+  }
   void Stop(const std::string&) override {
     calls.push_back("stop");
-    std::move(setup.on_done)(absl::CancelledError("stopped"));
+    if (stops_at_once) End(absl::CancelledError("stopped"));
+  }
+  void End(absl::StatusOr<v1::PeerDone> done) {
+    std::move(setup.on_done)(std::move(done));
   }
 
   std::vector<std::string> calls;
   absl::Status begin_status;
+  bool stops_at_once = true;
   Setup setup;
 };
 
@@ -41,10 +48,12 @@ class SessionOfAPeerTest : public CoordinatorSessionTest {
     message.mutable_registered()->mutable_config()->mutable_gossip();
     return message;
   }
-  void Members(const std::string& address) {
+  void Members(const std::string& address, int64_t since = 0) {
     v1::ServerMessage message;
+    message.mutable_membership()->set_epoch(since);
     message.mutable_membership()->add_member()->set_name("ann");
     message.mutable_membership()->mutable_member(0)->set_address(address);
+    message.mutable_membership()->mutable_member(0)->set_since(since);
     Receive(message);
   }
   // To the point where the peer's Begin is to be run.
@@ -113,6 +122,63 @@ TEST_F(SessionOfAPeerTest, AStopBeforeItHasBegunLeavesNothingBehind) {
   Settle();
   Advance(absl::Seconds(1));
   Work();  // was under way
+  EXPECT_EQ(host_.calls.back(), "stop");
+  ASSERT_TRUE(done_);
+}
+
+TEST_F(SessionOfAPeerTest, AFreshPeerBeginsOnceTheDroppedOneHasEnded) {
+  Gather();
+  Work();
+  host_.stops_at_once = false;
+  auto report = host_.setup.on_report;
+  Members("me:1", 3);
+  EXPECT_EQ(host_.calls.back(), "stop");
+  Members("me:2", 3);        // before it has ended
+  report(v1::PeerReport());  // of nobody any more
+  Settle();
+  EXPECT_FALSE(last_sent().has_peer_reports());
+  host_.End(absl::CancelledError("stopped"));
+  Settle();
+  Work();
+  EXPECT_EQ(host_.calls.back(), "begin");
+  EXPECT_EQ(host_.setup.membership.member(0).since(), 3);
+  EXPECT_EQ(host_.setup.membership.member(0).address(), "me:2");
+  report = host_.setup.on_report;
+  report(v1::PeerReport());
+  Settle();
+  EXPECT_TRUE(last_sent().has_peer_reports());
+  EXPECT_FALSE(done_);
+  session_->Stop("enough");
+  Settle();
+  host_.End(absl::CancelledError("stopped"));
+  Advance(absl::Seconds(1));
+  ASSERT_TRUE(done_);
+}
+
+TEST_F(SessionOfAPeerTest, ItLeavesOnceItsPeerHasHandedOver) {
+  Gather();
+  Work();
+  session_->Leave("enough");
+  Settle();
+  EXPECT_EQ(host_.calls.back(), "leave, enough");
+  EXPECT_FALSE(last_sent().has_leave());
+  host_.End(absl::CancelledError("left"));
+  Settle();
+  EXPECT_EQ(last_sent().leave().reason(), "enough");
+  Advance(absl::Seconds(1));
+  ASSERT_TRUE(done_);
+  EXPECT_OK(*done_);
+}
+
+TEST_F(SessionOfAPeerTest, ALeaveWhileItsPeerBeginsIsNotLost) {
+  Gather();
+  session_->Leave("enough");
+  Settle();
+  Work();
+  EXPECT_EQ(host_.calls.back(), "leave, enough");
+  session_->Stop("enough");  // the second time it ends at once
+  Settle();
+  Advance(absl::Seconds(1));
   EXPECT_EQ(host_.calls.back(), "stop");
   ASSERT_TRUE(done_);
 }

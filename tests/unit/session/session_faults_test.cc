@@ -154,6 +154,8 @@ class Federation {
   void Perform(session_effect::ListenForPeers&) { ADD_FAILURE(); }
   void Perform(session_effect::StartPeer&) { ADD_FAILURE(); }
   void Perform(session_effect::UpdatePeer&) { ADD_FAILURE(); }
+  void Perform(session_effect::LeavePeer&) { ADD_FAILURE(); }
+  void Perform(session_effect::EndPeer&) { ADD_FAILURE(); }
   void Perform(session_effect::Say&) {}
   void Perform(session_effect::Exit& e) { exited_ = e.status; }
 

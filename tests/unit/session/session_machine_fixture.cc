@@ -67,6 +67,12 @@ std::string Word(const SessionEffect& effect) {
     std::string operator()(const session_effect::UpdatePeer& e) {
       return absl::StrCat("update ", e.membership.member(0).address());
     }
+    std::string operator()(const session_effect::LeavePeer&) {
+      return "leave peers";
+    }
+    std::string operator()(const session_effect::EndPeer&) {
+      return "end peer";
+    }
     std::string operator()(const session_effect::Say&) { return ""; }
     std::string operator()(const session_effect::Exit& e) {
       return absl::StrCat("exit ", absl::StatusCodeToString(e.status.code()));

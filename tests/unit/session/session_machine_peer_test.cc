@@ -19,13 +19,15 @@ class SessionMachinePeerTest : public SessionMachineTest {
     message.mutable_registered()->set_run_id(run_id_);
     return message;
   }
-  Words Members(const std::string& other = "b:2", int64_t epoch = 0) {
+  Words Members(const std::string& other = "b:2", int64_t epoch = 0,
+                int64_t since = 0) {
     v1::ServerMessage message;
     v1::Membership& membership = *message.mutable_membership();
     membership.set_epoch(epoch);
     membership.add_member()->set_address(other);
     membership.mutable_member(0)->set_name("bob");
     membership.add_member()->set_name("ann");
+    membership.mutable_member(1)->set_since(since);
     return Receive(message);
   }
   Words Taken(int64_t round) {
@@ -37,6 +39,12 @@ class SessionMachinePeerTest : public SessionMachineTest {
     v1::PeerReport report;
     report.set_round(round);
     return Step(session_event::PeerReported{report});
+  }
+  Words MembersWithout(int64_t epoch) {
+    v1::ServerMessage message;
+    message.mutable_membership()->set_epoch(epoch);
+    message.mutable_membership()->add_member()->set_name("bob");
+    return Receive(message);
   }
   Words End() { return Step(session_event::PeerEnded{v1::PeerDone()}); }
   Words Comes(const Words& dialled = {"dial a:1", "register at me:1"}) {
@@ -150,18 +158,95 @@ TEST_F(SessionMachinePeerTest, ARunBegunAnewBeforeItsPeersMetIsJoined) {
   EXPECT_THAT(TrainerMade(), ElementsAre("start peer of 2"));
 }
 
-TEST_F(SessionMachinePeerTest, AnEpochThatItCannotFollowIsPassedOver) {
+TEST_F(SessionMachinePeerTest, ItsPeerHearsOfEpochs) {
   Begin();
   EXPECT_THAT(Members("c:3"), ElementsAre("update c:3"));
-  EXPECT_THAT(Members("c:3", 1), IsEmpty());
-  EXPECT_THAT(said_, Contains(HasSubstr("ignores membership epoch 1")));
+  EXPECT_THAT(Members("c:3", 1), ElementsAre("update c:3"));
 }
 
-TEST_F(SessionMachinePeerTest, AMembershipWithoutItIsPassedOver) {
+TEST_F(SessionMachinePeerTest, AClientThatComesLateWaitsForAnEpoch) {
+  Start();
+  Receive(Gossip());
+  TrainerMade();
+  Step(session_event::PeerListens{"me:1"});
+  EXPECT_THAT(MembersWithout(3), IsEmpty());
+  EXPECT_THAT(said_, Contains(HasSubstr("waits to be let in")));
+  EXPECT_THAT(Members("b:2", 4, 4), ElementsAre("start peer of 2"));
+  EXPECT_THAT(Members("b:2", 5, 4), ElementsAre("update b:2"));
+  EXPECT_FALSE(exit_);
+}
+
+TEST_F(SessionMachinePeerTest, DroppedItBeginsAnew) {
   Begin();
-  v1::ServerMessage message;
-  message.mutable_membership()->add_member()->set_name("bob");
-  EXPECT_THAT(Receive(message), IsEmpty());
+  Lose();
+  Report(1);
+  Wake();
+  Receive(Gossip());
+  EXPECT_THAT(MembersWithout(1), ElementsAre("end peer"));
+  EXPECT_THAT(said_, Contains(HasSubstr("epoch 1 has dropped this peer")));
+  EXPECT_THAT(MembersWithout(2), IsEmpty());  // nothing new
+  EXPECT_THAT(Members("b:2", 3, 3), ElementsAre("start peer of 2"));
+  // What the first one has done is not told any more.
+  EXPECT_THAT(Report(9), ElementsAre("reports 9 to 9"));
+}
+
+TEST_F(SessionMachinePeerTest, DroppedUnawaresItBeginsAnewAtOnce) {
+  Begin();
+  EXPECT_THAT(Members("b:2", 2, 2), ElementsAre("end peer", "start peer of 2"));
+}
+
+TEST_F(SessionMachinePeerTest, OneThatEndedAloneBeginsAnewToo) {
+  Begin();
+  Lose();
+  End();
+  Wake();
+  Receive(Gossip());
+  EXPECT_THAT(MembersWithout(1), ElementsAre("end peer"));
+  EXPECT_THAT(Members("b:2", 2, 2), ElementsAre("start peer of 2"));
+  EXPECT_THAT(End(), ElementsAre("done"));
+  EXPECT_THAT(Members("b:2", 3, 2), IsEmpty());
+}
+
+TEST_F(SessionMachinePeerTest, BackAtItsCoordinatorItNamesItsPart) {
+  v1::ServerMessage message = Gossip();
+  message.mutable_registered()->set_part(2);
+  Start();
+  Receive(message);
+  EXPECT_FALSE(sent_.register_().has_part());
+  TrainerMade();
+  Step(session_event::PeerListens{"me:1"});
+  Members();
+  Lose();
+  Wake();
+  EXPECT_EQ(sent_.register_().part(), 2);
+}
+
+TEST_F(SessionMachinePeerTest, ItLeavesWhenItsPeerHasHandedOver) {
+  Begin();
+  EXPECT_THAT(Step(session_event::LeaveRequested{"enough"}),
+              ElementsAre("leave peers"));
+  EXPECT_THAT(Report(1), ElementsAre("reports 1 to 1"));
+  EXPECT_THAT(MembersWithout(1), IsEmpty());
+  EXPECT_THAT(Step(session_event::PeerEnded{absl::CancelledError("left")}),
+              ElementsAre("leave"));
+  EXPECT_EQ(sent_.leave().reason(), "enough");
+  Goodbye(false, false);
+  ASSERT_TRUE(exit_);
+  EXPECT_OK(*exit_);
+}
+
+TEST_F(SessionMachinePeerTest, AskedTwiceItLeavesAtOnce) {
+  Begin();
+  Step(session_event::LeaveRequested{"enough"});
+  EXPECT_THAT(Step(session_event::LeaveRequested{"enough"}),
+              ElementsAre("leave"));
+}
+
+TEST_F(SessionMachinePeerTest, APeerThatIsDoneWhenItShouldLeaveIsDone) {
+  Begin();
+  Step(session_event::LeaveRequested{"enough"});
+  EXPECT_THAT(End(), ElementsAre("done"));
+  EXPECT_THAT(Goodbye(true, false), ElementsAre("hang up", "exit OK"));
 }
 
 TEST_F(SessionMachinePeerTest, APeerThatFailsLeaves) {
