@@ -23,7 +23,7 @@ set(libraries
   parley_client_sdk parley_client_state parley_client_session parley_client_gossip parley_client_rpc
   parley_client_program
   parley_server_strategies parley_server_selection parley_server_registry
-  parley_server_store parley_server_machine parley_server_rendezvous parley_server_round
+  parley_server_store parley_server_machine parley_server_rendezvous parley_server_run parley_server_round
   parley_server_host parley_server_rpc parley_server_http parley_server_program)
 # Two names are for users, the others are what those stand on.
 set_target_properties(parley_client_program PROPERTIES EXPORT_NAME client)

@@ -35,6 +35,7 @@ absl::Status ByteSink::Write(const ChunkHeader& header,
                                             " at byte ", header.offset,
                                             ": its checksum does not match"));
   }
+  bytes_.reserve(size_);  // growing would take more for a while
   for (const absl::string_view piece : pieces) {
     bytes_.append(piece.data(), piece.size());
   }

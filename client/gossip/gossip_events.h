@@ -162,9 +162,12 @@ struct CloseAverage {
 };
 // What was staged is another peer's model: begins with it.
 struct TakeModel {};
-// From here on peers have other indices: by the old one, −1 for those that are
-// gone. The driver dials by the new ones.
+// Begins with nothing: ω = 0.
+struct TakeNothing {};
+// From this round on peers have other indices: by the old one, −1 for those
+// that are gone. The driver dials by the new ones.
 struct ChangeEpoch {
+  int64_t round;
   int self;
   std::vector<int> index;
   std::vector<std::string> addresses;
@@ -184,15 +187,14 @@ struct Exit {
 
 }  // namespace gossip_effect
 
-using GossipEffect =
-    std::variant<gossip_effect::Dial, gossip_effect::HangUp,
-                 gossip_effect::Send, gossip_effect::SendPayload,
-                 gossip_effect::Arm, gossip_effect::Train,
-                 gossip_effect::Prepare, gossip_effect::Fold,
-                 gossip_effect::Give, gossip_effect::KeepDoubt,
-                 gossip_effect::Settle, gossip_effect::CloseAverage,
-                 gossip_effect::TakeModel, gossip_effect::ChangeEpoch,
-                 gossip_effect::Mix, gossip_effect::Say, gossip_effect::Exit>;
+using GossipEffect = std::variant<
+    gossip_effect::Dial, gossip_effect::HangUp, gossip_effect::Send,
+    gossip_effect::SendPayload, gossip_effect::Arm, gossip_effect::Train,
+    gossip_effect::Prepare, gossip_effect::Fold, gossip_effect::Give,
+    gossip_effect::KeepDoubt, gossip_effect::Settle,
+    gossip_effect::CloseAverage, gossip_effect::TakeModel,
+    gossip_effect::TakeNothing, gossip_effect::ChangeEpoch, gossip_effect::Mix,
+    gossip_effect::Say, gossip_effect::Exit>;
 
 }  // namespace parley
 

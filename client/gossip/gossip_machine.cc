@@ -65,7 +65,10 @@ void GossipMachine::On(gossip_event::Received& event) {
     Say(event.message.goodbye().retry() ? LogLevel::kInfo : LogLevel::kWarning,
         absl::StrCat(names_[index],
                      " refuses: ", event.message.goodbye().reason()));
-    n.refused = !event.message.goodbye().retry() && phase_ != Phase::kJoining;
+    if (!event.message.goodbye().retry()) {
+      n.refusal = event.message.goodbye().reason();
+      n.refused = phase_ != Phase::kJoining;
+    }
     // It may come to this peer's epoch soon.
     n.failures = std::min(n.failures, 3);
     return LoseLink(index, "it refused");
@@ -91,6 +94,12 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
     case v1::PeerMessage::kReady:
       if (stale(message.ready().step())) return;
       n.ready = message.ready().step();
+      if (n.ready->use() == v1::EXCHANGE && n.ready->round() < round_) {
+        // It need not wait for what this peer has given up.
+        SendDecision(peer, *n.ready, false,
+                     absl::StrCat("it is in round ", round_));
+      }
+      if (n.ready->use() != v1::COPY_MODEL) n.earlier = 0;
       return;
     case v1::PeerMessage::kBegin: {
       const v1::PeerBegin& begin = message.begin();
@@ -191,7 +200,15 @@ void GossipMachine::On(const gossip_event::Trained& event) {
 
 void GossipMachine::On(const gossip_event::Staged&) {
   staging_busy_ = false;
-  if (phase_ == Phase::kCopying && !copies_) BeginRound();
+  if (phase_ != Phase::kCopying || copies_) return;
+  // Others may wait for it in a later round by now.
+  for (const auto& [peer, n] : neighbours_) {
+    if (n.up && n.ready && n.ready->use() != v1::COPY_MODEL) {
+      round_ = std::max(round_, std::min(n.ready->round(), LastRound()));
+    }
+  }
+  TendLinks();
+  BeginRound();
 }
 
 void GossipMachine::On(const gossip_event::Mixed& event) {
@@ -201,9 +218,7 @@ void GossipMachine::On(const gossip_event::Mixed& event) {
   average_.reset();
   ++round_;
   TendLinks();
-  if (round_ > options_.rounds + (options_.final_average ? 1 : 0)) {
-    return Finish();
-  }
+  if (round_ > LastRound()) return Finish();
   if (leaves) {
     left_ = true;
     return Finish();
@@ -236,22 +251,24 @@ bool GossipMachine::IsAverage(int64_t round) const {
 
 // A peer that joins does not wait for the dead, nor for a run that is over.
 absl::Duration GossipMachine::StartWait() const {
-  return options_.joins ? std::min(options_.start_wait,
-                                   kAloneAfter * options_.edge_timeout)
-                        : options_.start_wait;
+  return options_.joins || anew_ ? std::min(options_.start_wait,
+                                            kAloneAfter * options_.edge_timeout)
+                                 : options_.start_wait;
 }
 
 void GossipMachine::JoinIfReady() {
   if (phase_ == Phase::kJoining) {
     if (EpochIsDue()) ChangeEpoch();
+    if (IsRefusedByAll()) return ExitRefused();
     if (now_ < phase_since_ + StartWait()) {
       for (const auto& [peer, n] : neighbours_) {
         if (!n.up && !n.refused && !n.left) return;
       }
     }
-    return BeginRound();
+    return BeginRun();
   }
   if (phase_ != Phase::kIsolated) return;
+  if (IsRefusedByAll()) return ExitRefused();
   // A peer that reaches nobody may be the one that is cut off: alone it would
   // run ahead of all others, so it waits for a while.
   bool any = neighbours_.empty() || next_epoch_.has_value();
@@ -267,6 +284,23 @@ void GossipMachine::JoinIfReady() {
     return Finish();
   }
   if (any || all_gone || alone_) BeginRound();
+}
+
+// A peer of a list that stays, started anew while the others go on, comes in as
+// one that joins.
+void GossipMachine::BeginRun() {
+  if (anew_) {
+    // It may have been in the others' round before, and must not speak of it.
+    averages_.speaks = false;
+    round_ = std::max(round_, CurrentRound());
+    if (options_.flows) {
+      Do(gossip_effect::TakeNothing{});
+    } else {
+      copies_ = true;
+    }
+    TendLinks();
+  }
+  BeginRound();
 }
 
 void GossipMachine::BeginRound() {
@@ -294,7 +328,10 @@ void GossipMachine::BeginRound() {
     average_.emplace();
     average_->moved = now_;
     average_->token = self_ == 0;
-    if (peers_ == 1) average_->over = true;
+    if (peers_ == 1) {
+      average_->over = true;
+      averages_.committed = averages_.heard = averages_.decided = round_;
+    }
   } else {
     for (const PlannedEdge& plan : plan_->EdgesOf(round_, self_)) {
       Edge edge;
@@ -316,14 +353,18 @@ void GossipMachine::BeginRound() {
 }
 
 void GossipMachine::PerformSettlements() {
-  const auto perform = [this](int peer, std::optional<Doubt>* doubt) {
-    if (!*doubt || !(*doubt)->outcome) return;
-    Do(gossip_effect::Settle{peer, (*doubt)->step.use(), *(*doubt)->outcome,
-                             round_ - (*doubt)->step.round()});
-    doubt->reset();
-  };
-  for (auto& [peer, n] : neighbours_) perform(peer, &n.doubt);
-  perform(-1, &average_doubt_);
+  // All have one model after the last average: what comes later is written off.
+  if (!IsAveraged()) {
+    for (auto& [peer, n] : neighbours_) PerformSettlement(peer, &n.doubt);
+  }
+  PerformSettlement(-1, &averages_.doubt);
+}
+
+void GossipMachine::PerformSettlement(int peer, std::optional<Doubt>* doubt) {
+  if (!*doubt || !(*doubt)->outcome) return;
+  Do(gossip_effect::Settle{peer, (*doubt)->step.use(), *(*doubt)->outcome,
+                           round_ - (*doubt)->step.round()});
+  doubt->reset();
 }
 
 void GossipMachine::Advance() {
@@ -342,11 +383,18 @@ void GossipMachine::Advance() {
 
 void GossipMachine::FinishIfDone() {
   if (phase_ != Phase::kFinishing) return;
+  ChangeEpochAtEnd();
+  if (phase_ != Phase::kFinishing) return;
   PerformSettlements();
   if (!leaves_) {
     // Before that its doubts should be over: who can end them waits for it.
-    bool doubts = average_doubt_.has_value();
-    for (const auto& [peer, n] : neighbours_) doubts |= n.doubt.has_value();
+    bool doubts = averages_.doubt.has_value();
+    for (const auto& [peer, n] : neighbours_) {
+      doubts |= n.doubt.has_value() && !IsAveraged();
+    }
+    if (LacksAverage() && now_ < lacks_since_ + options_.epoch_wait) {
+      return TryAverageAgain();
+    }
     if (doubts && now_ < phase_since_ + 2 * options_.edge_timeout) return;
     leaves_ = true;
     TellLeaving(left_ ? leave_->reason : "it has done all rounds");
@@ -369,7 +417,8 @@ absl::Time GossipMachine::GoneAt(const Neighbour& n) const {
   if (n.left || n.refused) return absl::InfinitePast();
   // Those that go on are told all by then that they may be in doubt about.
   if (n.up) return left_ ? absl::InfinitePast() : absl::InfiniteFuture();
-  return n.since + options_.edge_timeout;
+  return n.since + std::max(options_.edge_timeout,
+                            left_ ? absl::ZeroDuration() : options_.epoch_wait);
 }
 
 void GossipMachine::Exit(absl::Status status) {
@@ -386,7 +435,7 @@ int64_t GossipMachine::committed(int peer) const {
 std::optional<int64_t> GossipMachine::doubt(int peer) const {
   const std::optional<Doubt>* doubt = nullptr;
   if (peer < 0) {
-    doubt = &average_doubt_;
+    doubt = &averages_.doubt;
   } else if (const auto it = neighbours_.find(peer); it != neighbours_.end()) {
     doubt = &it->second.doubt;
   }
@@ -473,6 +522,9 @@ void GossipMachine::SetWakeAt() {
     }
     if (phase_ == Phase::kJoining) {
       at = std::min(at, phase_since_ + StartWait());
+      if (now_ < phase_since_ + options_.edge_timeout) {
+        at = std::min(at, phase_since_ + options_.edge_timeout);
+      }
     }
     if (phase_ == Phase::kIsolated || phase_ == Phase::kCopying) {
       at = std::min(at, phase_since_ + kAloneAfter * options_.edge_timeout);
@@ -481,7 +533,11 @@ void GossipMachine::SetWakeAt() {
       at = std::min(at, next_report_);
     }
     if (phase_ == Phase::kFinishing && !leaves_) {
-      at = std::min(at, phase_since_ + 2 * options_.edge_timeout);
+      for (const absl::Time due :
+           {phase_since_ + 2 * options_.edge_timeout, phase_since_ + kTryAfter,
+            lacks_since_ + options_.epoch_wait}) {
+        if (now_ < due) at = std::min(at, due);
+      }
     }
   }
   wake_at_ = at;

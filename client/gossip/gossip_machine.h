@@ -44,6 +44,8 @@ class GossipMachine {
   // Without any link it waits for so many edge timeouts before it goes on.
   static constexpr int kAloneAfter = 4;
   static constexpr absl::Duration kReportEvery = absl::Seconds(10);
+  // So long after the average at the end failed it is tried again.
+  static constexpr absl::Duration kTryAfter = absl::Milliseconds(500);
   // A peer that leaves ends after so many rounds, whether any edge of them
   // counted or not.
   static constexpr int kLeaveTries = 3;
@@ -70,7 +72,7 @@ class GossipMachine {
   int64_t committed(int peer) const;
   std::optional<int64_t> doubt(int peer) const;
   // Of averages: the last one known to be committed.
-  int64_t committed_average() const { return average_committed_; }
+  int64_t committed_average() const { return averages_.committed; }
   // It ends before its last round, since it was asked to leave.
   bool left() const { return left_; }
 
@@ -91,6 +93,7 @@ class GossipMachine {
   using Neighbour = gossip_parts::Neighbour;
   using Edge = gossip_parts::Edge;
   using Average = gossip_parts::Average;
+  using Averages = gossip_parts::Averages;
   using Leaving = gossip_parts::Leaving;
 
   // Each group in a file of its own: gossip_machine.cc, ...
@@ -114,9 +117,17 @@ class GossipMachine {
   // Rounds.
   void JoinIfReady();
   absl::Duration StartWait() const;
+  void BeginRun();
   void BeginRound();
+  int64_t LastRound() const {
+    return options_.rounds + (options_.final_average ? 1 : 0);
+  }
+  bool LacksAverage() const {
+    return options_.final_average && !IsAveraged() && !left_;
+  }
   void Advance();
   void PerformSettlements();
+  void PerformSettlement(int peer, std::optional<Doubt>* doubt);
   void FinishIfDone();
   absl::Time GoneAt(const Neighbour& n) const;
   void TellLeaving(absl::string_view reason);
@@ -134,13 +145,19 @@ class GossipMachine {
 
   // ..._epochs.cc
   bool EpochIsDue() const;
+  int64_t CurrentRound() const;
   void ChangeEpoch();
   void AdvanceCopy();
+  void ServeCopies();
+  void ChangeEpochAtEnd();
+  void TryAverageAgain();
 
   // ..._links.cc
   void DialDue();
   void OnHello(uint64_t link, const v1::PeerHello& hello);
   std::string WhyNot(uint64_t link, const v1::PeerHello& hello) const;
+  bool IsRefusedByAll() const;
+  void ExitRefused();
   void Refuse(uint64_t link, absl::string_view reason, bool retry);
   void LinkUp(int peer, uint64_t link, const v1::PeerHello& hello);
   void LoseLink(int peer, absl::string_view why);  // hangs up
@@ -148,7 +165,7 @@ class GossipMachine {
   void TendLinks();
   void OnSettle(int peer, const v1::PeerSettle& settle);
   void Outcome(Doubt* doubt, bool committed);
-  v1::PeerMessage HelloMessage() const;
+  v1::PeerMessage HelloMessage(const Neighbour& to) const;
   int PeerOf(uint64_t link) const;  // -1: none that is up
   bool Dials(int peer) const { return self_ < peer; }
   void Send(int peer, v1::PeerMessage message);
@@ -179,8 +196,12 @@ class GossipMachine {
   void FailAverage(absl::string_view why);
   void EndAverage(bool committed);
   void OnToken();
-  void OnAverageDecision(bool committed, int64_t round);
+  void OnAverageDecision(bool committed, const v1::PeerStep& step);
   void TellAverage(int64_t round, bool committed);
+  void HearOfAverages(const v1::PeerSettle& settle);
+  void SettleAverage(bool committed);
+  bool IsAveraged() const { return averages_.committed > options_.rounds; }
+  v1::PeerMessage AveragesMessage() const;
 
   void CheckDeadlines();
   absl::Time DeadlineOf(const Edge& edge) const;
@@ -221,9 +242,11 @@ class GossipMachine {
   bool trained_ = false;
   bool alone_ = false;   // goes on without reaching anybody
   bool leaves_ = false;  // has said so
+  absl::Time lacks_since_ = absl::InfinitePast();  // the average at the end
   std::optional<Leaving> leave_;
   bool left_ = false;
   bool copies_ = false;  // still has to get a model
+  bool anew_ = false;    // the others go on after an earlier incarnation
   std::vector<Edge> edges_;
   std::optional<Average> average_;
   // The staging buffer: what was armed last, and whether it is in use.
@@ -236,9 +259,7 @@ class GossipMachine {
   int used_edges_ = 0;
   int lost_edges_ = 0;
 
-  int64_t average_committed_ = 0;
-  int64_t average_decided_ = 0;
-  std::optional<Doubt> average_doubt_;
+  Averages averages_;
 
   absl::Time next_report_ = absl::InfiniteFuture();
 };

@@ -3,6 +3,9 @@
 // the first peer's token goes round; when it is back all hold the average, and
 // the first peer commits it. Whoever has passed the token on is in doubt until
 // it hears of that.
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "client/gossip/gossip_machine.h"
 
@@ -16,8 +19,9 @@ bool GossipMachine::AverageMoves() const {
 void GossipMachine::AdvanceAverage() {
   Average& a = *average_;
   if (a.over) return;
-  if (average_doubt_ && !average_doubt_->outcome) {
-    return FailAverage("an earlier average is not settled");
+  ServeCopies();
+  if (averages_.doubt && averages_.doubt->outcome) {
+    return FailAverage("an earlier one has to be settled first");
   }
   Neighbour& previous = neighbours_[Previous()];
   Neighbour& next = neighbours_[Next()];
@@ -26,9 +30,11 @@ void GossipMachine::AdvanceAverage() {
       return FailAverage("a peer has left");
     }
     // In doubt: it may know already that the average is committed.
-    if (!a.forwarded && n->up && n->ready && n->ready->round() > round_) {
+    if (!a.forwarded && n->up && n->ready &&
+        n->ready->use() != v1::COPY_MODEL && n->ready->round() > round_) {
       return FailAverage("a peer is in a later round");
     }
+    if (!n->up && EpochIsDue()) return FailAverage("the epoch changes");
   }
   // What this step brought is folded: the next one may come.
   if (a.in == Part::kWhole && !staging_busy_) {
@@ -57,6 +63,12 @@ void GossipMachine::AdvanceAverage() {
   }
   if (a.in_step == AverageSteps() && a.out_step == AverageSteps() && a.token &&
       !a.forwarded && next.up) {
+    // Whoever takes an earlier average says so before it sends a segment: it
+    // would have come round by now.
+    if (averages_.doubt) {
+      SettleAverage(false);
+      PerformSettlement(-1, &averages_.doubt);
+    }
     a.forwarded = true;
     v1::PeerMessage message;
     *message.mutable_received()->mutable_step() = StepOf(v1::AVERAGE);
@@ -74,37 +86,89 @@ void GossipMachine::OnToken() {
   }
 }
 
+// Both ways, so that it gets past one peer that is dead.
 void GossipMachine::TellAverage(int64_t round, bool committed) {
   v1::PeerStep step = StepOf(v1::AVERAGE);
   step.set_round(round);
   SendDecision(Next(), step, committed, "");
-  if (!committed && Previous() != Next()) {
-    SendDecision(Previous(), step, committed, "");
-  }
+  if (Previous() != Next()) SendDecision(Previous(), step, committed, "");
 }
 
 void GossipMachine::EndAverage(bool committed) {
   average_->over = true;
-  average_decided_ = round_;
-  if (committed) average_committed_ = round_;
+  averages_.speaks |= committed;
+  if (averages_.speaks) averages_.decided = round_;
+  if (committed) averages_.committed = averages_.heard = round_;
   (committed ? used_edges_ : lost_edges_) += 1;
   Do(gossip_effect::CloseAverage{committed});
   TellAverage(round_, committed);
 }
 
-void GossipMachine::OnAverageDecision(bool committed, int64_t round) {
-  if (average_doubt_ && average_doubt_->step.round() == round) {
-    if (average_doubt_->outcome) return;
-    average_decided_ = std::max(average_decided_, round);
-    if (committed) average_committed_ = std::max(average_committed_, round);
-    Outcome(&*average_doubt_, committed);
-    return TellAverage(round, committed);
+void GossipMachine::OnAverageDecision(bool committed,
+                                      const v1::PeerStep& step) {
+  const std::optional<Doubt>& doubt = averages_.doubt;
+  if (doubt && doubt->step.round() == step.round() &&
+      doubt->step.epoch() == step.epoch()) {
+    if (doubt->outcome) return;
+    SettleAverage(committed);
+    return TellAverage(step.round(), committed);
   }
-  if (!average_ || average_->over || round != round_) return;
+  if (!average_ || average_->over || step.round() != round_) return;
   if (committed && !average_->forwarded) return;  // nobody could know
   // Whoever gives it up before it passes the token on has the last word.
   if (average_->forwarded) return EndAverage(committed);
   FailAverage("a peer gave it up");
+}
+
+// The doubt is over.
+void GossipMachine::SettleAverage(bool committed) {
+  const v1::PeerStep& step = averages_.doubt->step;
+  averages_.doubt->outcome = committed;
+  if (committed) {
+    averages_.committed = step.round();
+    averages_.heard = std::max(averages_.heard, step.round());
+  }
+  if (step.epoch() == hello_.epoch() && averages_.speaks) {
+    averages_.decided = std::max(averages_.decided, step.round());
+  }
+}
+
+// Of averages in an earlier epoch it is only told which one was committed; one
+// that nobody says so of was not.
+v1::PeerMessage GossipMachine::AveragesMessage() const {
+  int64_t decided = averages_.decided;
+  const std::optional<Doubt>& doubt = averages_.doubt;
+  if (doubt && !doubt->outcome && doubt->step.epoch() == hello_.epoch()) {
+    decided = std::min(decided, doubt->step.round() - 1);
+  }
+  v1::PeerMessage message;
+  message.mutable_settle()->set_use(v1::AVERAGE);
+  message.mutable_settle()->set_committed(averages_.heard);
+  message.mutable_settle()->set_decided(decided);
+  return message;
+}
+
+void GossipMachine::HearOfAverages(const v1::PeerSettle& settle) {
+  const bool news = settle.committed() > averages_.heard ||
+                    settle.decided() > averages_.decided;
+  averages_.heard = std::max(averages_.heard, settle.committed());
+  averages_.decided = std::max(averages_.decided, settle.decided());
+  const std::optional<Doubt>& doubt = averages_.doubt;
+  const bool open = doubt && !doubt->outcome;
+  if (open && doubt->step.round() == settle.committed()) {
+    SettleAverage(true);
+  } else {
+    if (open && doubt->step.epoch() == hello_.epoch() &&
+        doubt->step.round() <= settle.decided()) {
+      SettleAverage(false);
+    }
+    if (average_ && !average_->over && round_ <= settle.decided()) {
+      OnAverageDecision(round_ == settle.committed(), StepOf(v1::AVERAGE));
+    }
+  }
+  if (!news) return;
+  Send(Next(), AveragesMessage());
+  if (Previous() != Next()) Send(Previous(), AveragesMessage());
 }
 
 // Goes on without the average. The links along which something moves go, too.
@@ -115,9 +179,9 @@ void GossipMachine::FailAverage(absl::string_view why) {
       absl::StrCat("round ", round_, " goes without its exact average: ", why));
   a.over = true;  // before links are lost, which would end it again
   if (self_ != 0 && a.forwarded) {
-    average_doubt_ = Doubt{StepOf(v1::AVERAGE)};
+    averages_.doubt = Doubt{StepOf(v1::AVERAGE)};
     ++lost_edges_;
-    Do(gossip_effect::KeepDoubt{-1, average_doubt_->step, 1});
+    Do(gossip_effect::KeepDoubt{-1, averages_.doubt->step, 1});
     Do(gossip_effect::CloseAverage{false});
     return;
   }

@@ -45,14 +45,7 @@ bool GossipMachine::EdgesDone() const {
 }
 
 void GossipMachine::AdvanceEdges() {
-  // For peers that join.
-  for (auto& [peer, n] : neighbours_) {
-    if (!n.up || !n.ready || n.ready->use() != v1::COPY_MODEL) continue;
-    const Edge* const edge = EdgeOf(peer);
-    if (edge != nullptr && edge->out == Part::kUnderway) continue;
-    const v1::PeerStep step = *std::exchange(n.ready, std::nullopt);
-    Do(gossip_effect::SendPayload{n.link, peer, step});
-  }
+  ServeCopies();
   bool first = true;  // of those that still come in
   for (Edge& edge : edges_) {
     Neighbour& n = neighbours_[edge.plan.peer];
@@ -146,7 +139,7 @@ void GossipMachine::Commit(Edge& edge) {
 void GossipMachine::OnDecision(int peer, const v1::PeerDecision& decision) {
   const v1::PeerStep& step = decision.step();
   if (step.use() == v1::AVERAGE) {
-    return OnAverageDecision(decision.committed(), step.round());
+    return OnAverageDecision(decision.committed(), step);
   }
   if (step.use() != Use()) return;
   Neighbour& n = neighbours_[peer];

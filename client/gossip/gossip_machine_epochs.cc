@@ -1,11 +1,17 @@
 // The gossip machine's membership: from one epoch to the next, and how a peer
 // joins.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/gossip/gossip_machine.h"
 
 namespace parley {
+namespace {
+
+constexpr int64_t kMostTries = 1000;  // that a peer is ahead
+
+}  // namespace
 
 void GossipMachine::On(gossip_event::MembershipChanged& event) {
   GossipMembership& next = event.membership;
@@ -13,7 +19,10 @@ void GossipMachine::On(gossip_event::MembershipChanged& event) {
       (next_epoch_ && next.epoch <= next_epoch_->epoch)) {
     return;
   }
-  if (left_) return;
+  if (left_ || (phase_ == Phase::kFinishing && !LacksAverage() &&
+                (next.self < 0 || !options_.final_average))) {
+    return;  // it has nothing to do with it any more
+  }
   next_epoch_ = std::move(next);
   if (next_epoch_->self < 0 && !leave_) {
     TellLeaving("the membership goes on without it");
@@ -30,7 +39,34 @@ void GossipMachine::On(gossip_event::MembershipChanged& event) {
 }
 
 bool GossipMachine::EpochIsDue() const {
-  return next_epoch_ && !IsFinal() && round_ >= next_epoch_->first_round;
+  return next_epoch_ && (IsFinal() || phase_ == Phase::kJoining ||
+                         round_ >= next_epoch_->first_round);
+}
+
+// The last average failed, so that it is passed again among those who are left.
+// Or it did not, and whoever is in doubt about that hears of it anew.
+void GossipMachine::ChangeEpochAtEnd() {
+  if (!next_epoch_ || next_epoch_->self < 0) return;
+  ChangeEpoch();
+  if (!LacksAverage()) return;
+  leaves_ = false;
+  lacks_since_ = now_;
+  BeginRound();
+}
+
+// A try is a round of its own: who is behind comes to that of its neighbours.
+void GossipMachine::TryAverageAgain() {
+  if (now_ < phase_since_ + kTryAfter) return;
+  int64_t round = round_;
+  for (const int peer : {Next(), Previous()}) {
+    const Neighbour& n = neighbours_[peer];
+    if (!n.up || n.left) return;
+    if (n.ready && n.ready->use() == v1::AVERAGE) {
+      round = std::max(round, n.ready->round());
+    }
+  }
+  round_ = std::min(round, round_ + kMostTries);
+  BeginRound();
 }
 
 // Between two rounds. All links are dialled anew: who dials and who decides
@@ -48,11 +84,13 @@ void GossipMachine::ChangeEpoch() {
     const auto it = index_of.find(name);
     index.push_back(it == index_of.end() ? -1 : it->second);
   }
-  if (average_doubt_) {
-    Outcome(&*average_doubt_, false);
+  // Whoever took an average that this peer is in doubt about tells it anew.
+  if (averages_.doubt && next.names.size() == 1) {
+    SettleAverage(false);
     PerformSettlements();
   }
-  average_committed_ = average_decided_ = 0;
+  averages_.decided = 0;
+  averages_.speaks = true;
   std::map<int, Neighbour> stay;
   for (auto& [peer, n] : neighbours_) {
     if (n.link != 0) Do(gossip_effect::HangUp{n.link});
@@ -79,7 +117,7 @@ void GossipMachine::ChangeEpoch() {
   armed_link_ = 0;
   alone_ = false;
   tended_ = false;
-  Do(gossip_effect::ChangeEpoch{self_, std::move(index),
+  Do(gossip_effect::ChangeEpoch{round_, self_, std::move(index),
                                 std::move(next.addresses)});
   Say(LogLevel::kInfo,
       absl::StrCat("round ", round_, " begins membership epoch ", next.epoch,
@@ -93,6 +131,30 @@ void GossipMachine::ChangeEpoch() {
     }
   }
   DialDue();
+}
+
+// The round that its neighbours are in, as far as they have said; for a peer
+// that comes late.
+int64_t GossipMachine::CurrentRound() const {
+  int64_t round = 0;
+  for (const auto& [peer, n] : neighbours_) {
+    if (!n.up) continue;
+    const bool waits = n.ready && n.ready->use() != v1::COPY_MODEL;
+    // Where it does not wait for this peer it has done with the round.
+    round = std::max(round, waits ? n.ready->round() : n.hello_round + 1);
+  }
+  return std::min(round, LastRound());
+}
+
+// For peers that join.
+void GossipMachine::ServeCopies() {
+  for (auto& [peer, n] : neighbours_) {
+    if (!n.up || !n.ready || n.ready->use() != v1::COPY_MODEL) continue;
+    const Edge* const edge = EdgeOf(peer);
+    if (edge != nullptr && edge->out == Part::kUnderway) continue;
+    const v1::PeerStep step = *std::exchange(n.ready, std::nullopt);
+    Do(gossip_effect::SendPayload{n.link, peer, step});
+  }
 }
 
 // Asks one neighbour after another for its model, until one has sent it.

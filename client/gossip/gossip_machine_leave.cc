@@ -78,6 +78,7 @@ double GossipMachine::MostScale(int peer) const {
 // Nothing more to do: others may still need to hear what was decided.
 void GossipMachine::Finish() {
   phase_ = Phase::kFinishing;
+  if (lacks_since_ == absl::InfinitePast()) lacks_since_ = now_;
   phase_since_ = now_;
 }
 

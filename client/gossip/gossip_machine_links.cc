@@ -4,10 +4,16 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/gossip/gossip_machine.h"
-#include "common/wire/protocol.h"
+#include "client/gossip/hello_check.h"
 
 namespace parley {
+namespace {
+
+constexpr size_t kMostReasons = 5;  // that an error names
+
+}  // namespace
 
 // Which neighbours there should be links to. They are kept: drawn schedules
 // bring ever new ones.
@@ -37,42 +43,25 @@ void GossipMachine::DialDue() {
     n.link = last_link_;
     n.since_dial = now_;
     Do(gossip_effect::Dial{n.link, peer});
-    Do(gossip_effect::Send{n.link, HelloMessage()});
+    Do(gossip_effect::Send{n.link, HelloMessage(n)});
   }
 }
 
-v1::PeerMessage GossipMachine::HelloMessage() const {
+v1::PeerMessage GossipMachine::HelloMessage(const Neighbour& to) const {
   v1::PeerMessage message;
   *message.mutable_hello() = hello_;
-  message.mutable_hello()->set_round(round_);
+  const bool begun = phase_ != Phase::kNew && phase_ != Phase::kJoining;
+  message.mutable_hello()->set_round(begun ? round_ : 0);
+  message.mutable_hello()->set_met(to.earlier != 0 ? to.earlier
+                                                   : to.incarnation);
   return message;
 }
 
 std::string GossipMachine::WhyNot(uint64_t link,
                                   const v1::PeerHello& hello) const {
-  const v1::PeerHello& ours = hello_;
-  if (hello.protocol_version() != kProtocolVersion) {
-    return absl::StrCat("it speaks protocol version ", hello.protocol_version(),
-                        ", this peer ", kProtocolVersion);
-  }
-  if (hello.run_id() != ours.run_id() || hello.run() != ours.run()) {
-    return absl::StrCat("it takes part in another run, ", hello.run(),
-                        "; this one is ", ours.run());
-  }
-  if (hello.spec_hash() != ours.spec_hash()) return "it has another model";
-  if (hello.epoch() != ours.epoch()) {
-    return absl::StrCat("it is in membership epoch ", hello.epoch(),
-                        ", this peer in ", ours.epoch());
-  }
-  if (hello.schedule_hash() != ours.schedule_hash()) {
-    return "it mixes by another schedule";
-  }
-  if (hello.incarnation() == 0) return "incarnation 0 means none";
+  const std::string why = WhyHelloDoesNotFit(hello_, hello, names_);
+  if (!why.empty()) return why;
   const int index = hello.index();
-  if (index < 0 || index >= peers_ || index == self_ ||
-      names_[index] != hello.name()) {
-    return absl::StrCat("peer ", index, " is not ", hello.name(), " here");
-  }
   const auto stranger = strangers_.find(link);
   if (stranger == strangers_.end()) {
     const auto it = neighbours_.find(index);
@@ -81,9 +70,9 @@ std::string GossipMachine::WhyNot(uint64_t link,
                : "";
   }
   if (Dials(index)) return "of two peers the one with the lower index dials";
-  const std::string& certified = stranger->second.certificate_name;
-  if (!certified.empty() && certified != hello.name()) {
-    return absl::StrCat("its certificate is for ", certified);
+  if (!stranger->second.MayBe(hello.name())) {
+    return absl::StrCat("its certificate is for ",
+                        stranger->second.certificate_name);
   }
   return "";
 }
@@ -100,7 +89,13 @@ void GossipMachine::OnHello(uint64_t link, const v1::PeerHello& hello) {
   const std::string reason = WhyNot(link, hello);
   if (!reason.empty()) {
     // Another epoch may be ours soon.
-    return Refuse(link, reason, hello.epoch() != hello_.epoch());
+    const bool retry = hello.epoch() != hello_.epoch();
+    if (accepted && !retry && strangers_[link].MayBe(hello.name())) {
+      for (auto& [peer, n] : neighbours_) {
+        if (names_[peer] == hello.name() && !n.up) n.refusal = reason;
+      }
+    }
+    return Refuse(link, reason, retry);
   }
   const int peer = hello.index();
   Neighbour& n = neighbours_[peer];
@@ -108,9 +103,31 @@ void GossipMachine::OnHello(uint64_t link, const v1::PeerHello& hello) {
     strangers_.erase(link);
     if (n.link != 0) LoseLink(peer, "it dialled again");
     n.link = link;
-    Do(gossip_effect::Send{link, HelloMessage()});
+    Do(gossip_effect::Send{link, HelloMessage(n)});
   }
   LinkUp(peer, link, hello);
+}
+
+// For good, as far as each has said last, and for long enough.
+bool GossipMachine::IsRefusedByAll() const {
+  if (neighbours_.empty() || now_ < phase_since_ + options_.edge_timeout) {
+    return false;
+  }
+  for (const auto& [peer, n] : neighbours_) {
+    if (n.up || n.refusal.empty()) return false;
+  }
+  return true;
+}
+
+void GossipMachine::ExitRefused() {
+  std::vector<std::string> reasons;
+  for (const auto& [peer, n] : neighbours_) {
+    if (reasons.size() == kMostReasons) break;
+    reasons.push_back(absl::StrCat(names_[peer], ": ", n.refusal));
+  }
+  Exit(absl::FailedPreconditionError(absl::StrCat(
+      "none of its ", neighbours_.size(),
+      " neighbours takes this peer: ", absl::StrJoin(reasons, "; "))));
 }
 
 void GossipMachine::Refuse(uint64_t link, absl::string_view reason,
@@ -125,8 +142,11 @@ void GossipMachine::Refuse(uint64_t link, absl::string_view reason,
   }
   for (auto& [peer, n] : neighbours_) {
     if (n.link != link) continue;
-    // At the begin the right one may still come in its place.
-    n.refused = !retry && phase_ != Phase::kJoining;
+    if (!retry) {
+      n.refusal = std::string(reason);
+      // At the begin the right one may still come in its place.
+      n.refused = phase_ != Phase::kJoining;
+    }
     return LoseLink(peer, reason);
   }
 }
@@ -142,7 +162,10 @@ void GossipMachine::LinkUp(int peer, uint64_t link,
                      n.doubt->step.round(), " with it stays unsettled"));
     n.doubt->outcome = n.doubt->step.use() == v1::FLOW;
   }
+  if (n.incarnation != hello.incarnation()) n.earlier = n.incarnation;
   n.incarnation = hello.incarnation();
+  n.hello_round = hello.round();
+  n.refusal.clear();
   n.link = link;
   n.up = true;
   n.since = now_;
@@ -150,19 +173,19 @@ void GossipMachine::LinkUp(int peer, uint64_t link,
   n.left = false;
   n.chunks = 0;
   n.ready.reset();
-  const auto settle = [&](v1::PeerUse use, int64_t committed, int64_t decided) {
-    v1::PeerMessage message;
-    message.mutable_settle()->set_use(use);
-    message.mutable_settle()->set_committed(committed);
-    message.mutable_settle()->set_decided(decided);
-    Send(peer, std::move(message));
-  };
   // In an earlier epoch it may have been this peer that decided.
   if (options_.flows || DecidesExchange(peer) || n.decided > 0) {
-    settle(Use(), n.committed, n.decided);
+    v1::PeerMessage message;
+    message.mutable_settle()->set_use(Use());
+    message.mutable_settle()->set_committed(n.committed);
+    message.mutable_settle()->set_decided(n.decided);
+    Send(peer, std::move(message));
   }
-  if (average_decided_ > 0 && (peer == Next() || peer == Previous())) {
-    settle(v1::AVERAGE, average_committed_, average_decided_);
+  if (peer == Next() || peer == Previous()) {
+    v1::PeerMessage message = AveragesMessage();
+    if (message.settle().committed() > 0 || message.settle().decided() > 0) {
+      Send(peer, std::move(message));
+    }
   }
   if (leaves_) {
     v1::PeerMessage message;
@@ -170,12 +193,13 @@ void GossipMachine::LinkUp(int peer, uint64_t link,
                                               : "it has done all rounds");
     Send(peer, std::move(message));
   }
-  // Cut off from all, or started anew, it goes on where the others are by now.
+  // Cut off from all, or joining, it goes on where the others are by now.
+  anew_ |= phase_ == Phase::kJoining && !options_.joins && hello.round() > 0 &&
+           hello.met() != 0 && hello.met() != hello_.incarnation();
   if (phase_ == Phase::kJoining ||
       (phase_ == Phase::kIsolated &&
        now_ >= phase_since_ + options_.edge_timeout)) {
-    round_ = std::clamp(hello.round(), round_,
-                        options_.rounds + (options_.final_average ? 1 : 0));
+    round_ = std::clamp(hello.round(), round_, std::max(round_, LastRound()));
   }
 }
 
@@ -221,16 +245,7 @@ int GossipMachine::PeerOf(uint64_t link) const {
 }
 
 void GossipMachine::OnSettle(int peer, const v1::PeerSettle& settle) {
-  if (settle.use() == v1::AVERAGE) {
-    if (average_doubt_ && !average_doubt_->outcome &&
-        average_doubt_->step.round() <= settle.decided()) {
-      const int64_t round = average_doubt_->step.round();
-      OnAverageDecision(round == settle.committed(), round);
-    }
-    average_decided_ = std::max(average_decided_, settle.decided());
-    average_committed_ = std::max(average_committed_, settle.committed());
-    return;
-  }
+  if (settle.use() == v1::AVERAGE) return HearOfAverages(settle);
   Neighbour& n = neighbours_[peer];
   if (!n.doubt || n.doubt->outcome || n.doubt->step.use() != settle.use()) {
     return;

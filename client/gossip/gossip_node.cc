@@ -1,5 +1,6 @@
 #include "client/gossip/gossip_node.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
@@ -11,6 +12,18 @@
 #include "common/base/status_macros.h"
 
 namespace parley {
+namespace {
+
+// Of the machine that follows the pairwise one: all peers were there just now,
+// so it does not wait for ever for those that are not.
+GossipMachineOptions ForTheAverage(GossipMachineOptions options) {
+  options.first_round = options.rounds + 1;
+  options.start_wait = std::min(
+      options.start_wait, GossipMachine::kAloneAfter * options.edge_timeout);
+  return options;
+}
+
+}  // namespace
 
 // All but Start, Stop, Leave, Accept and the destructor runs on the sequence,
 // or on `work` where it says so.
@@ -22,12 +35,18 @@ class GossipNode::Impl {
         seams_(seams),
         addresses_(options_.addresses),
         state_(std::move(state)),
-        machine_(options_.machine, seams.plan,
-                 Rng(options_.machine.hello.incarnation(),
-                     options_.machine.hello.name(), 0, "jitter")),
+        machine_(TraitsOf(options_.algorithm).pairs
+                     ? ForTheAverage(options_.machine)
+                     : options_.machine,
+                 seams.plan, Jitter()),
         training_(seams.work, seams.control, &sequence_),
         mixing_(seams.work, seams.control, &sequence_),
-        sequence_(seams.control) {}
+        sequence_(seams.control) {
+    if (!TraitsOf(options_.algorithm).pairs) return;
+    pairwise_.emplace(options_.machine, seams.plan, options_.algorithm.seed,
+                      Jitter());
+    pairs_ = true;
+  }
 
   ~Impl() {
     MutexLock lock(mu_);
@@ -82,8 +101,16 @@ class GossipNode::Impl {
 
   const PeerState& state() const { return *state_; }
   const GossipMachine& machine() const { return machine_; }
+  const PairwiseMachine* pairwise() const {
+    return pairwise_ ? &*pairwise_ : nullptr;
+  }
 
  private:
+  Rng Jitter() const {
+    return Rng(options_.machine.hello.incarnation(),
+               options_.machine.hello.name(), 0, "jitter");
+  }
+
   // One link; says what it hears of it on the sequence.
   class Connection final : public PeerLinkListener {
    public:
@@ -121,11 +148,17 @@ class GossipNode::Impl {
     if (const auto* e = std::get_if<gossip_event::Closed>(&event)) {
       closed = e->link;
     }
-    for (GossipEffect& effect :
-         machine_.Step(std::move(event), seams_.clock->Now())) {
+    const absl::Time now = seams_.clock->Now();
+    for (GossipEffect& effect : pairs_ ? pairwise_->Step(std::move(event), now)
+                                       : machine_.Step(std::move(event), now)) {
       std::visit([this](auto& e) { Perform(e); }, effect);
     }
     if (closed) links_.erase(*closed);
+    if (pairs_ && pairwise_->averages()) {
+      pairs_ = false;
+      links_.clear();
+      return Handle(gossip_event::Started{});
+    }
     SetTimer();
     FinishIfQuiet();
   }
@@ -169,9 +202,10 @@ class GossipNode::Impl {
   // -------------------------------------------------------------------- work
 
   void Perform(gossip_effect::Train& e) {
-    if (!mixing_.busy()) return Train(e.round);
+    if (!pairs_ && !mixing_.busy()) return Train(e.round);
     // Doubts that are settled change the model first.
     mixing_.Run([this, round = e.round]() -> Closure {
+      state_->TakeSnapshot();
       return [this, round] {
         if (!exit_) Train(round);
         FinishIfQuiet();
@@ -227,6 +261,12 @@ class GossipNode::Impl {
       return [this] { Handle(gossip_event::Staged{}); };
     });
   }
+  void Perform(gossip_effect::TakeNothing&) {
+    mixing_.Run([this]() -> Closure {
+      state_->TakeNothing();
+      return [this] { FinishIfQuiet(); };
+    });
+  }
   void Perform(gossip_effect::ChangeEpoch& e) {
     addresses_ = e.addresses;
     mixing_.Run([this, e = std::move(e)]() -> Closure {
@@ -252,9 +292,11 @@ class GossipNode::Impl {
 
   void TellRound(int64_t round) {
     const absl::Time now = seams_.clock->Now();
-    round_.round = round;
-    round_.used_edges = machine_.used_edges();
-    round_.lost_edges = machine_.lost_edges();
+    round_.round = std::min(round, options_.machine.rounds + 1);
+    round_.used_edges =
+        pairs_ ? pairwise_->used_edges() : machine_.used_edges();
+    round_.lost_edges =
+        pairs_ ? pairwise_->lost_edges() : machine_.lost_edges();
     round_.neighbour_distance = state_->neighbour_distance();
     round_.elapsed = now - std::exchange(round_began_, now);
     if (options_.on_round) options_.on_round(round_, *state_);
@@ -272,7 +314,7 @@ class GossipNode::Impl {
   // ------------------------------------------------------------ time and end
 
   void SetTimer() {
-    const absl::Time when = machine_.wake_at();
+    const absl::Time when = pairs_ ? pairwise_->wake_at() : machine_.wake_at();
     // One that comes too early does no harm and spares a change.
     if (timer_ != 0 && timer_at_ <= when && !exit_) return;
     if (timer_ != 0) seams_.clock->Cancel(std::exchange(timer_, 0));
@@ -311,6 +353,8 @@ class GossipNode::Impl {
   std::vector<std::string> addresses_;  // by index in the epoch
   const std::unique_ptr<PeerState> state_;
   GossipMachine machine_;
+  std::optional<PairwiseMachine> pairwise_;
+  bool pairs_ = false;  // the pairwise machine is at work
   Done done_;
   std::optional<absl::Status> exit_;
   std::map<uint64_t, std::unique_ptr<Connection>> links_;
@@ -343,6 +387,11 @@ absl::StatusOr<std::unique_ptr<GossipNode>> GossipNode::Create(
   if (traits.fixed && schedule.period() != 1) {
     return absl::InvalidArgumentError(absl::StrCat(
         options.algorithm.kind, " needs a topology that stays as it is"));
+  }
+  if (traits.pairs && options.machine.joins) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        options.algorithm.kind,
+        " keeps the peers that it begins with: nobody joins under way"));
   }
   const size_t peers = static_cast<size_t>(seams.plan->peers());
   const v1::PeerHello& hello = options.machine.hello;
@@ -382,5 +431,8 @@ PeerLinkListener* GossipNode::Accept(PeerOrigin origin,
 }
 const PeerState& GossipNode::state() const { return impl_->state(); }
 const GossipMachine& GossipNode::machine() const { return impl_->machine(); }
+const PairwiseMachine* GossipNode::pairwise() const {
+  return impl_->pairwise();
+}
 
 }  // namespace parley

@@ -1,5 +1,6 @@
 // A peer at work: trains, and mixes its model with its neighbours', round by
-// round. Drives one GossipMachine.
+// round. Drives one GossipMachine; with ad_psgd a PairwiseMachine, and the
+// other one for the average at the end.
 #ifndef PARLEY_CLIENT_GOSSIP_GOSSIP_NODE_H_
 #define PARLEY_CLIENT_GOSSIP_GOSSIP_NODE_H_
 
@@ -17,6 +18,7 @@
 #include "client/gossip/algorithms/algorithm.h"
 #include "client/gossip/edge_plan.h"
 #include "client/gossip/gossip_machine.h"
+#include "client/gossip/pairwise/pairwise_machine.h"
 #include "client/gossip/peer_link.h"
 #include "client/gossip/peer_state.h"
 #include "client/sdk/trainer.h"
@@ -28,7 +30,7 @@
 namespace parley {
 
 // What a peer tells of a round that it has ended. Round rounds + 1 is the exact
-// average at the end: it has no training.
+// average at the end, and each further try of it: it has no training.
 struct GossipRound {
   int64_t round = 0;
   TrainResult trained;
@@ -74,7 +76,7 @@ struct GossipNodeSeams {
 class GossipNode final : public PeerAcceptor {
  public:
   // InvalidArgument: an unknown algorithm, one that the plan's schedule does
-  // not do for, numbers of peers that differ.
+  // not do for or that nobody can join, numbers of peers that differ.
   static absl::StatusOr<std::unique_ptr<GossipNode>> Create(
       GossipNodeOptions options, GossipNodeSeams seams);
   // Stops, if it was started and is not done, and waits for the end: on a
@@ -93,8 +95,8 @@ class GossipNode final : public PeerAcceptor {
   // called with OK, and machine().left() says so. What it could not hand over
   // is in state(). Before the run began, or if called again: as Stop.
   void Leave(std::string reason);
-  // From its first round on, or the next one where that has passed.
-  // Thread-safe.
+  // From its first round on, or the next one where that has passed; with
+  // ad_psgd never. Thread-safe.
   void ChangeMembership(GossipMembership membership);
 
   PeerLinkListener* Accept(PeerOrigin origin,
@@ -103,6 +105,8 @@ class GossipNode final : public PeerAcceptor {
   // To be read on the node's sequence, within on_round, or when it is done.
   const PeerState& state() const;
   const GossipMachine& machine() const;
+  // Null but with ad_psgd.
+  const PairwiseMachine* pairwise() const;
 
  private:
   class Impl;

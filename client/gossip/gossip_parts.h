@@ -32,6 +32,10 @@ struct GossipMachineOptions {
   // (flows), or with the model of a neighbour.
   int64_t first_round = 1;
   bool joins = false;
+  // So long a peer waits at the end, where the average after all rounds failed
+  // or others may not know that it did not, for an epoch that goes on without
+  // those who are gone. Zero: there are no epochs.
+  absl::Duration epoch_wait = absl::ZeroDuration();
 };
 
 // Of the machine alone.
@@ -48,6 +52,9 @@ struct Doubt {
 struct Stranger {  // a link before its hello
   absl::Time deadline;
   std::string certificate_name;
+  bool MayBe(const std::string& name) const {
+    return certificate_name.empty() || certificate_name == name;
+  }
 };
 // Another peer, over rounds and links.
 struct Neighbour {
@@ -58,8 +65,11 @@ struct Neighbour {
   absl::Time dial_at = absl::InfinitePast();
   int failures = 0;
   uint64_t incarnation = 0;
+  uint64_t earlier = 0;     // incarnation, until this one is in a round
+  int64_t hello_round = 0;  // that it was in
   bool left = false;
   bool refused = false;  // they do not fit
+  std::string refusal;   // why, as either has said last
   uint64_t chunks = 0;
   std::optional<v1::PeerStep> ready;     // the latest
   std::optional<v1::PeerStep> declined;  // the latest: it does not take that
@@ -85,6 +95,15 @@ struct Average {     // of a round
   bool forwarded = false;  // it said so to the next one
   bool over = false;
   absl::Time moved;
+};
+struct Averages {         // over rounds
+  int64_t committed = 0;  // the last one that this peer takes
+  int64_t heard = 0;      // that any peer is known to take
+  // Of the epoch: what became of all up to here is known, if the peer was there
+  // from the epoch's start, so that it may speak.
+  int64_t decided = 0;
+  bool speaks = true;
+  std::optional<Doubt> doubt = {};
 };
 struct Leaving {  // before the run is over
   std::string reason;

@@ -19,13 +19,13 @@ class Lane {
       : work_(work), control_(control), sequence_(sequence) {}
 
   // Runs `f` on `work` after what was given before, and then what it returns on
-  // the sequence.
+  // the sequence, before what was given after it begins.
   void Run(absl::AnyInvocable<Closure() &&> f) {
     waiting_.push_back(std::move(f));
     Start();
   }
   void Clear() { waiting_.clear(); }
-  bool busy() const { return busy_; }
+  bool busy() const { return busy_ || !waiting_.empty(); }
 
  private:
   void Start() {
@@ -39,8 +39,8 @@ class Lane {
       control_->Post([this, then = std::move(then)]() mutable {
         sequence_->Post([this, then = std::move(then)]() mutable {
           busy_ = false;
-          Start();
           std::move(then)();
+          Start();
         });
       });
     });

@@ -43,21 +43,27 @@ PeerState::PeerState(std::unique_ptr<Algorithm> algorithm,
       x_(std::move(start)),
       delta_(x_.dtype(), x_.elements()),
       omegas_(peers) {
-  if (joins) {
-    omega_ = 0;
-    SetZero(&x_);
+  if (joins) TakeNothing();
+  if (traits_.pairs) {
+    base_ = ParameterVector(x_.dtype(), x_.elements());
+    Prepare(1, false);  // a step may end without any exchange before
   }
 }
 
 // ------------------------------------------------------------- local steps
 
+void PeerState::TakeSnapshot() {
+  if (traits_.pairs) CopyInto(x_, &base_);
+}
+
 absl::StatusOr<TrainResult> PeerState::Train(Trainer* trainer,
                                              const TrainTask& task) {
+  const ParameterVector& x = traits_.pairs ? base_ : x_;
   if (omega_ == 0) {  // it has joined, and has no model yet
     SetZero(&delta_);
     return TrainResult();
   }
-  CopyInto(x_, &delta_);
+  CopyInto(x, &delta_);
   ScaleBy(1 / omega_, &delta_);
   PARLEY_ASSIGN_OR_RETURN(const TrainResult result,
                           trainer->Train(task, delta_));
@@ -69,7 +75,7 @@ absl::StatusOr<TrainResult> PeerState::Train(Trainer* trainer,
         "training diverged: parameters are infinite or not numbers; a smaller "
         "step size may help");
   }
-  SubtractRounded(1 / omega_, x_, &delta_);
+  SubtractRounded(1 / omega_, x, &delta_);
   return result;
 }
 
@@ -111,6 +117,7 @@ void PeerState::Fold(const gossip_effect::Fold& fold) {
   if (fold.step.use() == v1::EXCHANGE) {
     algorithm_->Fold(fold.peer, fold.weight, *staged_, *sent_, mixed_.get());
     flow.sum += fold.weight * (compared.sum_a - compared.sum_b);
+    if (traits_.pairs) AddScaled(1, *mixed_, &x_);
   } else {
     AddScaled(fold.weight, *staged_, mixed_.get());
     mixed_omega_ += fold.weight * fold.omega;
@@ -140,7 +147,12 @@ void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
     kept.omega = doubt.weight * omega_;
   } else {
     CopyInto(*mixed_, &kept.change);
-    TakeMean(&kept.change, &kept.omega);
+    if (plain_) {
+      ScaleBy(1.0 / peers_, &kept.change);
+      kept.omega = MeanOmega();
+    } else {
+      TakeMean(&kept.change, &kept.omega);
+    }
   }
   doubts_.insert_or_assign(doubt.peer, std::move(kept));
 }
@@ -153,13 +165,16 @@ void PeerState::Settle(const gossip_effect::Settle& settle) {
       kept.use == v1::FLOW ? !settle.committed : settle.committed;
   if (applies) {
     const double before = SumOf(x_);
-    if (kept.plain) {
+    if (kept.plain && kept.use == v1::AVERAGE) {
+      CopyInto(kept.change, &x_);
+      kept.omega -= omega_;
+    } else if (kept.plain) {
       AddScaled(1, kept.change, &x_);
     } else {
       algorithm_->MixLate(settle.peer, kept.round, kept.change,
                           settle.rounds_late, &x_);
     }
-    omega_ += kept.omega;
+    if (kept.omega != 0) omega_ += kept.omega;  // training reads it
     Flow& flow = flows_[settle.peer];
     flow.sum += SumOf(x_) - before;
     flow.omega += kept.omega;
@@ -190,6 +205,11 @@ absl::Status PeerState::Mix() {
 
 void PeerState::TakeModel() { CopyInto(*staged_, &x_); }
 
+void PeerState::TakeNothing() {
+  omega_ = 0;
+  SetZero(&x_);
+}
+
 void PeerState::ChangeEpoch(const gossip_effect::ChangeEpoch& change) {
   self_ = change.self;
   peers_ = static_cast<int>(change.addresses.size());
@@ -197,11 +217,12 @@ void PeerState::ChangeEpoch(const gossip_effect::ChangeEpoch& change) {
   flows_.clear();
   std::map<int, Kept> doubts;
   for (auto& [peer, kept] : doubts_) {
-    PARLEY_CHECK(peer >= 0 && change.index[peer] >= 0);  // settled before
-    doubts.emplace(change.index[peer], std::move(kept));
+    // Those about peers that are gone were settled before.
+    PARLEY_CHECK(peer < 0 || change.index[peer] >= 0);
+    doubts.emplace(peer < 0 ? peer : change.index[peer], std::move(kept));
   }
   doubts_ = std::move(doubts);
-  algorithm_->ForgetPeers(self_);
+  algorithm_->BeginEpoch(self_, change.round);
 }
 
 ParameterVector PeerState::Model() const {
@@ -235,22 +256,26 @@ void PeerState::FoldSegment(const v1::PeerStep& step, double omega) {
 void PeerState::TakeMean(ParameterVector* mixed, double* omega) const {
   ScaleBy(1.0 / peers_, mixed);
   AddScaled(-1, *sent_, mixed);
+  *omega = MeanOmega() - omega_;
+}
+
+double PeerState::MeanOmega() const {
   double sum = 0;
   for (const double o : omegas_) sum += o;
-  *omega = sum / peers_ - omega_;
+  return sum / peers_;
 }
 
 void PeerState::CloseAverage(bool applied) {
   if (applied && plain_) {
     // Without the detour of the difference all peers end with the same bits.
-    double sum = 0;
-    for (const double o : omegas_) sum += o;
-    omega_ = sum / peers_;
+    omega_ = MeanOmega();
     ScaleBy(1.0 / peers_, mixed_.get());
     CopyInto(*mixed_, &x_);
     SetZero(mixed_.get());
   } else if (applied) {
     TakeMean(mixed_.get(), &mixed_omega_);
+    flows_[-1].sum += SumOf(*mixed_);
+    flows_[-1].omega += mixed_omega_;
   } else {
     SetZero(mixed_.get());
   }

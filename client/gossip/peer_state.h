@@ -21,12 +21,15 @@
 namespace parley {
 
 // Memory: algorithm's states, x, Δ, and parts() times (sent, mixed, staged)
-// models; one more for each edge in doubt. Train may run beside all else but
-// Mix and Settle; the others one at a time.
+// models; one more for each edge in doubt, and while a peer that joins gets a
+// copy. Model() makes one, too. `parley explain` counts them. Train may run
+// beside all else but Mix, Settle and TakeSnapshot; of pairs beside Settle,
+// too. The others one at a time.
 class PeerState {
  public:
-  // Vectors that a doubt keeps: of the peer's next x if the edge counted
-  // (exchange, average) or if it did not (flow).
+  // Vectors that a doubt keeps: what changes of the peer's next x if the edge
+  // counted (exchange, average) or if it did not (flow). Of the average after
+  // all rounds it is the next x itself, to the last bit.
   struct Kept {
     v1::PeerUse use;
     bool plain;  // as its round was
@@ -49,13 +52,15 @@ class PeerState {
       const AlgorithmOptions& options, ParameterVector start, int self,
       int peers, bool joins);
 
+  // Of pairs: the local steps that come are made from this x.
+  void TakeSnapshot();
   // Runs the local steps at z = x/ω. Errors: what the trainer said; Internal:
   // numbers that are infinite or none.
   absl::StatusOr<TrainResult> Train(Trainer* trainer, const TrainTask& task);
 
   // What round `round` sends; `plain`: see gossip_effect.
   void Prepare(int64_t round, bool plain);
-  // See gossip_effect.
+  // See gossip_effect. Of pairs x changes at once.
   void Fold(const gossip_effect::Fold& fold);
   void Give(int peer, double weight);
   void KeepDoubt(const gossip_effect::KeepDoubt& doubt);
@@ -65,6 +70,7 @@ class PeerState {
   absl::Status Mix();
   // What was staged is the model to begin with.
   void TakeModel();
+  void TakeNothing();
   void ChangeEpoch(const gossip_effect::ChangeEpoch& change);
 
   // Where the payload of a step is to be put, and where it comes from. Both
@@ -103,6 +109,7 @@ class PeerState {
   void FoldSegment(const v1::PeerStep& step, double omega);
   // mixed = mean − sent, and the same of ω.
   void TakeMean(ParameterVector* mixed, double* omega) const;
+  double MeanOmega() const;
 
   const std::unique_ptr<Algorithm> algorithm_;
   const AlgorithmTraits traits_;
@@ -112,6 +119,7 @@ class PeerState {
   ParameterVector x_;
   double omega_ = 1;
   ParameterVector delta_;
+  ParameterVector base_;  // of pairs: x where Δ began
 
   // Of the round. Shared with transfers under way.
   bool plain_ = false;

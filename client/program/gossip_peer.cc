@@ -12,6 +12,7 @@
 #include "client/gossip/gossip_node.h"
 #include "client/gossip/gossip_run.h"
 #include "client/program/outcome.h"
+#include "client/program/peer_evaluator.h"
 #include "client/rpc/peer_service.h"
 #include "client/rpc/peer_transport.h"
 #include "client/state/identity.h"
@@ -76,11 +77,17 @@ absl::Status CheckPeers(const Membership& membership, const std::string& path) {
 // Writes the metrics, and tells a person now and then.
 class Reporter {
  public:
-  Reporter(std::unique_ptr<MetricsLog> log, std::string name, int64_t rounds)
-      : log_(std::move(log)), name_(std::move(name)), rounds_(rounds) {}
+  Reporter(std::unique_ptr<MetricsLog> log, std::string name, int64_t rounds,
+           PeerEvaluator* evaluator)
+      : log_(std::move(log)),
+        name_(std::move(name)),
+        rounds_(rounds),
+        evaluator_(evaluator) {}
 
-  // Called on the node's sequence.
-  void OnRound(const GossipRound& round, const PeerState& state) {
+  // Called on the node's sequence. `averaged`: the state has the average that
+  // the run ends with.
+  void OnRound(const GossipRound& round, const PeerState& state,
+               bool averaged) {
     RoundReport report;
     report.round = round.round;
     report.asked = report.counted = {name_};
@@ -98,13 +105,50 @@ class Reporter {
         state.omega() == 1 ? state.x().Hash() : state.Model().Hash();
     elapsed_ += round.elapsed;
     report.elapsed_seconds = absl::ToDoubleSeconds(elapsed_);
-    if (const absl::Status status = log_->Append(report); !status.ok()) {
-      LogError(status.message());
-    }
     if (round.round <= rounds_) Say(report, round);
+    std::optional<ParameterVector> model;
+    if (evaluator_->Evaluates(round.round) ||
+        (evaluator_->evaluates() && round.round >= rounds_)) {
+      model = state.Model();
+    }
+    evaluator_->Tell(std::move(model),
+                     [this, report = std::move(report),
+                      averaged](PeerEvaluator::Numbers found) mutable {
+                       Write(std::move(report), found, averaged);
+                     });
   }
 
  private:
+  void Write(RoundReport report, const PeerEvaluator::Numbers& found,
+             bool averaged) {
+    const auto number = [&](const char* name) -> std::optional<double> {
+      const auto it = found.find(name);
+      if (it == found.end()) return std::nullopt;
+      return it->second;
+    };
+    const EvaluationReport quality = {.loss = number("loss"),
+                                      .accuracy = number("accuracy")};
+    if (averaged) {
+      report.central = quality;
+    } else if (!found.empty()) {
+      report.federated = quality;
+      report.evaluations = {{.client = name_,
+                             .examples = 1,
+                             .loss = quality.loss,
+                             .accuracy = quality.accuracy}};
+    }
+    if (const absl::Status status = log_->Append(report); !status.ok()) {
+      LogError(status.message());
+    }
+    if (!found.empty()) {
+      LogInfo(absl::StrFormat("round %d: on data.test", report.round),
+              quality.loss ? absl::StrFormat("  loss %.4g", *quality.loss) : "",
+              quality.accuracy ? absl::StrFormat("  accuracy %.1f %%",
+                                                 100 * *quality.accuracy)
+                               : "");
+    }
+  }
+
   void Say(const RoundReport& report, const GossipRound& round) {
     const absl::Time now = absl::Now();
     if (now < say_at_ && round.round < rounds_) return;
@@ -120,6 +164,7 @@ class Reporter {
   const std::unique_ptr<MetricsLog> log_;
   const std::string name_;
   const int64_t rounds_;
+  PeerEvaluator* const evaluator_;
   absl::Duration elapsed_;
   absl::Time say_at_;
 };
@@ -208,18 +253,22 @@ absl::Status RunGossipPeer(GossipPart part, const TrainerFactory& factory,
   PARLEY_RETURN_IF_ERROR(trainer->Accepts(run.spec));
   PARLEY_ASSIGN_OR_RETURN(std::unique_ptr<MetricsLog> metrics,
                           PrepareFolder(part));
-  Reporter reporter(std::move(metrics), name, run.node.machine.rounds);
+  ThreadPool control(1), work(3);  // the node's two lanes, and evaluations
+  const int64_t rounds = run.node.machine.rounds;
+  // Reset once the node is done, before what it tells is gone.
+  std::optional<PeerEvaluator> evaluator(std::in_place, part.config, &work);
+  Reporter reporter(std::move(metrics), name, rounds, &*evaluator);
   run.node.machine.hello.set_index(part.index);
   run.node.machine.hello.set_name(name);
   run.node.machine.hello.set_incarnation(NewIncarnation());
-  run.node.on_round = [&reporter](const GossipRound& round,
-                                  const PeerState& state) {
-    reporter.OnRound(round, state);
+  GossipNode* running = nullptr;
+  run.node.on_round = [&](const GossipRound& round, const PeerState& state) {
+    reporter.OnRound(round, state,
+                     running->machine().committed_average() > rounds);
   };
 
   const auto plan = std::make_shared<EdgePlan>(run.schedule);
   const std::unique_ptr<Clock> clock = MakeRealClock();
-  ThreadPool control(1), work(2);
   GrpcPeerTransport transport(part.dial);
   PARLEY_ASSIGN_OR_RETURN(
       const std::unique_ptr<GossipNode> node,
@@ -240,12 +289,15 @@ absl::Status RunGossipPeer(GossipPart part, const TrainerFactory& factory,
   LogInfo("peer ", part.index, " of ", plan->peers(), ", ", name,
           ", listens at ", part.listen);
 
+  running = node.get();
   Outcome outcome(signals);
   node->Start(
       [&outcome](absl::Status status) { outcome.Set(std::move(status)); });
   int signal = 0;
+  bool stopped = false;
   while (!outcome.Get() && signal == 0) signal = signals->Wait();
   if (signal != 0) {
+    stopped = node->pairwise() != nullptr;  // leaves by stopping
     const std::string reason = strsignal(signal);
     LogInfo("hands over and leaves (a second signal ends it at once): ",
             reason);
@@ -261,10 +313,15 @@ absl::Status RunGossipPeer(GossipPart part, const TrainerFactory& factory,
       LogInfo("ends without waiting for the work under way");
       std::_Exit(EXIT_SUCCESS);
     }
-    if (signal != 0) return *outcome.Get();
+    evaluator->Stop();
+    if (signal != 0) {
+      evaluator.reset();
+      return *outcome.Get();
+    }
   }
+  evaluator.reset();  // waits for what is still to be told
   PARLEY_RETURN_IF_ERROR(*outcome.Get());
-  if (node->machine().left()) {
+  if (stopped || node->machine().left()) {
     LogInfo("has left the other peers, which go on");
     return absl::OkStatus();
   }
@@ -272,7 +329,7 @@ absl::Status RunGossipPeer(GossipPart part, const TrainerFactory& factory,
   const std::string path = absl::StrCat(part.folder, "/", kModelFile);
   PARLEY_RETURN_IF_ERROR(SaveParameters(path, run.spec, model));
   LogInfo("all rounds are done; ",
-          node->machine().committed_average() > part.config.stop().rounds()
+          node->machine().committed_average() > rounds
               ? "the exact average of all peers"
               : "the model of this peer alone, as the last average failed,",
           " is in ", path);

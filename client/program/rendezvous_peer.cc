@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <system_error>
@@ -12,6 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "client/gossip/gossip_node.h"
 #include "client/gossip/gossip_run.h"
+#include "client/gossip/vectors.h"
+#include "client/program/peer_evaluator.h"
 #include "client/rpc/peer_service.h"
 #include "client/rpc/peer_transport.h"
 #include "common/base/executor.h"
@@ -19,7 +22,6 @@
 #include "common/base/mutex.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
-#include "common/config/central_evaluator.h"
 #include "common/config/run_gossip.h"
 #include "common/files/safetensors.h"
 #include "common/model/sketch.h"
@@ -94,8 +96,27 @@ class AddressBook final : public PeerTransport {
   std::map<std::string, Entry> entries_ GUARDED_BY(mu_);
 };
 
+// What moved over the peer's edges so far, and what is in doubt.
+void AddEdges(const GossipRound& round, const PeerState& state,
+              v1::PeerReport* report) {
+  std::map<int, v1::PeerReport::EdgeTraffic> edges;
+  for (const auto& [peer, bytes] : round.sent) edges[peer].set_bytes(bytes);
+  for (const auto& [peer, flow] : state.flows()) {
+    edges[peer].set_flow(flow.sum);
+    edges[peer].set_flow_omega(flow.omega);
+  }
+  for (const auto& [peer, kept] : state.doubts()) {
+    edges[peer].set_in_doubt(true);
+  }
+  for (auto& [peer, edge] : edges) {
+    if (peer < 0) continue;  // an average, which is no edge
+    edge.set_peer(peer);
+    *report->add_sent() = std::move(edge);
+  }
+}
+
 v1::PeerReport ReportOf(const GossipRound& round, const PeerState& state,
-                        uint64_t sketch_seed) {
+                        int64_t epoch, uint64_t sketch_seed) {
   v1::PeerReport report;
   report.set_round(round.round);
   report.set_examples(round.trained.examples);
@@ -105,11 +126,10 @@ v1::PeerReport ReportOf(const GossipRound& round, const PeerState& state,
   report.set_lost_edges(round.lost_edges);
   report.set_bytes_sent(round.bytes_sent);
   report.set_bytes_received(round.bytes_received);
-  for (const auto& [peer, bytes] : round.sent) {
-    v1::PeerReport::EdgeTraffic& edge = *report.add_sent();
-    edge.set_peer(peer);
-    edge.set_bytes(bytes);
-  }
+  AddEdges(round, state, &report);
+  report.set_epoch(epoch);
+  report.set_omega(state.omega());
+  report.set_sum(SumOf(state.x()));
   report.set_neighbour_distance(round.neighbour_distance);
   report.set_seconds(absl::ToDoubleSeconds(round.elapsed));
   const int64_t elements = state.x().elements();
@@ -131,8 +151,10 @@ class RendezvousPeer final : public PeerHost {
   ~RendezvousPeer() override {
     gate_.Open(nullptr);
     if (node_ != nullptr) node_->Stop("the client ends");
+    if (evaluator_) evaluator_->Stop();
     server_.reset();
     node_.reset();
+    evaluator_.reset();
   }
 
   absl::StatusOr<std::string> Listen(const std::string& server) override {
@@ -179,6 +201,7 @@ class RendezvousPeer final : public PeerHost {
     // Of a peer that has begun before, where it was dropped.
     gate_.Open(nullptr);
     node_.reset();
+    evaluator_.reset();
     work_.reset();  // what it did last is done
     control_.reset();
     own_ = ParameterVector();
@@ -191,13 +214,13 @@ class RendezvousPeer final : public PeerHost {
     }
     book_.Update(setup.membership);
     control_.emplace(1);
-    work_.emplace(2);
+    work_.emplace(3);  // the node's two lanes, and evaluations
+    evaluator_.emplace(config, &*work_);
+    config_ = config;
     name_ = setup.name;
     saved_before_ = SavedAt();
     spec_ = run.spec;
     rounds_ = run.node.machine.rounds;
-    evaluates_ = config.evaluation().central();
-    config_ = config;
     on_done_ = std::move(setup.on_done);
     v1::PeerHello& hello = run.node.machine.hello;
     hello.set_index(self);
@@ -215,10 +238,8 @@ class RendezvousPeer final : public PeerHost {
     run.node.on_round = [this, report = std::move(setup.on_report),
                          seed = Rng(config.seed(), kSketchSeed).Next()](
                             const GossipRound& round, const PeerState& state) {
-      if (round.round == rounds_ && evaluates_) own_ = state.Model();
-      v1::PeerReport told = ReportOf(round, state, seed);
-      told.set_epoch(node_->machine().epoch());
-      report(std::move(told));
+      Tell(round, state, ReportOf(round, state, node_->machine().epoch(), seed),
+           report);
     };
     PARLEY_ASSIGN_OR_RETURN(
         node_,
@@ -233,7 +254,7 @@ class RendezvousPeer final : public PeerHost {
     gate_.Open(node_.get());
     node_->Start([this](absl::Status status) {
       // Not on the node's own sequence: the rest takes long.
-      work_->Post([this, status = std::move(status)] { End(status); });
+      evaluator_->Post([this, status = std::move(status)] { End(status); });
     });
     return absl::OkStatus();
   }
@@ -263,14 +284,38 @@ class RendezvousPeer final : public PeerHost {
     node_->ChangeMembership(std::move(next));
   }
 
-  void Leave(const std::string& reason) override { node_->Leave(reason); }
+  void Leave(const std::string& reason) override {
+    if (node_->pairwise() != nullptr) return Stop(reason);  // nothing to give
+    node_->Leave(reason);
+  }
 
   void Stop(const std::string& reason) override {
     stopped_ = true;
+    evaluator_->Stop();
     node_->Stop(reason);
   }
 
  private:
+  using OnReport = std::function<void(v1::PeerReport)>;
+
+  // On the node's sequence.
+  void Tell(const GossipRound& round, const PeerState& state,
+            v1::PeerReport report, const OnReport& on_report) {
+    std::optional<ParameterVector> model;
+    if (round.round == rounds_) {
+      // Evaluated at the end, beside the average.
+      if (evaluator_->evaluates()) own_ = state.Model();
+    } else if (round.round < rounds_ && evaluator_->Evaluates(round.round)) {
+      model = state.Model();
+    }
+    evaluator_->Tell(
+        std::move(model), [report = std::move(report),
+                           on_report](PeerEvaluator::Numbers found) mutable {
+          report.mutable_evaluation()->insert(found.begin(), found.end());
+          on_report(std::move(report));
+        });
+  }
+
   void End(const absl::Status& status) {
     absl::StatusOr<v1::PeerDone> done =
         status.ok() ? Finish() : absl::StatusOr<v1::PeerDone>(status);
@@ -296,7 +341,7 @@ class RendezvousPeer final : public PeerHost {
           WriteSafetensors(options_.save_model, spec_, model));
       LogInfo("the model is in ", options_.save_model);
     }
-    if (evaluates_) Evaluate(model, &done);
+    if (evaluator_->evaluates()) Evaluate(model, &done);
     return done;
   }
 
@@ -306,17 +351,11 @@ class RendezvousPeer final : public PeerHost {
     return std::filesystem::last_write_time(options_.save_model, none);
   }
 
-  // Where data.test can be read here; the other peers may be able to.
   void Evaluate(const ParameterVector& model, v1::PeerDone* done) {
-    const auto evaluator = MakeTestEvaluator(config_, &*work_);
-    if (!evaluator.ok()) {
-      return LogWarning("the models are not evaluated here: ",
-                        evaluator.status().message());
-    }
-    const auto average = (*evaluator)->Evaluate(model);
+    const auto average = evaluator_->Evaluate(model);
     done->mutable_evaluation()->insert(average.begin(), average.end());
     if (own_.elements() == 0) return;
-    const auto own = (*evaluator)->Evaluate(own_);
+    const auto own = evaluator_->Evaluate(own_);
     done->mutable_own_evaluation()->insert(own.begin(), own.end());
   }
 
@@ -332,9 +371,9 @@ class RendezvousPeer final : public PeerHost {
   v1::RunConfig config_;
   std::string name_;
   std::filesystem::file_time_type saved_before_;
+  std::optional<PeerEvaluator> evaluator_;
   ParameterSpec spec_;
   int64_t rounds_ = 0;
-  bool evaluates_ = false;
   absl::AnyInvocable<void(absl::StatusOr<v1::PeerDone>) &&> on_done_;
   std::unique_ptr<GossipNode> node_;
   ParameterVector own_;  // before the average; of the node's sequence, then End

@@ -1,6 +1,5 @@
 #include "client/rpc/transfers.h"
 
-#include <optional>
 #include <utility>
 
 #include "common/rpc/status.h"
@@ -22,6 +21,7 @@ DownloadTransfer::DownloadTransfer(std::shared_ptr<grpc::Channel> channel,
     : stub_(std::move(channel)), sink_(sink), done_callback_(std::move(done)) {
   const grpc::Slice slice(request.SerializeAsString());
   request_ = grpc::ByteBuffer(&slice, 1);
+  context_.set_initial_metadata_corked(true);  // it goes with the request
   stub_.PrepareBidiStreamingCall(&context_, kDownload, {}, this);
   StartWriteLast(&request_, grpc::WriteOptions());
   StartRead(&buffer_);
@@ -71,8 +71,11 @@ UploadTransfer::UploadTransfer(std::shared_ptr<grpc::Channel> channel,
         viewed_ = false;
         ended_.SignalAll();
       }) {
+  context_->set_initial_metadata_corked(true);  // it goes with the first chunk
   stub_.PrepareBidiStreamingCall(context_.get(), kUpload, {}, this);
   StartRead(&reply_);
+  // With nothing to send, the header goes alone.
+  next_ = EncodeChunk(&header_, source_->Next().value_or(ChunkView()), view_);
   WriteNext();
   StartCall();
 }
@@ -90,21 +93,22 @@ UploadTransfer::~UploadTransfer() {
 }
 
 void UploadTransfer::WriteNext() {
-  const bool first = std::exchange(first_, false);
-  const std::optional<ChunkView> chunk = source_->Next();
-  if (!chunk && !first) return StartWritesDone();
-  // With nothing to send, the header goes alone.
-  buffer_ = EncodeChunk(first ? &header_ : nullptr, chunk.value_or(ChunkView()),
-                        view_);
-  StartWrite(&buffer_);
+  buffer_ = *std::exchange(next_, std::nullopt);
+  if (const std::optional<ChunkView> chunk = source_->Next()) {
+    next_ = EncodeChunk(nullptr, *chunk, view_);
+    StartWrite(&buffer_);
+  } else {
+    StartWriteLast(&buffer_, grpc::WriteOptions());
+  }
 }
 
 void UploadTransfer::OnWriteDone(bool ok) {
-  if (ok) WriteNext();  // else OnDone says why
+  if (ok && next_) WriteNext();  // else OnDone tells the end
 }
 
 void UploadTransfer::OnDone(const grpc::Status& status) {
   buffer_.Clear();
+  next_.reset();
   std::move(done_callback_)(FromGrpc(status));
   view_.reset();
   MutexLock lock(mu_);

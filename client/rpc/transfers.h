@@ -10,6 +10,7 @@
 #include <grpcpp/support/client_callback.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "client/session/coordinator_transport.h"
@@ -67,8 +68,9 @@ class UploadTransfer final
   const v1::TransferHeader header_;
   ChunkSource* const source_;
   CoordinatorTransport::Done done_callback_;
-  bool first_ = true;
   grpc::ByteBuffer buffer_;  // being written
+  // The chunk after it: one ahead, so that the end goes with the last one.
+  std::optional<grpc::ByteBuffer> next_;
   grpc::ByteBuffer reply_;
 
   Mutex mu_;

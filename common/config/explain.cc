@@ -152,6 +152,21 @@ double MeanDegree(const Schedule& schedule) {
          static_cast<double>(rounds * schedule.peers());
 }
 
+// Models that local steps hold beside the parameters, in a peer: the gradient,
+// with momentum the velocity, with a proximal term what the round began with.
+int64_t StepVectors(const v1::LocalAlgorithm& local) {
+  return 1 + (local.momentum() > 0 ? 1 : 0) + (local.proximal() > 0 ? 1 : 0);
+}
+
+// What choco shortens: two payloads that it made, the last one and this
+// round's, and one that arrives. `top` also sorts the places of all numbers.
+int64_t CompressionBytes(const AlgorithmOptions& options, int64_t payload_bytes,
+                         int64_t elements) {
+  if (options.kind != "choco") return 0;
+  return Plus(Times(payload_bytes, 3),
+              options.compressor == "top" ? Times(elements, 4) : 0);
+}
+
 int64_t MostNeighbours(const Schedule& schedule) {
   size_t most = 1;
   for (int64_t peer = 0; peer < schedule.peers(); ++peer) {
@@ -191,7 +206,12 @@ absl::Status CountGossip(const v1::RunConfig& config, int64_t model_bytes,
       costs->payloads_per_peer * static_cast<double>(costs->payload_bytes));
   costs->bytes_in_all = Times(Times(costs->bytes_per_peer, costs->clients),
                               config.stop().rounds());
-  costs->peer_vectors = PeerVectors(traits, MostNeighbours(*schedule));
+  costs->peer_vectors = PeerVectors(traits, MostNeighbours(*schedule)) +
+                        StepVectors(config.local()) +
+                        (config.evaluation().central() ? 1 : 0);
+  costs->client_memory = Plus(
+      Times(model_bytes, costs->peer_vectors),
+      CompressionBytes(algorithm, costs->payload_bytes, model_bytes / size));
   return absl::OkStatus();
 }
 
@@ -210,6 +230,18 @@ absl::StatusOr<int64_t> PartBytes(const v1::RunConfig& config,
   return Plus(train / costs.facts.parts, Times(train, doubles));
 }
 
+// Of data.test, as a central evaluation reads it.
+absl::StatusOr<int64_t> TestBytes(const v1::RunConfig& config) {
+  DataSource source = SourceOf(config, config.data().test(), "test");
+  if (config.data().has_train()) {
+    PARLEY_ASSIGN_OR_RETURN(
+        const SourceTargets train,
+        LoadTargets(SourceOf(config, config.data().train(), "train")));
+    source = ReadLike(std::move(source), train);
+  }
+  return SourceBytes(config, source);
+}
+
 }  // namespace
 
 absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
@@ -222,8 +254,11 @@ absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
   PARLEY_ASSIGN_OR_RETURN(const int64_t part, PartBytes(config, costs));
   if (config.has_gossip()) {
     PARLEY_RETURN_IF_ERROR(CountGossip(config, Times(count.all, size), &costs));
-    costs.client_memory =
-        Plus(Times(count.all, costs.peer_vectors * size), part);
+    costs.client_memory = Plus(costs.client_memory, part);
+    if (config.evaluation().central()) {
+      PARLEY_ASSIGN_OR_RETURN(const int64_t test, TestBytes(config));
+      costs.client_memory = Plus(costs.client_memory, test);
+    }
     return costs;
   }
   CountClients(config, &costs);
@@ -251,14 +286,7 @@ absl::StatusOr<RunCosts> ComputeCosts(const v1::RunConfig& config) {
            limits.staging_bytes() + costs.clients * 128 * kKiB +
                2 * limits.transfers() * 4 * kMiB + 64 * kMiB);
   if (config.evaluation().central()) {
-    DataSource source = SourceOf(config, config.data().test(), "test");
-    if (config.data().has_train()) {
-      PARLEY_ASSIGN_OR_RETURN(
-          const SourceTargets train,
-          LoadTargets(SourceOf(config, config.data().train(), "train")));
-      source = ReadLike(std::move(source), train);
-    }
-    PARLEY_ASSIGN_OR_RETURN(const int64_t test, SourceBytes(config, source));
+    PARLEY_ASSIGN_OR_RETURN(const int64_t test, TestBytes(config));
     costs.coordinator_memory = Plus(costs.coordinator_memory, test);
   }
   if (config.diagnostics().has_direction_gap()) {
@@ -314,9 +342,10 @@ std::string Explain(const v1::RunConfig& config, const RunCosts& costs) {
          absl::StrFormat("%s, %.3g payloads", FormatBytes(costs.bytes_per_peer),
                          costs.payloads_per_peer));
     line("sent by all, all rounds", FormatBytes(costs.bytes_in_all));
-    line("memory of a peer",
-         absl::StrCat(FormatBytes(costs.client_memory), ", ",
-                      costs.peer_vectors, " models and its rows"));
+    line(
+        "memory of a peer",
+        absl::StrCat(FormatBytes(costs.client_memory), ", ", costs.peer_vectors,
+                     " models and its rows, beside the program"));
     return text;
   }
   line("clients a round", absl::StrCat(costs.asked, " of ", costs.clients,

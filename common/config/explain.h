@@ -42,8 +42,12 @@ struct RunCosts {
   double payloads_per_peer = 0;  // that one sends in a round, on average
   int64_t payload_bytes = 0;
   int64_t bytes_per_peer = 0;  // that one sends in a round, on average
-  // Models in client_memory: the algorithm's states, x, the gradient, and what
-  // the round sends, mixes in and receives.
+  // Models in client_memory: the algorithm's states, x and Δ, what the round
+  // sends, mixes in and receives, what local steps hold beside the parameters,
+  // and of a central evaluation this peer's own model. On top choco's payloads,
+  // an average part of data.train, and data.test. Beside it come the program,
+  // 6 MiB a connection, a model for each edge in doubt, and what the model's
+  // layers take for a batch.
   int64_t peer_vectors = 0;
 };
 

@@ -82,6 +82,11 @@ AlgorithmTraits TraitsOf(const AlgorithmOptions& options) {
     traits.flows = true;
   } else if (options.kind == "exact_average") {
     traits.averages = true;
+  } else if (options.kind == "ad_psgd") {
+    traits.states = 1;
+    traits.state_names = "x where Δ began";
+    traits.trains_first = false;
+    traits.symmetric = traits.fixed = traits.pairs = true;
   }
   return traits;
 }
@@ -153,17 +158,15 @@ void CheckGossipRules(const v1::RunConfig& config, Complaints& complaints) {
   if (!config.has_gossip()) return;
   const v1::Gossip& gossip = config.gossip();
   const AlgorithmOptions algorithm = AlgorithmOptionsOf(config);
-  const std::string path = absl::StrCat("gossip.", algorithm.kind);
-  if (gossip.has_ad_psgd()) {
-    complaints.Value(path,
-                     "is not there yet: must be one of d_sgd, decent_lam, "
-                     "gradient_tracking, d2, push_sum, choco, exact_average");
-    return;
-  }
   if (gossip.has_choco() && gossip.average_every() > 0) {
     complaints.Conflict("gossip.average_every",
                         "must not be set with choco, whose peers follow each "
                         "other by what they exchange");
+  }
+  if (gossip.has_ad_psgd() && gossip.average_every() > 0) {
+    complaints.Conflict("gossip.average_every",
+                        "must not be set with ad_psgd, whose peers have no "
+                        "rounds in common");
   }
   const AlgorithmTraits traits = TraitsOf(algorithm);
   const TopologyOptions topology = TopologyOptionsOf(gossip.topology());

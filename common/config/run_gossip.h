@@ -44,6 +44,8 @@ struct AlgorithmTraits {
   // Gives away instead of exchanging, whatever the graph.
   bool flows = false;
   bool averages = false;  // exactly, in every round
+  // Peers have no rounds in common; two at a time take their mean.
+  bool pairs = false;
 };
 
 // The kinds that this version has.

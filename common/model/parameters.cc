@@ -1,8 +1,10 @@
 #include "common/model/parameters.h"
 
+#include <sys/mman.h>
 #include <xxhash.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -20,6 +22,41 @@ namespace {
 
 constexpr int64_t kMaxElements = int64_t{1} << 40;
 constexpr size_t kAlignment = 64;
+// From so many bytes on a vector is mapped by itself, and its memory is the
+// system's again when it goes. The heap would keep it, and one for each thread:
+// a peer took four models more than it held.
+constexpr size_t kMappedBytes = 1 << 20;
+
+// Of zeros, preceded by its size.
+char* Allocate(size_t bytes) {
+  const size_t size =
+      (bytes + kAlignment - 1) / kAlignment * kAlignment + kAlignment;
+  void* block;
+  if (size >= kMappedBytes) {
+    block = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED) block = nullptr;
+  } else {
+    block = std::aligned_alloc(kAlignment, size);
+    if (block != nullptr) std::memset(block, 0, size);
+  }
+  if (block == nullptr) {
+    Fatal(__FILE__, __LINE__, absl::StrCat("no memory for ", size, " bytes"));
+  }
+  std::memcpy(block, &size, sizeof(size));
+  return static_cast<char*>(block) + kAlignment;
+}
+
+void Release(char* numbers) {
+  char* const block = numbers - kAlignment;
+  size_t size;
+  std::memcpy(&size, block, sizeof(size));
+  if (size >= kMappedBytes) {
+    munmap(block, size);
+  } else {
+    std::free(block);
+  }
+}
 
 // Those that the canonical text can hold without quoting.
 bool IsNameCharacter(char c) {
@@ -118,16 +155,10 @@ ParameterVector::ParameterVector(DType dtype, int64_t elements)
     : dtype_(dtype), elements_(elements) {
   PARLEY_CHECK(elements >= 0);
   if (elements == 0) return;
-  const size_t size =
-      (static_cast<size_t>(bytes()) + kAlignment - 1) / kAlignment * kAlignment;
-  data_.reset(static_cast<char*>(std::aligned_alloc(kAlignment, size)));
-  if (data_ == nullptr) {
-    Fatal(__FILE__, __LINE__, absl::StrCat("no memory for ", size, " bytes"));
-  }
-  std::memset(data_.get(), 0, size);
+  data_.reset(Allocate(static_cast<size_t>(bytes())));
 }
 
-void ParameterVector::Free::operator()(char* p) const { std::free(p); }
+void ParameterVector::Free::operator()(char* p) const { Release(p); }
 
 void ParameterVector::Expect(DType dtype) const {
   // An empty vector has no numbers that could be taken for others.

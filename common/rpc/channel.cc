@@ -30,7 +30,9 @@ void SetCommon(int lookahead_bytes, Set set) {
   set(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   set(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   set(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  set(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  // Without probing a connection's window stays at 64 KiB and what the message
+  // that is read needs: one chunk a round trip.
+  set(GRPC_ARG_HTTP2_BDP_PROBE, lookahead_bytes > kDefaultLookaheadBytes);
   set(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, lookahead_bytes);
   set(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, kMaxMessageBytes);
   set(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, kMaxMessageBytes);

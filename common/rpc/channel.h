@@ -1,6 +1,7 @@
 // What both ends of a connection set, so that they agree: keepalive, flow
 // control, sizes. Measured on gRPC 1.51: with its own probing of the bandwidth
-// a busy connection takes 30 MiB, without it and with a fixed lookahead 6.
+// a busy connection takes 30 MiB, without it and with a fixed lookahead 6. But a
+// link of 1 Gb/s and 40 ms there and back carries 8 MB/s without it.
 #ifndef PARLEY_COMMON_RPC_CHANNEL_H_
 #define PARLEY_COMMON_RPC_CHANNEL_H_
 
@@ -18,7 +19,8 @@ namespace parley {
 
 // How much a receiver lets a sender be ahead of it on one stream: at least the
 // bandwidth times the round-trip time, or the link is not filled. A connection
-// takes about as much memory.
+// takes about as much memory; with more than this default, for which gRPC has
+// to probe the bandwidth, up to some times as much.
 inline constexpr int kDefaultLookaheadBytes = 1 << 20;
 
 struct DialOptions {

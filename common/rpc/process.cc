@@ -35,11 +35,13 @@ void LogGrpc(gpr_log_func_args* args) {
 }  // namespace
 
 void TuneProcess() {
-  // Memory of receive buffers stays in the process instead of being mapped,
-  // faulted in and unmapped again for each of them.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  // Memory of receive buffers, of chunks, stays in the process instead of being
+  // mapped, faulted in and unmapped again for each of them. What is much larger
+  // is mapped: each thread would keep what it has freed. The padding is less
+  // than that, or it would be put there.
+  mallopt(M_MMAP_THRESHOLD, 8 << 20);
   mallopt(M_TRIM_THRESHOLD, -1);  // never
-  mallopt(M_TOP_PAD, 64 << 20);
+  mallopt(M_TOP_PAD, 4 << 20);
 
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 

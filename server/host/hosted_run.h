@@ -14,8 +14,8 @@
 #include "parley/v1/run.pb.h"
 #include "server/host/address_file.h"
 #include "server/host/lobby.h"
-#include "server/round/run_driver.h"
-#include "server/round/status_board.h"
+#include "server/run/run_driver.h"
+#include "server/run/status_board.h"
 
 namespace parley {
 

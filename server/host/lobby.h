@@ -13,8 +13,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "parley/v1/coordinator.pb.h"
-#include "server/round/coordinator.h"
 #include "server/round/session_table.h"
+#include "server/run/coordinator.h"
 
 namespace parley {
 

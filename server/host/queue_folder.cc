@@ -17,7 +17,7 @@
 #include "common/base/status_macros.h"
 #include "common/config/load.h"
 #include "common/files/file_io.h"
-#include "server/round/round_summary.h"
+#include "server/run/run_files.h"
 #include "server/store/recorded_run.h"
 #include "server/store/run_store.h"
 

@@ -9,7 +9,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "parley/v1/admin.pb.h"
-#include "server/round/status_board.h"
+#include "server/run/status_board.h"
 
 namespace parley {
 

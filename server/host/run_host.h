@@ -23,8 +23,8 @@
 #include "server/host/queue_folder.h"
 #include "server/host/run_admin.h"
 #include "server/http/live_source.h"
-#include "server/round/coordinator.h"
-#include "server/round/work_lane.h"
+#include "server/run/coordinator.h"
+#include "server/run/work_lane.h"
 #include "server/strategies/strategy.h"
 
 namespace parley {

@@ -25,6 +25,11 @@ absl::StatusOr<std::unique_ptr<const Schedule>> ScheduleFor(
 
 absl::Status CanHavePeers(const v1::RunConfig& config, int64_t epoch,
                           int peers) {
+  const AlgorithmOptions algorithm = AlgorithmOptionsOf(config);
+  if (TraitsOf(algorithm).pairs) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(algorithm.kind, " keeps the peers that it began with"));
+  }
   PARLEY_ASSIGN_OR_RETURN(const auto schedule,
                           ScheduleFor(config, epoch, peers));
   if (peers == 1) return absl::OkStatus();  // it has no edges

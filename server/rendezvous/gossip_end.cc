@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "common/report/evaluations.h"
 #include "server/round/update_check.h"
 
 namespace parley {
@@ -61,6 +62,7 @@ bool AddEvaluations(const PeerTable& peers, RoundReport* last) {
          .loss = Read(done.own_evaluation(), "loss"),
          .accuracy = Read(done.own_evaluation(), "accuracy")});
   }
+  last->federated = MeanOf(last->evaluations);
   return hashes.size() <= 1;
 }
 

@@ -2,20 +2,46 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 namespace parley {
 namespace {
 
 constexpr int kMaxClients = 200;  // of a status
 
+// How far apart the peers' own models are on data.test; empty: one alone.
+std::string SpreadOf(const RoundReport& report) {
+  const auto range = [&](auto member) {
+    std::vector<double> values;
+    for (const ClientEvaluation& evaluation : report.evaluations) {
+      if (evaluation.*member) values.push_back(*(evaluation.*member));
+    }
+    std::sort(values.begin(), values.end());
+    return values;
+  };
+  const auto accuracies = range(&ClientEvaluation::accuracy);
+  if (accuracies.size() > 1) {
+    return absl::StrFormat("peers %.1f to %.1f %%", 100 * accuracies.front(),
+                           100 * accuracies.back());
+  }
+  const auto losses = range(&ClientEvaluation::loss);
+  if (losses.size() < 2) return "";
+  return absl::StrFormat("peers' loss %.4g to %.4g", losses.front(),
+                         losses.back());
+}
+
 }  // namespace
 
 void GossipProgress::Take(const RoundReport& report) {
   if (report.train_loss) loss_ = report.train_loss;
-  if (report.central.loss) loss_ = report.central.loss;
-  if (report.central.accuracy) accuracy_ = report.central.accuracy;
+  for (const EvaluationReport* found : {&report.federated, &report.central}) {
+    if (found->loss) loss_ = found->loss;
+    if (found->accuracy) accuracy_ = found->accuracy;
+  }
+  if (!report.evaluations.empty()) spread_ = SpreadOf(report);
   const auto number = [&](const char* name) -> std::optional<double> {
     const auto it = report.metrics.find(name);
     if (it == report.metrics.end()) return std::nullopt;
@@ -50,6 +76,7 @@ v1::RunStatus GossipProgress::Status(const std::optional<RunEnd>& end,
   } else {
     status.set_state(v1::RUNNING);
     status.set_phase("gossip");
+    status.set_detail(spread_);
     status.set_round(std::min(ledger_.told() + 1, rounds_));
     int32_t done = 0;
     for (const PeerEntry& entry : peers_.entries()) {

@@ -49,6 +49,7 @@ class GossipProgress {
   const RoundLedger& ledger_;
 
   std::optional<double> loss_, accuracy_, distance_;
+  std::string spread_;          // of the peers' own models, in words
   double log_contraction_ = 0;  // summed up over `contractions_` rounds
   int64_t contractions_ = 0;
   uint64_t bytes_up_ = 0, bytes_down_ = 0;

@@ -37,6 +37,10 @@ absl::Status CheckScalars(const Scalars& scalars) {
 
 bool IsSize(double value) { return std::isfinite(value) && value >= 0; }
 
+// So that sums over all peers stay finite.
+constexpr double kMostBalance = 1e300;
+bool IsBalance(double value) { return std::abs(value) <= kMostBalance; }
+
 template <typename Numbers>
 bool AllFinite(const Numbers& numbers) {
   return std::all_of(numbers.begin(), numbers.end(),
@@ -94,6 +98,18 @@ absl::Status CheckPeerReport(const v1::PeerReport& report, int peers,
       return absl::InvalidArgumentError(
           "traffic to a peer that is not there or named twice, or too much");
     }
+    if (!IsBalance(edge.flow()) || !IsBalance(edge.flow_omega())) {
+      return absl::InvalidArgumentError(
+          "a flow that is no number, or more than there can be");
+    }
+  }
+  if (!IsSize(report.omega()) || report.omega() > kMostBalance ||
+      !IsBalance(report.sum())) {
+    return absl::InvalidArgumentError(
+        "omega must be >= 0, and it and sum not too large");
+  }
+  if (absl::Status status = CheckScalars(report.evaluation()); !status.ok()) {
+    return status;
   }
   if (report.sent_sketch_size() != report.mixed_sketch_size() ||
       report.sent_sketch_size() > kMaxSketchNumbers) {

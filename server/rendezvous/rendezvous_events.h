@@ -5,14 +5,11 @@
 #include <variant>
 
 #include "common/report/round_report.h"
-#include "parley/v1/journal.pb.h"
-#include "server/round/round_events.h"
+#include "server/run/run_events.h"
 
 namespace parley {
 
-using RendezvousEvent =
-    std::variant<event::SessionOpened, event::MessageReceived,
-                 event::SessionClosed, event::TimerFired, event::StopRequested>;
+using RendezvousEvent = RunEvent;
 
 namespace effect {
 

@@ -4,8 +4,28 @@
 #include <cmath>
 #include <utility>
 
+#include "common/report/conservation.h"
+#include "common/report/evaluations.h"
+
 namespace parley {
 namespace {
+
+PeerBooks BooksOf(int peer, const v1::PeerReport& report) {
+  PeerBooks books = {
+      .peer = peer, .epoch = report.epoch(), .omega = report.omega()};
+  for (const v1::PeerReport::EdgeTraffic& edge : report.sent()) {
+    books.edges.push_back(
+        {edge.peer(), edge.flow(), edge.flow_omega(), edge.in_doubt()});
+  }
+  return books;
+}
+
+// Of what peers found on data.test with their own models.
+std::optional<double> Found(const v1::PeerReport& report, const char* name) {
+  const auto it = report.evaluation().find(name);
+  if (it == report.evaluation().end()) return std::nullopt;
+  return it->second;
+}
 
 // Σ ‖s_j − s̄‖² over sketches of equal length, given by `get`.
 template <typename Get>
@@ -120,7 +140,7 @@ std::optional<RoundReport> RoundLedger::TakeLast() {
   return last;
 }
 
-RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) const {
+RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) {
   RoundReport told;
   told.round = round;
   std::vector<const v1::PeerReport*> all;
@@ -128,6 +148,7 @@ RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) const {
   std::map<std::string, std::pair<double, double>> sums;
   double seconds = 0, bound = 0;
   int64_t used = 0, lost = 0;
+  std::vector<PeerBooks> books;
   for (const auto& [peer, report] : reports) {
     told.counted.push_back(names_[peer]);
     all.push_back(&report);
@@ -139,7 +160,17 @@ RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) const {
     bound += report.neighbour_distance();
     used += report.used_edges();
     lost += report.lost_edges();
+    books.push_back(BooksOf(peer, report));
+    last_omega_[peer] = report.omega();
+    if (!report.evaluation().empty() &&
+        told.evaluations.size() < kMaxEvaluations) {
+      told.evaluations.push_back({.client = names_[peer],
+                                  .examples = 1,
+                                  .loss = Found(report, "loss"),
+                                  .accuracy = Found(report, "accuracy")});
+    }
   }
+  told.federated = MeanOf(told.evaluations);
   for (const auto& [name, sum] : sums) {
     told.metrics[name] = sum.first / sum.second;
   }
@@ -155,6 +186,11 @@ RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) const {
       all.empty() ? 0 : bound / static_cast<double>(all.size());
   told.metrics[kUsedEdges] = static_cast<double>(used);
   told.metrics[kLostEdges] = static_cast<double>(lost);
+  double written_off = 0;
+  for (const auto& [peer, omega] : last_omega_) {
+    if (!reports.contains(peer)) written_off += omega;
+  }
+  told.metrics.merge(AuditConservation(books, written_off));
   told.seconds = {{"round", seconds}};
   AddTraffic(reports, &told);
   return told;
@@ -170,7 +206,7 @@ void RoundLedger::AddTraffic(const Reports& reports,
     report->bytes_up += told.bytes_sent();
     report->bytes_down += told.bytes_received();
     for (const auto& edge : told.sent()) {
-      edges[{peer, edge.peer()}] += edge.bytes();
+      if (edge.bytes() > 0) edges[{peer, edge.peer()}] += edge.bytes();
     }
   }
   report->edges.clear();

@@ -63,7 +63,7 @@ class RoundLedger {
   using Reports = std::map<int, v1::PeerReport>;  // by peer
 
   int NumberOf(const std::string& peer);
-  RoundReport Tell(int64_t round, const Reports& reports) const;
+  RoundReport Tell(int64_t round, const Reports& reports);
   void AddTraffic(const Reports& reports, RoundReport* report) const;
 
   int64_t rounds_;
@@ -72,6 +72,7 @@ class RoundLedger {
   std::map<std::string, int> number_of_;
   std::map<std::string, int64_t> latest_;
   std::map<int64_t, Reports> open_;
+  std::map<int, double> last_omega_;  // by peer, of the last round told
 };
 
 }  // namespace parley

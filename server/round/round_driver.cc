@@ -5,14 +5,8 @@
 #include <cerrno>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/config/load.h"
-#include "common/files/file_io.h"
 #include "common/files/safetensors.h"
-#include "common/report/html_report.h"
-#include "common/wire/protocol.h"
-#include "server/round/round_summary.h"
 
 namespace parley {
 
@@ -88,111 +82,56 @@ RoundDriver::RoundDriver(RoundDriverOptions options, RunModel model,
                          std::unique_ptr<ModelStore> model_store,
                          std::unique_ptr<RunStore> store,
                          std::unique_ptr<DirectionMeter> meter)
-    : options_(std::move(options)),
-      store_(std::move(store)),
+    : BasicDriver({.config = std::move(options.config),
+                   .folder = std::move(options.folder),
+                   .clock = options.clock,
+                   .control = options.control,
+                   .work = options.work,
+                   .say = std::move(options.say),
+                   .on_over = std::move(options.on_over),
+                   .on_end = std::move(options.on_end)},
+                  std::move(store)),
+      on_round_(std::move(options.on_round)),
       evaluator_(std::move(model.evaluator)),
       meter_(std::move(meter)),
       model_(std::move(model_store)),
-      first_round_(store_ == nullptr ? 0 : store_->committed_rounds()),
-      elapsed_before_(store_ == nullptr ? absl::ZeroDuration()
-                                        : store_->elapsed()),
       stall_time_(kStallLeases *
-                  absl::Seconds(options_.config.limits().lease_seconds())),
-      started_(options_.clock->Now()),
-      regions_({.memory_bytes = static_cast<uint64_t>(
-                    options_.config.limits().staging_bytes()),
+                  absl::Seconds(config().limits().lease_seconds())),
+      regions_({.memory_bytes =
+                    static_cast<uint64_t>(config().limits().staging_bytes()),
                 .disk_bytes = static_cast<uint64_t>(
-                    options_.config.limits().staging_disk_bytes()),
-                .folder = options_.folder}),
+                    config().limits().staging_disk_bytes()),
+                .folder = folder()}),
       staging_(&regions_),
-      sequence_(std::make_unique<Sequence>(options_.control)),
-      compute_(sequence_.get(), options_.control, options_.work),
-      files_(sequence_.get(), options_.control, options_.work),
-      machine_timer_(options_.clock, sequence_.get()),
-      watch_timer_(options_.clock, sequence_.get()),
-      patience_timer_(options_.clock, sequence_.get()),
-      stall_timer_(options_.clock, sequence_.get()) {
-  status_.set_run(options_.config.name());
-  status_.set_state(v1::WAITING);
-  status_.set_rounds(options_.config.stop().rounds());
-}
-
-absl::Status RoundDriver::OpenFiles() {
-  if (store_ == nullptr) return absl::OkStatus();
-  PARLEY_ASSIGN_OR_RETURN(metrics_,
-                          MetricsLog::Open(store_->Path(kMetricsFile)));
-  PARLEY_RETURN_IF_ERROR(
-      ReplaceFile(store_->Path(kRunFile), PrintRun(options_.config)));
-  return store_->AppendOpened();
-}
+      compute_(sequence(), options.control, options.work),
+      patience_timer_(options.clock, sequence()),
+      stall_timer_(options.clock, sequence()) {}
 
 RoundDriver::~RoundDriver() {
-  closing_ = true;
+  BeginClose();
   if (meter_ != nullptr) meter_->Cancel();
   compute_.Close();
-  files_.Close();
-  machine_timer_.Close();
-  watch_timer_.Close();
   patience_timer_.Close();
   stall_timer_.Close();
-  sequence_.reset();
+  EndClose();
 }
 
-void RoundDriver::Start() {
-  OnSequence([this] { Handle(event::TimerFired{}); });
-}
-
-v1::RunStatus RoundDriver::Wait() {
-  MutexLock lock(mu_);
-  while (!ended_) changed_.Wait(mu_);
-  return status_;  // does not change any more
-}
-
-void RoundDriver::OnSequence(Closure f) {
-  sequence_->Post([this, f = std::move(f)]() mutable {
-    if (!closing_) std::move(f)();
-  });
+void RoundDriver::Bring(RunEvent event) {
+  std::visit([this](auto& e) { Handle(std::move(e)); }, event);
 }
 
 void RoundDriver::Handle(RoundEvent event) {
-  events_.push_back(std::move(event));
-  if (stepping_) return;  // the loop below, of a caller, takes it
-  stepping_ = true;
-  while (!events_.empty()) {
-    RoundEvent next = std::move(events_.front());
-    events_.pop_front();
+  loop_.Run(std::move(event), [this](RoundEvent event) {
     for (RoundEffect& effect :
-         machine_->Step(std::move(next), options_.clock->Now())) {
+         machine_->Step(std::move(event), clock()->Now())) {
       std::visit([this](auto& e) { Perform(e); }, effect);
     }
-  }
-  stepping_ = false;
-}
-
-// -------------------------------------------------------- what transports call
-
-SessionId RoundDriver::OpenSession(PeerIdentity peer,
-                                   std::shared_ptr<SessionSink> sink) {
-  const SessionId id = ++last_session_;
-  OnSequence([this, id, peer = std::move(peer), sink = std::move(sink)] {
-    sessions_[id] = sink;
-    Handle(event::SessionOpened{id, peer});
-  });
-  return id;
-}
-
-void RoundDriver::Receive(SessionId session, v1::ClientMessage message) {
-  OnSequence([this, session, message = std::move(message)]() mutable {
-    if (!sessions_.contains(session)) return;  // crossed its end
-    Handle(event::MessageReceived{session, std::move(message)});
   });
 }
 
-void RoundDriver::CloseSession(SessionId session, const absl::Status& why) {
-  OnSequence([this, session, why] {
-    if (sessions_.erase(session) == 0) return;
-    Handle(event::SessionClosed{session, why});
-  });
+// The status names the last round that is over.
+int64_t RoundDriver::RoundsOver(const v1::RunStatus& status) const {
+  return status.round();
 }
 
 void RoundDriver::OpenDownload(const v1::DownloadRequest& request,
@@ -215,151 +154,28 @@ void RoundDriver::OpenUpload(const v1::TransferHeader& header,
   });
 }
 
-uint64_t RoundDriver::Watch(StatusCallback on_change) {
-  const uint64_t id = board_.Add(std::move(on_change));
-  OnSequence([this, id] {
-    // Between the end and the last file the final status is still to be told.
-    if (!run_over_ || finished_) board_.Tell(id, Status());
-  });
-  return id;
-}
-
-void RoundDriver::HurryChange() {
-  OnSequence([this] { told_at_ = absl::InfinitePast(); });
-}
-
-void RoundDriver::Stop(const std::string& reason) {
-  OnSequence([this, reason] { Handle(event::StopRequested{reason}); });
-}
-
-// --------------------------------------------------------------------- status
-
-double RoundDriver::Seconds() {
-  return absl::ToDoubleSeconds(elapsed_before_ + options_.clock->Now() -
-                               started_);
-}
-
-v1::RunStatus RoundDriver::Status() {
-  if (finished_) return status_;
-  v1::RunStatus status = status_;
-  status.set_seconds(Seconds());
-  const int64_t done = status.round() - first_round_;
-  if (status.state() == v1::RUNNING && done > 0) {
-    status.set_eta_seconds(
-        (Seconds() - absl::ToDoubleSeconds(elapsed_before_)) /
-        static_cast<double>(done) *
-        static_cast<double>(status.rounds() - status.round()));
-  }
-  status.set_folder(options_.folder);
-  *status.mutable_tags() = options_.config.tags();
-  return status;
-}
-
-void RoundDriver::TellWatchers() {
-  constexpr absl::Duration kEvery = absl::Milliseconds(100);
-  if (watch_timer_.pending() || board_.empty()) return;
-  const absl::Time now = options_.clock->Now();
-  if (now < told_at_ + kEvery) {
-    watch_timer_.Set(told_at_ + kEvery, [this] { TellWatchers(); });
-    return;
-  }
-  told_at_ = now;
-  board_.TellAll(Status());
-}
-
-// ------------------------------------------------------------------------ end
-
-void RoundDriver::Fail(const absl::Status& status) {
-  if (!failure_.ok()) return;
-  failure_ = status;
-  Log(LogLevel::kError, status.message());
-  if (!run_over_) {
-    Handle(event::StopRequested{std::string(status.message()), v1::FAILED});
-  }
-}
-
 void RoundDriver::Perform(effect::EndRun& e) {
-  run_over_ = true;
-  machine_timer_.Cancel();
-  watch_timer_.Cancel();
+  BeginEnd(e);
   patience_timer_.Cancel();
   stall_timer_.Cancel();
   if (meter_ != nullptr) meter_->Cancel();
-  status_.set_state(e.state);
-  status_.set_detail(e.reason);
   // After what the lanes have under way, the last checkpoint included.
   compute_.Run([] {},
                [this] {
                  const auto written =
                      std::make_shared<absl::Status>();  // with the job
-                 files_.Run([this, written] { *written = WriteModel(); },
-                            [this, written] {
-                              if (!written->ok()) Fail(*written);
-                              status_ = Status();
-                              RecordEnd();
-                              TellEnd();
-                            });
+                 files()->Run([this, written] { *written = WriteModel(); },
+                              [this, written] {
+                                if (!written->ok()) Fail(*written);
+                                FinishEnd();
+                              });
                });
 }
 
-// The journal's last word is the status's, where it can be written at all.
-void RoundDriver::RecordEnd() {
-  v1::JournalRecord record;
-  v1::RunEnded& ended = *record.mutable_run_ended();
-  const auto append = [&] {
-    if (!failure_.ok()) {
-      status_.set_state(v1::FAILED);
-      status_.set_detail(std::string(failure_.message()));
-    }
-    ended.set_state(v1::RunState_Name(status_.state()));
-    ended.set_reason(status_.detail());
-    return store_ == nullptr ? absl::OkStatus() : store_->Append(record);
-  };
-  if (const absl::Status status = append(); !status.ok() && failure_.ok()) {
-    Fail(status);
-    (void)append();  // the run failed anyway
-  }
-}
-
-void RoundDriver::TellEnd() {
-  const auto written = std::make_shared<absl::Status>();  // with the job
-  files_.Run([this, written] { *written = WriteStatus(status_); },
-             [this, written] {
-               if (!written->ok()) {
-                 Fail(*written);
-                 RecordEnd();
-               }
-               FinishRun();
-             });
-}
-
 absl::Status RoundDriver::WriteModel() {
-  if (store_ == nullptr || !model_->whole()) return absl::OkStatus();
-  return WriteSafetensors(store_->Path(kModelFile), model_->spec(),
+  if (store() == nullptr || !model_->whole()) return absl::OkStatus();
+  return WriteSafetensors(store()->Path(kModelFile), model_->spec(),
                           *model_->model());
-}
-
-absl::Status RoundDriver::WriteStatus(const v1::RunStatus& status) {
-  if (store_ == nullptr) return absl::OkStatus();
-  PARLEY_RETURN_IF_ERROR(store_->Sync());
-  PARLEY_RETURN_IF_ERROR(
-      ReplaceFile(store_->Path(kStatusFile), StatusJson(status)));
-  // It only shows what the other files say: the run is good without it.
-  if (const absl::Status report =
-          WriteReport(options_.config, status, options_.folder);
-      !report.ok()) {
-    LogWarning("there is no ", kReportFile, ": ", report.message());
-  }
-  return absl::OkStatus();
-}
-
-void RoundDriver::FinishRun() {
-  finished_ = true;
-  board_.TellAll(status_);
-  if (options_.on_end) options_.on_end(status_);
-  MutexLock lock(mu_);
-  ended_ = true;
-  changed_.SignalAll();
 }
 
 }  // namespace parley

@@ -2,9 +2,7 @@
 #ifndef PARLEY_SERVER_ROUND_ROUND_DRIVER_H_
 #define PARLEY_SERVER_ROUND_ROUND_DRIVER_H_
 
-#include <atomic>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,17 +15,15 @@
 #include "common/base/clock.h"
 #include "common/base/executor.h"
 #include "common/base/log.h"
-#include "common/base/mutex.h"
-#include "common/report/metrics_log.h"
 #include "server/round/direction_meter.h"
 #include "server/round/model_store.h"
 #include "server/round/round_machine.h"
-#include "server/round/run_driver.h"
 #include "server/round/run_model.h"
 #include "server/round/staging.h"
-#include "server/round/status_board.h"
 #include "server/round/transfer_pipe.h"
-#include "server/round/work_lane.h"
+#include "server/run/basic_driver.h"
+#include "server/run/step_loop.h"
+#include "server/run/work_lane.h"
 #include "server/store/run_store.h"
 
 namespace parley {
@@ -61,8 +57,8 @@ struct RoundDriverOptions {
 // virtual time it is destroyed before Start or after on_end.
 //
 // All runs on one sequence but the numbers, which are folded, evaluated and
-// written elsewhere: `compute_` is for the model, `files_` waits for the disk.
-class RoundDriver final : public RunDriver {
+// written elsewhere: `compute_` is for the model, files() waits for the disk.
+class RoundDriver final : public BasicDriver {
  public:
   // Makes or loads the start model, locks the folder, opens its files. Errors
   // as MakeRunModel and RunStore::Open.
@@ -70,29 +66,14 @@ class RoundDriver final : public RunDriver {
       RoundDriverOptions options);
   ~RoundDriver() override;
 
-  void Start() override;
-  // Blocks until the run is over and all is written; the final status. Not from
-  // a thread of the executors.
-  v1::RunStatus Wait();
-
   // The model as it is; stays as it is once the run is over.
   const ParameterVector& model() const { return *model_->model(); }
   const ParameterSpec& spec() const { return model_->spec(); }
 
-  SessionId OpenSession(PeerIdentity peer,
-                        std::shared_ptr<SessionSink> sink) override;
-  void Receive(SessionId session, v1::ClientMessage message) override;
-  void CloseSession(SessionId session, const absl::Status& why) override;
   void OpenDownload(const v1::DownloadRequest& request, DownloadReady ready,
                     BreakOff break_off) override;
   void OpenUpload(const v1::TransferHeader& header, UploadReady ready,
                   BreakOff break_off) override;
-
-  uint64_t Watch(StatusCallback on_change) override;
-  void HurryChange() override;
-  // After it returns the callback is not running and is not called again.
-  void Unwatch(uint64_t id) { board_.Remove(id); }
-  void Stop(const std::string& reason) override;
 
  private:
   // A transfer that a transport asked for: one of the two.
@@ -119,14 +100,12 @@ class RoundDriver final : public RunDriver {
               std::unique_ptr<ModelStore> model_store,
               std::unique_ptr<RunStore> store,
               std::unique_ptr<DirectionMeter> meter);
-  absl::Status OpenFiles();
-
-  void OnSequence(Closure f);  // from any thread
 
   // All below on the sequence.
+  void Bring(RunEvent event) override;
+  int64_t RoundsOver(const v1::RunStatus& status) const override;
   void Handle(RoundEvent event);
-  void Perform(effect::Send& e);
-  void Perform(effect::EndSession& e);
+  using BasicDriver::Perform;
   void Perform(effect::AnswerTransfer& e);
   void Perform(effect::CancelTransfer& e);
   void Perform(effect::OpenStaging& e);
@@ -140,9 +119,6 @@ class RoundDriver final : public RunDriver {
   void Perform(effect::Record& e);
   void Perform(effect::ReportRound& e);
   void Perform(effect::WriteCheckpoint& e);
-  void Perform(effect::SetTimer& e);
-  void Perform(effect::StatusChanged& e);
-  void Perform(effect::Say& e);
   void Perform(effect::EndRun& e);
 
   void BeginDownload(const effect::AnswerTransfer& answer, DownloadReady ready);
@@ -154,37 +130,18 @@ class RoundDriver final : public RunDriver {
   void RunFreeing(Closure job, Closure done);  // gives staging room back
   void SettleUpdates();
   void AggregateOnceUnread(bool patient);
-  void SyncJournal();
-  void TellWatchers();
-  v1::RunStatus Status();
-  double Seconds();                       // of the run so far
-  void Fail(const absl::Status& status);  // a file cannot be written
   absl::Status WriteModel();
-  absl::Status WriteStatus(const v1::RunStatus& status);
-  void RecordEnd();
-  void TellEnd();
-  void FinishRun();
 
-  RoundDriverOptions options_;
-  const std::unique_ptr<RunStore> store_;              // null without a folder
-  std::unique_ptr<MetricsLog> metrics_;                // null without a folder
+  absl::AnyInvocable<void(const RoundReport&)> on_round_;
   const std::unique_ptr<CentralEvaluator> evaluator_;  // may be null
   const std::unique_ptr<DirectionMeter> meter_;  // on compute_; may be null
   const std::unique_ptr<ModelStore> model_;  // on compute_, read by downloads
-  const int64_t first_round_;                // committed before
-  const absl::Duration elapsed_before_;      // that those took
   const absl::Duration stall_time_;          // of a transfer
-  const absl::Time started_;                 // this time
   RegionPool regions_;
-  StatusBoard board_;
-  std::atomic<SessionId> last_session_ = 0;
-  std::atomic<bool> closing_ = false;
 
-  // On the sequence only, down to mu_.
+  // On the sequence only, down to compute_.
   std::unique_ptr<RoundMachine> machine_;
-  std::deque<RoundEvent> events_;
-  bool stepping_ = false;
-  absl::flat_hash_map<SessionId, std::shared_ptr<SessionSink>> sessions_;
+  StepLoop<RoundEvent> loop_;
 
   TransferId last_transfer_ = 0;
   absl::flat_hash_map<TransferId, Asked> asked_;
@@ -204,22 +161,7 @@ class RoundDriver final : public RunDriver {
   bool aggregating_ = false;                   // on compute_
   std::map<std::string, double> next_values_;  // of the last committed round
 
-  bool sync_pending_ = false;
-  absl::Status failure_;
-  v1::RunStatus status_;  // the latest; final once run_over_
-  bool run_over_ = false;
-  bool finished_ = false;  // and all is written
-  absl::Time told_at_ = absl::InfinitePast();
-
-  Mutex mu_;
-  CondVar changed_;
-  bool ended_ GUARDED_BY(mu_) = false;
-
-  std::unique_ptr<Sequence> sequence_;  // the destructor drains it first
   WorkLane compute_;
-  WorkLane files_;
-  SequenceTimer machine_timer_;
-  SequenceTimer watch_timer_;
   SequenceTimer patience_timer_;
   SequenceTimer stall_timer_;
 };

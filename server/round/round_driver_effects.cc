@@ -17,21 +17,6 @@ constexpr absl::Duration kReaderPatience = absl::Seconds(5);
 
 }  // namespace
 
-// ------------------------------------------------------------------- sessions
-
-void RoundDriver::Perform(effect::Send& e) {
-  const auto it = sessions_.find(e.session);
-  if (it != sessions_.end()) it->second->Send(e.message);
-}
-
-void RoundDriver::Perform(effect::EndSession& e) {
-  const auto it = sessions_.find(e.session);
-  if (it == sessions_.end()) return;
-  const std::shared_ptr<SessionSink> sink = std::move(it->second);
-  sessions_.erase(it);
-  sink->Close(e.why);
-}
-
 // ------------------------------------------------------------------ transfers
 
 void RoundDriver::Perform(effect::AnswerTransfer& e) {
@@ -61,7 +46,7 @@ void RoundDriver::BeginDownload(const effect::AnswerTransfer& answer,
   absl::StatusOr<std::unique_ptr<ChunkSource>> source =
       absl::AbortedError("the round is over: its model changes now");
   if (aggregate_wanted_ == 0) {
-    v1::Encoding encoding = options_.config.wire().down();
+    v1::Encoding encoding = config().wire().down();
     if (encoding == v1::ENCODING_UNSPECIFIED) {
       encoding = NativeEncoding(model_->spec().dtype());
     }
@@ -76,7 +61,7 @@ void RoundDriver::BeginDownload(const effect::AnswerTransfer& answer,
   }
   if (source.ok()) {
     transfer.buffer = buffer_;
-    transfer.progress = options_.clock->Now();
+    transfer.progress = clock()->Now();
     ++readers_;
   } else {
     EndTransfer({.transfer = id, .status = source.status()});
@@ -121,7 +106,7 @@ void RoundDriver::BeginUpload(const effect::AnswerTransfer& answer,
                  .staged = update == nullptr ? 0 : update->staged()});
     return std::move(ready)(status);
   }
-  transfer.progress = options_.clock->Now();
+  transfer.progress = clock()->Now();
   // The writer, which calls this, holds the update.
   StagedUpdate* const borrowed = update.get();
   std::move(ready)(std::make_unique<UpdateWriter>(
@@ -167,7 +152,7 @@ void RoundDriver::BreakTransferOff(TransferId id, const absl::Status& why) {
 }
 
 void RoundDriver::WatchTransfers() {
-  const absl::Time now = options_.clock->Now();
+  const absl::Time now = clock()->Now();
   std::vector<TransferId> stalled;
   bool watched = false;
   for (auto& [id, transfer] : transfers_) {
@@ -246,7 +231,7 @@ void RoundDriver::AggregateOnceUnread(bool patient) {
   const bool leave = readers_ > 0;
   if (leave && patient) {
     if (!patience_timer_.pending()) {
-      patience_timer_.Set(options_.clock->Now() + kReaderPatience,
+      patience_timer_.Set(clock()->Now() + kReaderPatience,
                           [this] { AggregateOnceUnread(false); });
     }
     return;
@@ -309,7 +294,7 @@ void RoundDriver::Perform(effect::PrepareDirection& e) {
   compute_.Run(
       [this, next] { *next = meter_->PrepareNext(); },
       [this, next, say, e]() mutable {
-        if (!next->ok() || run_over_) {
+        if (!next->ok() || run_over()) {
           return Handle(event::DirectionPrepared{next->status()});
         }
         if (!(*next)->empty()) {
@@ -341,75 +326,35 @@ void RoundDriver::Perform(effect::Record& e) {
     next_values_ = {e.record.round_committed().next_values().begin(),
                     e.record.round_committed().next_values().end()};
   }
-  if (store_ == nullptr) return;
-  if (absl::Status status = store_->Append(e.record); !status.ok()) {
-    return Fail(status);
-  }
+  Append(e.record);
   if (e.record.has_round_committed()) SyncJournal();
-}
-
-void RoundDriver::SyncJournal() {
-  if (store_ == nullptr || std::exchange(sync_pending_, true)) return;
-  const auto status = std::make_shared<absl::Status>();  // with the job
-  files_.Run([this, status] { *status = store_->Sync(); },
-             [this, status] {
-               sync_pending_ = false;
-               if (!status->ok()) Fail(*status);
-             });
 }
 
 void RoundDriver::Perform(effect::ReportRound& e) {
   const RoundReport report = Summarize(e, Seconds());
-  if (metrics_ != nullptr) {
-    if (absl::Status status = metrics_->Append(report); !status.ok()) {
-      Fail(status);
-    }
-  }
-  if (options_.on_round) options_.on_round(report);
+  Append(report);
+  if (on_round_) on_round_(report);
 }
 
 void RoundDriver::Perform(effect::WriteCheckpoint& e) {
-  if (store_ == nullptr) return;
+  if (store() == nullptr) return;
   v1::Checkpoint head;
-  head.set_run(options_.config.name());
-  head.set_term(store_->term());
+  head.set_run(config().name());
+  head.set_term(store()->term());
   head.set_round(e.round);
   *head.mutable_spec() = SpecToProto(model_->spec());
   ++checkpoints_;  // which keeps the model as it is
   const auto status = std::make_shared<absl::Status>();  // with the job
-  files_.Run(
+  files()->Run(
       [this, status, head = std::move(head),
        sections = model_->Sections()]() mutable {
-        *status = store_->WriteCheckpoint(std::move(head), sections);
+        *status = store()->WriteCheckpoint(std::move(head), sections);
       },
       [this, status] {
         --checkpoints_;
         if (!status->ok()) Fail(*status);
         AggregateOnceUnread(true);
       });
-}
-
-// ----------------------------------------------------------------- the rest
-
-void RoundDriver::Perform(effect::SetTimer& e) {
-  machine_timer_.Set(e.when, [this] { Handle(event::TimerFired{}); });
-}
-
-void RoundDriver::Perform(effect::StatusChanged& e) {
-  status_ = std::move(e.status);
-  const bool over = status_.state() == v1::FINISHED ||
-                    status_.state() == v1::STOPPED ||
-                    status_.state() == v1::FAILED;
-  if (!over) return TellWatchers();  // the end is told once all is written
-  if (options_.on_over) std::exchange(options_.on_over, nullptr)();
-}
-
-void RoundDriver::Perform(effect::Say& e) {
-  if (options_.say) {
-    options_.say(e.level, e.text);
-  } else {
-    Log(e.level, e.text);
-  }
 }
 
 }  // namespace parley

@@ -1,5 +1,5 @@
-// What the round machine hears and what it wants done. Tensors stay with the
-// driver: sessions, transfers and updates are numbers here.
+// What the round machine hears and wants done besides what every machine does.
+// Tensors stay with the driver: transfers and updates are numbers here.
 #ifndef PARLEY_SERVER_ROUND_ROUND_EVENTS_H_
 #define PARLEY_SERVER_ROUND_ROUND_EVENTS_H_
 
@@ -13,12 +13,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
-#include "common/base/log.h"
-#include "parley/v1/admin.pb.h"
 #include "parley/v1/coordinator.pb.h"
 #include "parley/v1/journal.pb.h"
-#include "server/round/coordinator.h"
+#include "server/run/run_events.h"
 
 namespace parley {
 
@@ -29,18 +26,6 @@ using TransferId = uint64_t;
 
 namespace event {
 
-struct SessionOpened {
-  SessionId session;
-  PeerIdentity peer;
-};
-struct MessageReceived {
-  SessionId session;
-  v1::ClientMessage message;
-};
-struct SessionClosed {
-  SessionId session;
-  absl::Status why;
-};
 // A transport asks to move numbers; answered by effect::AnswerTransfer, perhaps
 // later, when a permit is free.
 struct DownloadRequested {
@@ -78,11 +63,6 @@ struct DirectionPrepared {
 struct DirectionMeasured {
   absl::StatusOr<std::map<std::string, double>> numbers;
 };
-struct TimerFired {};
-struct StopRequested {
-  std::string reason;
-  v1::RunState state = v1::STOPPED;  // or FAILED: the driver cannot go on
-};
 
 }  // namespace event
 
@@ -95,14 +75,6 @@ using RoundEvent = std::variant<
 
 namespace effect {
 
-struct Send {
-  SessionId session;
-  v1::ServerMessage message;
-};
-struct EndSession {
-  SessionId session;
-  absl::Status why;
-};
 // Lets a transfer begin, or refuses it. Of a download: the task's payloads from
 // `offset` on. Of an upload: into the staged `update` from `offset` on.
 struct AnswerTransfer {
@@ -149,11 +121,6 @@ struct PrepareDirection {};
 struct MeasureDirection {
   int64_t round;
 };
-// Into the journal, before anything that follows it: all records but RunOpened
-// and RunEnded, which are the driver's.
-struct Record {
-  v1::JournalRecord record;
-};
 // A round is over: a line of metrics.jsonl. What the machine knows of it.
 struct ReportRound {
   v1::RoundCommitted round;  // outcomes of all phases
@@ -167,24 +134,6 @@ struct ReportRound {
 struct WriteCheckpoint {
   int64_t round;
   bool last;
-};
-// Replaces the timer set before; InfiniteFuture: none. A timer that fires is
-// gone.
-struct SetTimer {
-  absl::Time when;
-};
-struct StatusChanged {
-  v1::RunStatus status;  // without seconds, eta and folder: the driver's
-};
-struct Say {
-  LogLevel level;
-  std::string text;
-};
-// After the effects before it. Sessions were told. The run has failed all the
-// same where its last files cannot be written.
-struct EndRun {
-  v1::RunState state;
-  std::string reason;
 };
 
 }  // namespace effect

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
-#include "server/round/coordinator.h"
+#include "server/run/coordinator.h"
 
 namespace parley {
 

@@ -14,7 +14,7 @@
 #include "common/rpc/call_end.h"
 #include "common/rpc/chunk_codec.h"
 #include "common/rpc/live_calls.h"
-#include "server/round/coordinator.h"
+#include "server/run/coordinator.h"
 
 namespace parley {
 

@@ -4,9 +4,9 @@
 
 #include "common/rpc/live_calls.h"
 #include "parley/v1/coordinator.grpc.pb.h"
-#include "server/round/coordinator.h"
 #include "server/rpc/bulk_reactors.h"
 #include "server/rpc/session_reactor.h"
+#include "server/run/coordinator.h"
 
 namespace parley {
 

@@ -9,9 +9,9 @@
 #include "absl/time/time.h"
 #include "common/rpc/grpc_server.h"
 #include "server/host/run_admin.h"
-#include "server/round/coordinator.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/coordinator_service.h"
+#include "server/run/coordinator.h"
 
 namespace parley {
 

@@ -22,8 +22,10 @@ RUN = """
 model {{ mlp {{ hidden: 40 }} }}
 data {{
   train {{ mixture {{ rows: 2000 features: 30 classes: 5 }} }}
+  test {{ mixture {{ rows: 500 features: 30 classes: 5 }} }}
   partition {{ parts: {peers} dirichlet {{ alpha: 0.3 min_rows: 20 }} }}
 }}
+evaluation {{ every: 3 }}
 local {{ sgd {{ batch_size: 20 steps: {steps} }} step_size {{ initial: 0.05 }} }}
 stop {{ rounds: {rounds} }}
 gossip {{ {gossip} edge_seconds: 3 }}
@@ -144,6 +146,18 @@ class GossipTest(unittest.TestCase):
                     rounds = self.metrics(i)
                     self.assertEqual([r["round"] for r in rounds], list(range(1, 8)))
                     self.assertEqual(sum(r["metrics"]["lost_edges"] for r in rounds), 0)
+                # Rounds 3 and 6 by each peer, and the average once more; the simulator sees
+                # what they see.
+                for i in range(peers):
+                    for r in self.metrics(i)[:6]:
+                        self.assertEqual(len(r["evaluations"]), r["round"] in (3, 6), r)
+                lines = (self.folder / "simulated" / "metrics.jsonl").read_text().splitlines()
+                simulated = [json.loads(line) for line in lines]
+                for r in (3, 6):
+                    own = [self.metrics(i)[r - 1]["evaluations"][0]["loss"] for i in range(peers)]
+                    self.assertAlmostEqual(sum(own) / peers, simulated[r - 1]["federated"]["loss"],
+                                           places=6)
+                self.assertGreater(self.metrics(0)[6]["central"]["accuracy"], 0.4)
                 self.assertLess(self.metrics(0)[5]["train_loss"], self.metrics(0)[0]["train_loss"])
 
     def test_the_others_finish_when_one_is_killed(self):

@@ -153,6 +153,39 @@ class QueueTest(unittest.TestCase):
             process.send_signal(signal.SIGINT)
         self.assertEqual([p.wait(PATIENCE) for p in clients], [0] * 3)
 
+    def test_a_gossip_run_waits_its_turn_and_the_clients_become_its_peers(self):
+        first, gossip = self.write("a", 1, 4), self.folder / "g.textproto"
+        gossip.write_text(
+            RUN.replace("checkpoints { every: 3 }\ncohort { min: 3 }",
+                        "gossip { topology { ring {} } }").replace(
+                "  partition", "  test { mixture { rows: 300 features: 50 classes: 10 } }\n"
+                "  partition") + "stop { rounds: 6 } seed: 5")
+        server = self.server()
+        self.await_listening()
+        self.assertEqual([self.submit(first), self.submit(gossip)], ["a-1", "g-1"])
+        # Without clients the first waits, and the second behind it: by its folder, too.
+        seen = self.folder / "seen"
+        with seen.open("w") as out:
+            watch = subprocess.Popen([BIN / "parley", "watch", f"{self.runs / 'g-1'}/", "--json"],
+                                     stdout=out)
+        self.stack.callback(lambda: (watch.kill(), watch.wait()))
+        self.await_that("not seen in the queue", lambda: "QUEUED" in seen.read_text().upper())
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+        watch.kill()
+        watch.wait()
+        self.assertIn("has not begun and waits", self.parley("watch", self.runs / "g-1", code=1))
+
+        self.server()
+        self.clients()
+        self.await_listening()
+        self.watch("g-1")
+        self.assertEqual(self.ls()["a-1"]["state"], "FINISHED")
+        rounds = self.metrics("g-1")
+        self.assertEqual([len(r["counted"]) for r in rounds], [3] * 6)
+        self.assertEqual(len(rounds[-1]["evaluations"]), 3)
+        self.assertEqual(self.hashes("g-1")[-1], self.hashes_alone(gossip)[-1])
+
     def test_a_queue_outlives_its_coordinator(self):
         long, short = self.write("long", 3, 40), self.write("short", 4, 3)
         want_long, want_short = self.hashes_alone(long), self.hashes_alone(short)

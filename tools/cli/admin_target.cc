@@ -33,6 +33,18 @@ std::string FormatEnd(const v1::RunStatus& status) {
                       status.detail().empty() ? "" : ": ", status.detail());
 }
 
+// The folder of the queue that has the run in `folder`, which has not begun;
+// empty: none has.
+std::string QueueOf(const std::filesystem::path& folder) {
+  const std::string queue = folder.parent_path().string();
+  std::ifstream file(absl::StrCat(queue, "/", kQueueFile));
+  std::string name;
+  while (std::getline(file, name)) {
+    if (!name.empty() && name == folder.filename()) return queue;
+  }
+  return "";
+}
+
 absl::StatusOr<AdminTarget> TargetOf(const std::string& target) {
   std::error_code error;
   if (!std::filesystem::is_directory(target, error)) {
@@ -45,6 +57,19 @@ absl::StatusOr<AdminTarget> TargetOf(const std::string& target) {
   const bool queue =
       std::filesystem::exists(absl::StrCat(target, "/", kQueueFile), error);
   if (!run && !queue) {
+    std::filesystem::path folder =
+        std::filesystem::absolute(target, error).lexically_normal();
+    if (!folder.has_filename()) folder = folder.parent_path();  // "runs/x/"
+    if (const std::string waits_in = QueueOf(folder); !waits_in.empty()) {
+      absl::StatusOr<AdminTarget> found = TargetOf(waits_in);
+      if (found.ok()) {
+        found->run = folder.filename();
+        return found;
+      }
+      return absl::FailedPreconditionError(
+          absl::StrCat("the run in ", target,
+                       " has not begun and waits: ", found.status().message()));
+    }
     return absl::NotFoundError(
         absl::StrCat("there is no run in ", target, "; see parley ls"));
   }

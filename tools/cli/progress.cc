@@ -125,7 +125,11 @@ std::string Compose(const v1::RunStatus& status, int cells, bool with_phase) {
   if (status.has_accuracy()) {
     parts.push_back(absl::StrFormat("acc %.1f %%", 100 * status.accuracy()));
   }
-  for (std::string text : {Direction(status), Mixing(status)}) {
+  // How far apart the peers of a gossip run are.
+  const bool running =
+      status.state() == v1::RUNNING && status.phase() == "gossip";
+  for (std::string text : {running ? status.detail() : std::string(),
+                           Direction(status), Mixing(status)}) {
     if (!text.empty()) parts.push_back(std::move(text));
   }
   if (Waits(status)) {

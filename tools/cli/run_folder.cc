@@ -17,7 +17,7 @@
 #include "common/base/status_macros.h"
 #include "common/files/file_io.h"
 #include "common/report/metrics_log.h"
-#include "server/round/round_summary.h"
+#include "server/run/run_files.h"
 #include "server/store/recorded_run.h"
 #include "server/store/run_store.h"
 

@@ -16,10 +16,12 @@
 #include "common/config/run_gossip.h"
 #include "common/files/file_io.h"
 #include "common/files/safetensors.h"
+#include "common/report/conservation.h"
+#include "common/report/evaluations.h"
 #include "common/report/metrics_log.h"
 #include "common/topology/spectrum.h"
-#include "server/round/round_summary.h"
 #include "server/round/run_model.h"
+#include "server/run/run_files.h"
 #include "server/store/run_store.h"
 #include "tools/sim/client_name.h"
 #include "tools/sim/consensus_meter.h"
@@ -39,7 +41,22 @@ struct OpenRound {
   double loss = 0;
   int losses = 0;
   RoundReport report;
+  std::vector<PeerBooks> books;
 };
+
+PeerBooks BooksOf(int peer, const PeerState& state) {
+  PeerBooks books = {.peer = peer, .epoch = 0, .omega = state.omega()};
+  for (const auto& [other, flow] : state.flows()) {
+    if (other < 0) continue;  // an average, which is no edge
+    books.edges.push_back(
+        {other, flow.sum, flow.omega, state.doubts().contains(other)});
+  }
+  for (const auto& [other, kept] : state.doubts()) {
+    if (other < 0 || state.flows().contains(other)) continue;
+    books.edges.push_back({.peer = other, .in_doubt = true});
+  }
+  return books;
+}
 
 // Takes what the peers tell and makes a line of metrics of each round.
 class Recorder {
@@ -81,7 +98,8 @@ class Recorder {
     round.report.bytes_up += told.bytes_sent;
     round.report.bytes_down += told.bytes_received;
     round.report.metrics["lost_edges"] += told.lost_edges;
-    if (IsLast(told.round)) Evaluate(peer, state, &round.report);
+    round.books.push_back(BooksOf(peer, state));
+    if (Evaluates(told.round)) Evaluate(peer, state, &round.report);
     if (round.models.count() < static_cast<int64_t>(names_.size())) return;
     round.report.round = told.round;
     round.report.elapsed_seconds = absl::ToDoubleSeconds(elapsed);
@@ -93,11 +111,12 @@ class Recorder {
   const v1::RunStatus& status() const { return status_; }
   const absl::Status& error() const { return error_; }
 
-  absl::Status Finish(const ParameterVector& model) {
+  // `note` says what is particular about the model.
+  absl::Status Finish(const ParameterVector& model, const std::string& note) {
     PARLEY_RETURN_IF_ERROR(error_);
     status_.set_run(options_.config.name());
     status_.set_state(v1::FINISHED);
-    status_.set_detail("all rounds are done");
+    status_.set_detail(absl::StrCat("all rounds are done", note));
     status_.set_rounds(options_.config.stop().rounds());
     if (options_.folder.empty()) return absl::OkStatus();
     const std::string& folder = options_.folder;
@@ -111,6 +130,11 @@ class Recorder {
  private:
   bool IsLast(int64_t round) const {
     return round == options_.config.stop().rounds();
+  }
+
+  bool Evaluates(int64_t round) const {
+    const int64_t every = options_.config.evaluation().every();
+    return IsLast(round) || (every > 0 && round % every == 0);
   }
 
   void Evaluate(int peer, const PeerState& state, RoundReport* report) {
@@ -147,11 +171,12 @@ class Recorder {
     if (rho_) report.metrics["rho"] = *rho_;
     std::sort(report.evaluations.begin(), report.evaluations.end(),
               [](const auto& a, const auto& b) { return a.client < b.client; });
+    report.federated = MeanOf(report.evaluations);
+    // All that are simulated live to the end.
+    report.metrics.merge(AuditConservation(round.books, /*written_off=*/0));
     mean_ = round.models.Mean(model_.start.dtype());
     report.model_hash = mean_.Hash();
-    const int64_t every = options_.config.evaluation().every();
-    if (model_.evaluator != nullptr &&
-        (IsLast(report.round) || (every > 0 && report.round % every == 0))) {
+    if (model_.evaluator != nullptr && Evaluates(report.round)) {
       report.central = Evaluate(mean_);
     }
     status_.set_round(std::max(status_.round(), report.round));
@@ -252,10 +277,23 @@ absl::StatusOr<SimulatorResult> SimulateGossip(SimulatorOptions options) {
   result.spec = model.spec;
   result.virtual_time = made->world().Now() - absl::UnixEpoch();
   const GossipNode& first = made->node(0);
-  result.model = first.machine().committed_average() == rounds + 1
-                     ? first.state().Model()
-                     : recorder.mean().Clone();
-  PARLEY_RETURN_IF_ERROR(recorder.Finish(result.model));
+  std::string note;
+  if (first.machine().committed_average() > rounds) {
+    result.model = first.state().Model();
+  } else {
+    result.model = recorder.mean().Clone();
+    note = absl::StrCat(
+        "; the model is the mean of the peers' models as the simulator sees "
+        "them, not one that they averaged themselves: ",
+        peers > kMostAveragingPeers
+            ? absl::StrCat("more than ", kMostAveragingPeers,
+                           " peers do not average at the end")
+            : "the average at the end failed");
+    const std::string text = absl::StrCat(config.name(), note);
+    options.say ? options.say(LogLevel::kWarning, text)
+                : Log(LogLevel::kWarning, text);
+  }
+  PARLEY_RETURN_IF_ERROR(recorder.Finish(result.model, note));
   result.status = recorder.status();
   return result;
 }

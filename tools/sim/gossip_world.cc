@@ -50,8 +50,9 @@ absl::StatusOr<std::unique_ptr<GossipWorld>> GossipWorld::Create(
   std::unique_ptr<GossipWorld> world(new GossipWorld(std::move(options)));
   std::vector<int> members(world->options_.schedule->peers());
   for (size_t i = 0; i < members.size(); ++i) members[i] = static_cast<int>(i);
-  GossipMembership membership = world->MembershipOf(
+  world->first_ = world->MembershipOf(
       members, 0, 1, std::make_shared<EdgePlan>(world->options_.schedule));
+  GossipMembership membership = world->first_;
   for (const int peer : members) {
     membership.self = peer;
     PARLEY_RETURN_IF_ERROR(world->AddNode(peer, membership));
@@ -65,11 +66,15 @@ GossipWorld::GossipWorld(GossipWorldOptions options)
       network_({.world = &world_,
                 .peers = MostPeers(options_),
                 .faults = options_.faults}),
-      trainers_(MostPeers(options_)),
       nodes_(MostPeers(options_)),
-      killed_(MostPeers(options_), false) {}
+      killed_(MostPeers(options_), false),
+      done_(MostPeers(options_), false),
+      incarnations_(MostPeers(options_), 0) {}
 
-GossipWorld::~GossipWorld() { nodes_.clear(); }
+GossipWorld::~GossipWorld() {
+  nodes_.clear();
+  dead_.clear();
+}
 
 GossipMembership GossipWorld::MembershipOf(
     const std::vector<int>& members, int64_t epoch, int64_t first_round,
@@ -94,7 +99,8 @@ absl::Status GossipWorld::AddNode(int peer, GossipMembership membership) {
   hello.set_spec_hash(options_.spec_hash);
   hello.set_name(NameOf(options_, peer));
   hello.set_index(membership.self);
-  hello.set_incarnation(static_cast<uint64_t>(peer) + 1);
+  hello.set_incarnation(static_cast<uint64_t>(peer) + 1 +
+                        1000000 * incarnations_[peer]++);
   hello.set_epoch(membership.epoch);
   hello.set_software("parley simulate");
   node.machine.names = std::move(membership.names);
@@ -104,14 +110,17 @@ absl::Status GossipWorld::AddNode(int peer, GossipMembership membership) {
   node.machine.final_average = options_.final_average;
   node.machine.edge_timeout = options_.edge_timeout;
   node.machine.start_wait = options_.start_wait;
+  node.machine.epoch_wait = options_.epoch_wait;
   node.machine.first_round = membership.first_round;
   node.machine.joins = membership.epoch > 0;
   node.algorithm = options_.algorithm;
   node.start = options_.start(peer);
   if (options_.on_round) {
-    node.on_round = [this, peer](const GossipRound& round,
-                                 const PeerState& state) {
-      if (!killed_[peer]) options_.on_round(peer, round, state);
+    node.on_round = [this, peer, life = incarnations_[peer]](
+                        const GossipRound& round, const PeerState& state) {
+      if (!killed_[peer] && life == incarnations_[peer]) {
+        options_.on_round(peer, round, state);
+      }
     };
   }
   node.log = [this, peer](LogLevel level, absl::string_view text) {
@@ -123,7 +132,7 @@ absl::Status GossipWorld::AddNode(int peer, GossipMembership membership) {
     trainer = std::make_unique<TimedTrainer>(std::move(trainer), &world_,
                                              options_.step_time(peer));
   }
-  trainers_[peer] = std::move(trainer);
+  trainers_.push_back(std::move(trainer));
   PARLEY_ASSIGN_OR_RETURN(
       nodes_[peer], GossipNode::Create(std::move(node),
                                        {.transport = network_.TransportOf(peer),
@@ -131,7 +140,7 @@ absl::Status GossipWorld::AddNode(int peer, GossipMembership membership) {
                                         .control = world_.control(),
                                         .work = world_.work(),
                                         .plan = std::move(membership.plan),
-                                        .trainer = trainers_[peer].get()}));
+                                        .trainer = trainers_.back().get()}));
   network_.Listen(peer, nodes_[peer].get());
   return absl::OkStatus();
 }
@@ -157,10 +166,14 @@ absl::Status GossipWorld::ChangeMembership(
 
 void GossipWorld::StartNode(int peer) {
   ++running_;
-  nodes_[peer]->Start([this, peer](absl::Status status) {
-    --running_;
-    if (!status.ok() && !killed_[peer]) error_.Update(status);
-  });
+  done_[peer] = false;
+  nodes_[peer]->Start(
+      [this, peer, node = nodes_[peer].get()](absl::Status status) {
+        --running_;
+        if (node != nodes_[peer].get()) return;  // one that was killed
+        done_[peer] = true;
+        if (!status.ok() && !killed_[peer]) error_.Update(status);
+      });
 }
 
 void GossipWorld::Kill(int peer) {
@@ -169,6 +182,17 @@ void GossipWorld::Kill(int peer) {
   network_.Listen(peer, nullptr);
   network_.CutOff(peer, true);
   nodes_[peer]->Stop("killed");
+}
+
+absl::Status GossipWorld::Restart(int peer) {
+  dead_.push_back(std::move(nodes_[peer]));
+  killed_[peer] = false;
+  network_.CutOff(peer, false);
+  GossipMembership membership = first_;
+  membership.self = peer;
+  PARLEY_RETURN_IF_ERROR(AddNode(peer, std::move(membership)));
+  StartNode(peer);
+  return absl::OkStatus();
 }
 
 absl::Status GossipWorld::Run() {

@@ -32,6 +32,7 @@ struct GossipWorldOptions {
   bool final_average = true;
   absl::Duration edge_timeout = absl::Seconds(15);
   absl::Duration start_wait = absl::InfiniteDuration();
+  absl::Duration epoch_wait = absl::ZeroDuration();
   std::string run = "run";
   uint64_t spec_hash = 0;
   Executor* pool = nullptr;      // does the work; must outlive the world
@@ -68,7 +69,11 @@ class GossipWorld {
   absl::Status ChangeMembership(const std::vector<int>& members, int64_t epoch,
                                 int64_t first_round,
                                 std::shared_ptr<const Schedule> schedule);
+  // Likewise: one that was killed is started again, as another incarnation, in
+  // the epoch that the world began with.
+  absl::Status Restart(int peer);
   bool killed(int peer) const { return killed_[peer]; }
+  bool done(int peer) const { return done_[peer]; }
 
   World& world() { return world_; }
   PeerNetwork& network() { return network_; }
@@ -88,9 +93,13 @@ class GossipWorld {
   const GossipWorldOptions options_;
   World world_;
   PeerNetwork network_;
-  std::vector<std::unique_ptr<Trainer>> trainers_;
+  std::vector<std::unique_ptr<Trainer>> trainers_;  // of all nodes ever
   std::vector<std::unique_ptr<GossipNode>> nodes_;
+  std::vector<std::unique_ptr<GossipNode>> dead_;  // that were started again
   std::vector<bool> killed_;
+  std::vector<bool> done_;
+  std::vector<uint64_t> incarnations_;
+  GossipMembership first_;
   int running_ = 0;
   absl::Status error_;
 };

@@ -10,7 +10,7 @@
 
 #include "absl/time/time.h"
 #include "client/session/coordinator_transport.h"
-#include "server/round/coordinator.h"
+#include "server/run/coordinator.h"
 #include "tools/sim/world.h"
 
 namespace parley {

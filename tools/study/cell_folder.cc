@@ -10,7 +10,7 @@
 #include "common/config/facts.h"
 #include "common/config/load.h"
 #include "common/files/file_io.h"
-#include "server/round/round_summary.h"
+#include "server/run/run_files.h"
 #include "server/store/run_store.h"
 
 namespace parley {

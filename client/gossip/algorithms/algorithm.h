@@ -29,7 +29,8 @@ class Algorithm {
                    ParameterVector* mixed, ParameterVector* x) = 0;
   // `missed` of an edge with `peer` should have been in the mixing of `round`,
   // `rounds_late` mixings ago (1: the last one). Makes x and all that goes with
-  // it what they would be, as far as the sum over all peers goes.
+  // it what they would be, as far as the sum over all peers goes; where an
+  // epoch began since, as far as it does for x.
   virtual void MixLate(int peer, int64_t round, const ParameterVector& missed,
                        int64_t rounds_late, ParameterVector* x) = 0;
 
@@ -46,8 +47,10 @@ class Algorithm {
   virtual std::shared_ptr<ChunkSink> SinkFor(
       int peer, std::shared_ptr<ParameterVector> staged);
   virtual uint64_t BytesFor(int peer);
-  // Peers have other indices from now on, this one `self`.
-  virtual void ForgetPeers(int self);
+  // Before `round` the membership changes: peers have other indices, this one
+  // `self`. What has a sum over all peers that must stay as it is, or follows
+  // other peers, begins anew: all peers of the new epoch do so.
+  virtual void BeginEpoch(int self, int64_t round);
 };
 
 // InvalidArgument: no such kind; those that there are are listed.

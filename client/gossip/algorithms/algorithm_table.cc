@@ -30,6 +30,7 @@ constexpr Entry kAlgorithms[] = {
     {"d2", MakeD2},
     {"push_sum", MakeCombining},
     {"exact_average", MakeCombining},
+    {"ad_psgd", MakeAdPsgd},
 };
 
 }  // namespace
@@ -48,7 +49,7 @@ std::shared_ptr<ChunkSink> Algorithm::SinkFor(
   return nullptr;
 }
 uint64_t Algorithm::BytesFor(int) { return 0; }
-void Algorithm::ForgetPeers(int) {}
+void Algorithm::BeginEpoch(int, int64_t) {}
 
 absl::StatusOr<std::unique_ptr<Algorithm>> MakeAlgorithm(
     const AlgorithmOptions& options, int self, DType dtype, int64_t elements) {

@@ -12,6 +12,8 @@ namespace parley {
 // d_sgd; with `combine` also what push_sum and exact_average do.
 std::unique_ptr<Algorithm> MakeDSgd(const AlgorithmOptions& options,
                                     DType dtype, int64_t elements);
+std::unique_ptr<Algorithm> MakeAdPsgd(const AlgorithmOptions& options,
+                                      DType dtype, int64_t elements);
 std::unique_ptr<Algorithm> MakeDecentLam(const AlgorithmOptions& options,
                                          DType dtype, int64_t elements);
 std::unique_ptr<Algorithm> MakeGradientTracking(const AlgorithmOptions& options,

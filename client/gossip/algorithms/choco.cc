@@ -6,7 +6,7 @@
 //
 // Keeps e_k = W_jk·(x̂_k − x̂_j) for each neighbour k, the exact negative of what
 // k keeps, so that an edge that is lost for a round is left out at both ends.
-// The first exchange after that sends x̂ in full.
+// The first exchange after that, and in an epoch, sends x̂ in full.
 #include <map>
 #include <set>
 
@@ -77,6 +77,7 @@ class Choco final : public Algorithm {
   void MixLate(int peer, int64_t round, const ParameterVector& missed, int64_t,
                ParameterVector* x) override {
     AddScaled(gamma_, missed, x);
+    if (round < epoch_begin_) return;  // another graph's
     edges_[peer] = Edge{.difference = missed.Clone(), .round = round};
   }
 
@@ -85,8 +86,9 @@ class Choco final : public Algorithm {
     return std::make_shared<NumberSource>(public_, 0, public_->elements(),
                                           kFull);
   }
-  void ForgetPeers(int self) override {
+  void BeginEpoch(int self, int64_t round) override {
     self_ = self;
+    epoch_begin_ = round;
     edges_.clear();
     begins_ = false;
   }
@@ -135,6 +137,7 @@ class Choco final : public Algorithm {
   const uint64_t bytes_;
   const std::shared_ptr<const Compressor> compressor_;  // shared with sinks
   int64_t round_ = 0;
+  int64_t epoch_begin_ = 0;
   std::shared_ptr<ParameterVector> public_;   // x̂; shared with transfers
   std::shared_ptr<const std::string> short_;  // q as it is sent; likewise
   std::map<int, Edge> edges_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -41,17 +42,20 @@ class Sparse final : public Compressor {
 
   std::string Encode(const CompressedBy& by,
                      const ParameterVector& v) const override {
-    const std::vector<int64_t> places = top_ ? Largest(v) : Drawn(by);
-    std::string bytes;
-    if (top_) {
-      for (const int64_t place : places) {
-        const uint32_t p = static_cast<uint32_t>(place);
-        bytes.append(reinterpret_cast<const char*>(&p), sizeof(p));
-      }
-    }
     const int64_t size = static_cast<int64_t>(SizeOf(dtype_));
-    for (const int64_t place : places) {
-      bytes.append(v.data() + place * size, size);
+    std::string bytes;
+    bytes.reserve(count_ * (size + (top_ ? sizeof(uint32_t) : 0)));
+    if (top_) {
+      const std::vector<uint32_t> places = Largest(v);
+      bytes.append(reinterpret_cast<const char*>(places.data()),
+                   places.size() * sizeof(uint32_t));
+      for (const int64_t place : places) {
+        bytes.append(v.data() + place * size, size);
+      }
+    } else {
+      for (const int64_t place : Drawn(by)) {
+        bytes.append(v.data() + place * size, size);
+      }
     }
     return bytes;
   }
@@ -90,11 +94,11 @@ class Sparse final : public Compressor {
 
  private:
   // Of equals the first.
-  std::vector<int64_t> Largest(const ParameterVector& v) const {
-    std::vector<int64_t> places(elements_);
-    for (int64_t i = 0; i < elements_; ++i) places[i] = i;
+  std::vector<uint32_t> Largest(const ParameterVector& v) const {
+    std::vector<uint32_t> places(elements_);
+    std::iota(places.begin(), places.end(), uint32_t{0});
     std::nth_element(places.begin(), places.begin() + (count_ - 1),
-                     places.end(), [&v](int64_t a, int64_t b) {
+                     places.end(), [&v](uint32_t a, uint32_t b) {
                        const double x = std::abs(At(v, a));
                        const double y = std::abs(At(v, b));
                        return x != y ? x > y : a < b;
@@ -122,6 +126,7 @@ class Int8 final : public Compressor {
   std::string Encode(const CompressedBy&,
                      const ParameterVector& v) const override {
     std::string bytes;
+    bytes.reserve(elements_ + 4 * (elements_ / kInt8Block + 1));
     for (int64_t begin = 0; begin < elements_; begin += kInt8Block) {
       const int64_t end = std::min(begin + kInt8Block, elements_);
       double largest = 0;

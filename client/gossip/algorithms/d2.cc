@@ -1,6 +1,8 @@
 // D² (Tang et al. 2018, arXiv 1803.07068, algorithm 1):
 // x_{t+1} = W·(2·x_t − x_{t−1} + Δ_t − Δ_{t−1}), and W·(x_0 + Δ_0) first. Keeps
-// x + Δ of the last round.
+// x + Δ of the last round. Σ(x_{t+1} − x_t − Δ_t) over all peers stays what it
+// was, 0: when peers come or go all begin anew, so that it does for those there
+// are.
 #include "client/gossip/algorithms/algorithms.h"
 #include "client/gossip/vectors.h"
 
@@ -32,15 +34,25 @@ class D2 final : public Algorithm {
 
   // The sum of x goes on by its last change: what was missed `rounds` ago has
   // grown as many times by now, and by one less a round before.
-  void MixLate(int, int64_t, const ParameterVector& missed, int64_t rounds,
-               ParameterVector* x) override {
+  // What went on until all began anew has stayed since.
+  void MixLate(int, int64_t round, const ParameterVector& missed,
+               int64_t rounds, ParameterVector* x) override {
+    const bool before = round < epoch_begin_;
+    if (before) rounds = epoch_begin_ - round;
     AddScaled(static_cast<double>(rounds), missed, x);
-    AddScaled(static_cast<double>(rounds - 1), missed, &last_);
+    AddScaled(static_cast<double>(before ? rounds : rounds - 1), missed,
+              &last_);
+  }
+
+  void BeginEpoch(int, int64_t round) override {
+    epoch_begin_ = round;
+    begun_ = false;
   }
 
  private:
   ParameterVector last_;
   bool begun_ = false;
+  int64_t epoch_begin_ = 0;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Gradient tracking (Nedić, Olshevsky and Shi 2017, DIGing, algorithm 1), with
 // Δ in place of −η·gradient: y ← W·y + Δ − Δ of the last round, which sums up
-// to what all peers' local steps do; x ← W·x + y. Sends x and y.
+// to what all peers' local steps do; x ← W·x + y. Sends x and y. When peers
+// come or go the sums differ for good: all begin anew with y = Δ.
 #include "client/gossip/algorithms/algorithms.h"
 #include "client/gossip/vectors.h"
 
@@ -30,20 +31,32 @@ class GradientTracking final : public Algorithm {
     AddRange(*mixed, n, 2 * n, &y_, 0);
   }
 
-  // What y missed would have gone into x in each round since.
-  void MixLate(int, int64_t, const ParameterVector& missed, int64_t rounds,
-               ParameterVector* x) override {
+  // What y missed would have gone into x in each round since, or until y began
+  // anew.
+  void MixLate(int, int64_t round, const ParameterVector& missed,
+               int64_t rounds, ParameterVector* x) override {
     const int64_t n = x->elements();
     AddRange(missed, 0, n, x, 0);
-    AddRange(missed, n, 2 * n, &y_, 0);
+    if (round < epoch_begin_) {
+      rounds = epoch_begin_ - round;
+    } else {
+      AddRange(missed, n, 2 * n, &y_, 0);
+    }
     ParameterVector y(x->dtype(), n);
     CopyRange(missed, n, 2 * n, &y, 0);
     AddScaled(static_cast<double>(rounds - 1), y, x);
   }
 
+  void BeginEpoch(int, int64_t round) override {
+    epoch_begin_ = round;
+    SetZero(&y_);
+    SetZero(&last_);
+  }
+
  private:
   ParameterVector y_;
   ParameterVector last_;  // Δ of the last round
+  int64_t epoch_begin_ = 0;
 };
 
 }  // namespace

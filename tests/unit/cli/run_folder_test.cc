@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/report/metrics_log.h"
-#include "server/round/round_summary.h"
+#include "server/run/run_files.h"
 #include "server/store/run_store.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/cli/temp_folder.h"

@@ -184,16 +184,31 @@ TEST(ExplainTest, GossipCostsPeers) {
                        ComputeCosts(run("topology { ring {} }")));
   EXPECT_EQ(ring.bytes_per_peer, 2 * model);
   EXPECT_EQ(ring.bytes_in_all, 10 * 8 * 2 * model);
-  EXPECT_EQ(ring.client_memory, 5 * model + rows);
+  EXPECT_EQ(ring.client_memory, 6 * model + rows);
   ASSERT_OK_AND_ASSIGN(
       const RunCosts tracking,
       ComputeCosts(run("gradient_tracking {} topology { hypercube {} }")));
   EXPECT_EQ(tracking.bytes_per_peer, 3 * 2 * model);
-  EXPECT_EQ(tracking.client_memory, 10 * model + rows);
+  EXPECT_EQ(tracking.client_memory, 11 * model + rows);
   ASSERT_OK_AND_ASSIGN(const RunCosts one,
                        ComputeCosts(run("d_sgd { momentum: 0.9 }")));
   EXPECT_EQ(one.bytes_per_peer, model);
-  EXPECT_EQ(one.client_memory, 6 * model + rows);
+  EXPECT_EQ(one.client_memory, 7 * model + rows);
+  // Two payloads that it made and one that arrives, and the places of all
+  // numbers; x̂, and a difference for each of two neighbours.
+  ASSERT_OK_AND_ASSIGN(
+      const RunCosts choco,
+      ComputeCosts(run("choco { top { share: 0.5 } } topology { ring {} }")));
+  EXPECT_EQ(choco.payload_bytes, 10 * 8);
+  EXPECT_EQ(choco.client_memory, 9 * model + 3 * 80 + 20 * 4 + rows);
+  v1::RunConfig more = run("topology { ring {} }");
+  more.mutable_local()->set_momentum(0.9);
+  more.mutable_local()->set_proximal(0.1);
+  more.mutable_evaluation()->set_central(true);
+  *more.mutable_data()->mutable_test() = more.data().train();
+  ASSERT_OK_AND_ASSIGN(const RunCosts with, ComputeCosts(more));
+  EXPECT_EQ(with.client_memory,
+            9 * model + 9 * rows);  // all eight parts' once more
   ASSERT_OK_AND_ASSIGN(const RunCosts exact,
                        ComputeCosts(run("exact_average {}")));
   EXPECT_EQ(exact.bytes_per_peer, 2 * 7 * model / 8);
@@ -201,7 +216,7 @@ TEST(ExplainTest, GossipCostsPeers) {
   ASSERT_OK_AND_ASSIGN(const RunCosts pga, ComputeCosts(config));
   EXPECT_EQ(pga.bytes_per_peer, (7 * model / 4 + 3 * model) / 4);
   const std::string text = Explain(config, pga);
-  EXPECT_THAT(text, ::testing::HasSubstr("5 models and its rows"));
+  EXPECT_THAT(text, ::testing::HasSubstr("6 models and its rows"));
   EXPECT_TRUE(
       google::protobuf::util::MessageDifferencer::Equals(Load(text), config));
 }

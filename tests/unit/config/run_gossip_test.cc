@@ -59,6 +59,12 @@ TEST(RunGossipTest, AlgorithmsAndWhatTheyNeed) {
   EXPECT_EQ(PeerVectors(traits("choco {} topology { ring {} }"), 2), 8);
   EXPECT_TRUE(traits("push_sum {}").flows);
   EXPECT_TRUE(traits("exact_average {}").averages);
+  for (const char* topology :
+       {"ring", "path", "grid", "torus", "star", "complete", "random_regular"}) {
+    EXPECT_TRUE(
+        traits(absl::StrCat("ad_psgd {} topology { ", topology, " {} }")).pairs);
+  }
+  EXPECT_EQ(PeerVectors(traits("ad_psgd {} topology { ring {} }"), 2), 6);
 }
 
 TEST(RunGossipTest, CompressedSizes) {
@@ -94,7 +100,13 @@ TEST(RunGossipTest, CombinationsThatDoNotGo) {
   EXPECT_THAT(ErrorsOfGossip("choco { top { share: 0 } } topology { ring {} }"),
               HasSubstr("gossip.choco.top.share is 0: must be > 0 and <= 1"));
   EXPECT_THAT(ErrorsOfGossip("ad_psgd {}"),
-              HasSubstr("gossip.ad_psgd is not there yet"));
+              HasSubstr("gossip.topology is one_peer_exponential: must have no "
+                        "directed edges with ad_psgd"));
+  EXPECT_THAT(ErrorsOfGossip("ad_psgd {} topology { random_matching {} }"),
+              HasSubstr("must be the same in all rounds with ad_psgd"));
+  EXPECT_THAT(
+      ErrorsOfGossip("ad_psgd {} average_every: 3 topology { ring {} }"),
+      HasSubstr("gossip.average_every must not be set with ad_psgd"));
   EXPECT_THAT(ErrorsOfGossip("d_sgd { momentum: 1 }"),
               HasSubstr("gossip.d_sgd.momentum is 1: must be >= 0 and < 1"));
 }

@@ -15,7 +15,7 @@
 #include "common/base/mutex.h"
 #include "common/wire/checksum.h"
 #include "common/wire/protocol.h"
-#include "server/round/coordinator.h"
+#include "server/run/coordinator.h"
 
 namespace parley {
 

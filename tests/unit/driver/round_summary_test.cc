@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "server/run/run_files.h"
 #include "tests/support/status_matchers.h"
 
 namespace parley {

@@ -5,18 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/status_matchers.h"
-#include "tests/unit/gossip/gossip_bench.h"
+#include "tests/unit/gossip/fault_bench.h"
 
 namespace parley {
 namespace {
-
-constexpr int64_t kElements = 5;
-
-TopologyOptions Kind(std::string kind) {
-  TopologyOptions options;
-  options.kind = std::move(kind);
-  return options;
-}
 
 struct Mode {
   const char* name;

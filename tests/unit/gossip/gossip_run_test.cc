@@ -18,12 +18,12 @@ using absl::StatusCode;
 
 v1::RunConfig Load(const std::string& more,
                    const std::string& path = "/x/run") {
-  absl::StatusOr<v1::RunConfig> config =
-      LoadRunText(absl::StrCat("model { mlp { hidden: 2 } features: 4 classes: 3 } "
-                               "local { sgd {} step_size { initial: 0.1 } } "
-                               "stop { rounds: 5 } ",
-                               more),
-                  path);
+  absl::StatusOr<v1::RunConfig> config = LoadRunText(
+      absl::StrCat("model { mlp { hidden: 2 } features: 4 classes: 3 } "
+                   "local { sgd {} step_size { initial: 0.1 } } "
+                   "stop { rounds: 5 } ",
+                   more),
+      path);
   EXPECT_OK(config);
   return *std::move(config);
 }

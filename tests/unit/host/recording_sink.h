@@ -9,7 +9,7 @@
 
 #include "common/base/mutex.h"
 #include "common/wire/protocol.h"
-#include "server/round/coordinator.h"
+#include "server/run/coordinator.h"
 
 namespace parley {
 

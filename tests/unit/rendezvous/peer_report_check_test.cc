@@ -21,6 +21,9 @@ v1::PeerReport Good() {
   report.set_used_edges(2);
   report.set_bytes_sent(100);
   report.add_sent()->set_peer(1);
+  report.set_omega(1);
+  report.set_sum(-7);
+  (*report.mutable_evaluation())["accuracy"] = 0.5;
   report.add_sent_sketch(1);
   report.add_mixed_sketch(1);
   return report;
@@ -54,6 +57,12 @@ TEST(PeerReportCheckTest, EveryNumberIsChecked) {
       [](auto& r) { r.add_sent()->set_peer(1); },
       [&](auto& r) { r.set_neighbour_distance(nan); },
       [](auto& r) { r.set_seconds(-1); },
+      [&](auto& r) { r.mutable_sent(0)->set_flow(nan); },
+      [](auto& r) { r.mutable_sent(0)->set_flow_omega(HUGE_VAL); },
+      [](auto& r) { r.set_omega(-1); },
+      [](auto& r) { r.set_omega(1e301); },
+      [&](auto& r) { r.set_sum(nan); },
+      [&](auto& r) { (*r.mutable_evaluation())["loss"] = nan; },
       [](auto& r) { r.add_sent_sketch(1); },
       [&](auto& r) { r.set_mixed_sketch(0, nan); },
       [](auto& r) {

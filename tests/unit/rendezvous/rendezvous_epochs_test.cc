@@ -216,6 +216,16 @@ TEST_F(RendezvousEpochsTest, AGraphThatCannotShrinkKeepsItsMembership) {
             "epoch 1 from 13: 0=a@h:1 1=new@h:9 since 1 2=c@h:3 3=d@h:4");
 }
 
+TEST_F(RendezvousEpochsTest, AnAlgorithmThatCannotKeepsItsMembership) {
+  v1::RunConfig config = GossipRun(4, kRounds);
+  config.mutable_gossip()->mutable_ad_psgd();
+  RendezvousWorld& world = Begin(config);
+  world.Leave("b", "Terminated");
+  Pass(absl::Seconds(30), {"a", "c", "d"});
+  EXPECT_EQ(world.records.size(), 1u);
+  EXPECT_EQ(world.TimesSaid("ad_psgd keeps the peers that it began with"), 1);
+}
+
 TEST_F(RendezvousEpochsTest, AResumedOneGoesOnWithTheLatestEpoch) {
   RendezvousWorld& world = Begin(4);
   world.Leave("a", "Terminated");

@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "common/report/conservation.h"
+
 namespace parley {
 namespace {
 
@@ -44,6 +46,50 @@ TEST(RoundLedgerTest, MeasuresHowMixingShrinksTheSpread) {
   ASSERT_TRUE(equal);
   EXPECT_EQ(equal->distance, 0);
   EXPECT_FALSE(equal->contraction);
+}
+
+v1::PeerReport Books(int64_t round, double omega, int other, double flow) {
+  v1::PeerReport report = Report(round);
+  report.set_omega(omega);
+  v1::PeerReport::EdgeTraffic& edge = *report.add_sent();
+  edge.set_peer(other);
+  edge.set_flow(flow);
+  return report;
+}
+
+TEST(RoundLedgerTest, AuditsEdgesAndWritesOffWhoTellsNoMore) {
+  RoundLedger ledger({"a", "b"}, 10, 0);
+  ledger.Add(0, Books(1, 0.5, 1, 3));
+  ledger.Add(1, Books(1, 1.5, 0, -2));
+  auto report = ledger.Next({true, true});
+  ASSERT_TRUE(report);
+  EXPECT_DOUBLE_EQ(report->metrics.at(kMass), 2);
+  EXPECT_DOUBLE_EQ(report->metrics.at(kConservationError), 0.2);
+  EXPECT_EQ(report->metrics.at(kWrittenOff), 0);
+  EXPECT_TRUE(report->edges.empty()) << "nothing was sent";
+  ledger.Add(0, Books(2, 0.25, 1, 3));
+  report = ledger.Next({true, false});
+  ASSERT_TRUE(report);
+  EXPECT_DOUBLE_EQ(report->metrics.at(kMass), 0.25);
+  EXPECT_DOUBLE_EQ(report->metrics.at(kWrittenOff), 1.5);
+  EXPECT_EQ(report->metrics.at(kConservationError), 0);
+}
+
+TEST(RoundLedgerTest, TellsWhatPeersFoundAndTheMean) {
+  RoundLedger ledger({"a", "b", "c"}, 10, 0);
+  for (int i = 0; i < 3; ++i) {
+    v1::PeerReport report = Report(1);
+    if (i < 2) (*report.mutable_evaluation())["loss"] = i + 1;
+    if (i < 2) (*report.mutable_evaluation())["accuracy"] = 0.5 + 0.25 * i;
+    ledger.Add(i, report);
+  }
+  const auto report = ledger.Next({true, true, true});
+  ASSERT_TRUE(report);
+  ASSERT_EQ(report->evaluations.size(), 2);
+  EXPECT_EQ(report->evaluations[1].client, "b");
+  EXPECT_DOUBLE_EQ(*report->evaluations[1].accuracy, 0.75);
+  EXPECT_DOUBLE_EQ(*report->federated.loss, 1.5);
+  EXPECT_DOUBLE_EQ(*report->federated.accuracy, 0.625);
 }
 
 TEST(RoundLedgerTest, RoundsComeInOrderAndOnce) {

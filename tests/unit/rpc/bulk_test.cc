@@ -110,6 +110,34 @@ TEST_F(BulkTest, UploadsByteExactAndFromAnOffset) {
   EXPECT_EQ(log_.finished, 2);
 }
 
+// The sender encodes one chunk while the one before it waits to be written.
+TEST_F(BulkTest, UploadsWhatNeedsEncoding) {
+  for (float& x : numbers_.As<float>()) x = static_cast<float>(x > 0.5f);
+  payloads_[0].encoding = v1::ENCODING_BFLOAT16;
+  ResetSink(v1::ENCODING_BFLOAT16);
+  ASSERT_OK(Upload(Source(0).get()));
+  EXPECT_TRUE(Same());
+}
+
+TEST_F(BulkTest, UploadsNoneOneAndTwoChunks) {
+  for (const int64_t chunks : {0, 1, 2}) {
+    const int64_t elements =
+        chunks * kChunkBytes / static_cast<int64_t>(sizeof(float));
+    payloads_[0].elements = elements;
+    into_ = ParameterVector(DType::kFloat32, elements);
+    sink_ = std::make_unique<ParameterSink>(
+        std::vector<PayloadTarget>{{v1::ENCODING_FLOAT32, &into_}});
+    log_.chunks = log_.finished = 0;
+    ASSERT_OK(Upload(Source(0).get()));
+    EXPECT_EQ(log_.chunks, chunks);
+    EXPECT_EQ(log_.finished, 1);
+    EXPECT_EQ(sink_->received(), static_cast<uint64_t>(chunks * kChunkBytes));
+    if (chunks > 0) {
+      EXPECT_EQ(std::memcmp(into_.data(), numbers_.data(), into_.bytes()), 0);
+    }
+  }
+}
+
 TEST_F(BulkTest, RefusesGarbageAndWrongUse) {
   const auto refused = [&](const std::vector<std::string>& messages,
                            const std::string& text) {

@@ -12,7 +12,7 @@
 #include "client/session/coordinator_transport.h"
 #include "common/base/mutex.h"
 #include "server/host/run_admin.h"
-#include "server/round/coordinator.h"
+#include "server/run/coordinator.h"
 
 namespace parley {
 

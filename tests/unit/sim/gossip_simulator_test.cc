@@ -1,6 +1,7 @@
 // Gossip runs from their file, in the simulator.
 #include "tools/sim/gossip_simulator.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/config/load.h"
 #include "common/files/parameter_file.h"
+#include "common/report/conservation.h"
 #include "common/report/metrics_log.h"
 #include "tests/support/status_matchers.h"
 #include "tools/sim/consensus_meter.h"
@@ -94,6 +96,43 @@ TEST(GossipSimulator, TellsConsensusContractionLossAndBytes) {
                        ReadMetrics(absl::StrCat(folder, "/", kMetricsFile)));
   EXPECT_TRUE(written == rounds);
   EXPECT_TRUE(std::filesystem::exists(folder + "/report.html"));
+}
+
+TEST(GossipSimulator, AuditsTheEdgesAndEvaluatesThePeersAsTheFileSays) {
+  for (const char* gossip :
+       {"topology { ring {} }",
+        "topology { static_exponential {} } push_sum {}"}) {
+    SCOPED_TRACE(gossip);
+    std::vector<RoundReport> rounds;
+    v1::RunConfig config = Load(8, 10, gossip);
+    config.mutable_evaluation()->set_every(4);
+    ASSERT_OK(Simulate(OptionsOf(config, 2, &rounds)));
+    for (const RoundReport& round : rounds) {
+      EXPECT_NEAR(round.metrics.at(kMass), 8, 1e-9);
+      EXPECT_LT(round.metrics.at(kConservationError), 1e-9);
+      EXPECT_EQ(round.metrics.at(kInDoubt), 0);
+      const bool evaluated = round.round % 4 == 0 || round.round == 10;
+      EXPECT_EQ(round.evaluations.size(), evaluated ? 8 : 0) << round.round;
+      EXPECT_EQ(round.federated.accuracy.has_value(), evaluated);
+      EXPECT_EQ(round.central.accuracy.has_value(), evaluated);
+    }
+  }
+}
+
+TEST(GossipSimulator, SaysWhereItTookTheAverageItself) {
+  std::vector<RoundReport> rounds;
+  std::string said;
+  SimulatorOptions options = OptionsOf(
+      Load(kMostAveragingPeers + 2, 2, "topology { ring {} }"), 2, &rounds);
+  options.say = [&](LogLevel, const std::string& text) { said = text; };
+  ASSERT_OK_AND_ASSIGN(const SimulatorResult many, Simulate(options));
+  EXPECT_THAT(said, testing::HasSubstr("more than 128 peers"));
+  EXPECT_THAT(many.status.detail(), testing::HasSubstr("more than 128 peers"));
+  said.clear();
+  options.config = Load(4, 2, "topology { ring {} }");
+  ASSERT_OK_AND_ASSIGN(const SimulatorResult few, Simulate(options));
+  EXPECT_EQ(said, "");
+  EXPECT_EQ(few.status.detail(), "all rounds are done");
 }
 
 // Exact averages: all peers have one model, so nothing is left of consensus

@@ -1,6 +1,6 @@
 // Who watches the run, and telling them.
-#ifndef PARLEY_SERVER_ROUND_STATUS_BOARD_H_
-#define PARLEY_SERVER_ROUND_STATUS_BOARD_H_
+#ifndef PARLEY_SERVER_RUN_STATUS_BOARD_H_
+#define PARLEY_SERVER_RUN_STATUS_BOARD_H_
 
 #include <cstdint>
 #include <map>
@@ -39,4 +39,4 @@ class StatusBoard {
 
 }  // namespace parley
 
-#endif  // PARLEY_SERVER_ROUND_STATUS_BOARD_H_
+#endif  // PARLEY_SERVER_RUN_STATUS_BOARD_H_

@@ -1,8 +1,8 @@
 // What a transport sees of the coordinator: sessions come and go, messages come
 // in, bulk transfers open. The gRPC service and the in-process transport of the
 // simulator both stand on it; a run implements it, and a host of several.
-#ifndef PARLEY_SERVER_ROUND_COORDINATOR_H_
-#define PARLEY_SERVER_ROUND_COORDINATOR_H_
+#ifndef PARLEY_SERVER_RUN_COORDINATOR_H_
+#define PARLEY_SERVER_RUN_COORDINATOR_H_
 
 #include <cstdint>
 #include <memory>
@@ -70,4 +70,4 @@ class Coordinator {
 
 }  // namespace parley
 
-#endif  // PARLEY_SERVER_ROUND_COORDINATOR_H_
+#endif  // PARLEY_SERVER_RUN_COORDINATOR_H_

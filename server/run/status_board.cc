@@ -1,4 +1,4 @@
-#include "server/round/status_board.h"
+#include "server/run/status_board.h"
 
 #include <utility>
 #include <vector>

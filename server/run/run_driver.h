@@ -1,12 +1,12 @@
 // What a host of runs sees of the one that drives a run.
-#ifndef PARLEY_SERVER_ROUND_RUN_DRIVER_H_
-#define PARLEY_SERVER_ROUND_RUN_DRIVER_H_
+#ifndef PARLEY_SERVER_RUN_RUN_DRIVER_H_
+#define PARLEY_SERVER_RUN_RUN_DRIVER_H_
 
 #include <cstdint>
 #include <string>
 
-#include "server/round/coordinator.h"
-#include "server/round/status_board.h"
+#include "server/run/coordinator.h"
+#include "server/run/status_board.h"
 
 namespace parley {
 
@@ -25,4 +25,4 @@ class RunDriver : public Coordinator {
 
 }  // namespace parley
 
-#endif  // PARLEY_SERVER_ROUND_RUN_DRIVER_H_
+#endif  // PARLEY_SERVER_RUN_RUN_DRIVER_H_

@@ -1,4 +1,4 @@
-#include "server/round/work_lane.h"
+#include "server/run/work_lane.h"
 
 #include <memory>
 

@@ -1,6 +1,6 @@
 // How the driver's sequence has heavy work done elsewhere.
-#ifndef PARLEY_SERVER_ROUND_WORK_LANE_H_
-#define PARLEY_SERVER_ROUND_WORK_LANE_H_
+#ifndef PARLEY_SERVER_RUN_WORK_LANE_H_
+#define PARLEY_SERVER_RUN_WORK_LANE_H_
 
 #include <utility>
 #include <vector>
@@ -78,4 +78,4 @@ class SequenceTimer {
 
 }  // namespace parley
 
-#endif  // PARLEY_SERVER_ROUND_WORK_LANE_H_
+#endif  // PARLEY_SERVER_RUN_WORK_LANE_H_

@@ -1,0 +1,287 @@
+#include "client/gossip/pairwise/pairwise_machine.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "client/gossip/gossip_machine.h"
+#include "common/base/log.h"
+
+namespace parley {
+namespace {
+
+// Dialled links have odd numbers; these are none of the machine's that follows
+// for the average.
+constexpr uint64_t kFirstLink = (uint64_t{1} << 62) + 1;
+
+}  // namespace
+
+PairwiseMachine::PairwiseMachine(GossipMachineOptions options,
+                                 std::shared_ptr<EdgePlan> plan, uint64_t seed,
+                                 Rng jitter)
+    : options_(std::move(options)),
+      seed_(seed),
+      self_(options_.hello.index()),
+      peers_(plan->peers()),
+      jitter_(jitter),
+      last_link_(kFirstLink),
+      token_(self_ == 0) {
+  PARLEY_CHECK(static_cast<int>(options_.names.size()) == peers_);
+  PARLEY_CHECK(self_ >= 0 && self_ < peers_);
+  PARLEY_CHECK(plan->schedule().symmetric() && plan->schedule().period() == 1);
+  for (const int peer : plan->NeighboursOf(1, self_)) {
+    neighbours_[peer].drawn = true;
+  }
+  if (options_.final_average && peers_ > 1) {
+    neighbours_.try_emplace(Next());
+    neighbours_.try_emplace(Previous());
+  }
+}
+
+std::vector<GossipEffect> PairwiseMachine::Step(GossipEvent event,
+                                                absl::Time now) {
+  if (phase_ == Phase::kOver) return {};
+  now_ = now;
+  effects_.clear();
+  std::visit([this](auto& e) { On(e); }, event);
+  CheckLinks();
+  CheckExchange();
+  DialDue();
+  JoinIfReady();
+  Advance();
+  ReportWaiting();
+  SetWakeAt();
+  return std::exchange(effects_, {});
+}
+
+// ------------------------------------------------------------------- events
+
+void PairwiseMachine::On(const gossip_event::Started&) {
+  if (phase_ != Phase::kNew) return;
+  phase_ = Phase::kJoining;
+  phase_since_ = now_;
+  next_report_ = now_ + GossipMachine::kReportEvery;
+  for (auto& [peer, n] : neighbours_) n.since = now_;
+}
+
+void PairwiseMachine::On(const gossip_event::Accepted& event) {
+  strangers_[event.link] = {now_ + GossipMachine::kDialTimeout,
+                            event.certificate_name};
+}
+
+void PairwiseMachine::On(gossip_event::Received& event) {
+  if (event.message.has_hello()) {
+    return OnHello(event.link, event.message.hello());
+  }
+  const int peer = PeerOf(event.link);
+  if (peer >= 0) return OnMessage(peer, event.message);
+  for (auto& [index, n] : neighbours_) {
+    if (n.link != event.link || !event.message.has_goodbye()) continue;
+    // It refused our hello.
+    const v1::PeerGoodbye& goodbye = event.message.goodbye();
+    Say(goodbye.retry() ? LogLevel::kInfo : LogLevel::kWarning,
+        absl::StrCat(options_.names[index], " refuses: ", goodbye.reason()));
+    n.refused = !goodbye.retry() && phase_ != Phase::kJoining;
+    return LoseLink(index, "it refused");
+  }
+  if (strangers_.contains(event.link)) {
+    Refuse(event.link, "the first message must be a hello", false);
+  }
+}
+
+void PairwiseMachine::On(const gossip_event::Closed& event) {
+  strangers_.erase(event.link);
+  for (auto& [peer, n] : neighbours_) {
+    if (n.link == event.link) return LinkLost(peer, event.why.message());
+  }
+}
+
+void PairwiseMachine::On(const gossip_event::Trained& event) {
+  if (!event.status.ok()) {
+    TellLeaving("its training failed");
+    return Exit(event.status);
+  }
+  trained_ = true;
+}
+
+void PairwiseMachine::On(const gossip_event::Mixed& event) {
+  if (!event.status.ok()) {
+    TellLeaving("its model diverged");
+    return Exit(event.status);
+  }
+  mixing_ = false;
+  used_.clear();
+  lost_.clear();
+  ++step_;
+  if (step_ <= options_.rounds) return BeginStep();
+  took_ = now_ - phase_since_;
+  phase_ = Phase::kAnswering;
+  phase_since_ = now_;
+  for (const auto& [peer, n] : neighbours_) {
+    SendPairing(peer, v1::PeerPairing::DONE);
+  }
+}
+
+void PairwiseMachine::On(const gossip_event::TimerFired& event) {
+  for (const auto& [link, chunks] : event.chunks) {
+    const int peer = PeerOf(link);
+    if (peer < 0 || neighbours_[peer].chunks == chunks) continue;
+    neighbours_[peer].chunks = chunks;
+    if (exchange_ && exchange_->peer == peer) exchange_->moved = now_;
+  }
+}
+
+void PairwiseMachine::On(const gossip_event::MembershipChanged&) {
+  if (std::exchange(frozen_told_, true)) return;
+  Say(LogLevel::kWarning,
+      "the membership changes, which ad_psgd knows nothing of: it goes on with "
+      "the peers that it began with");
+}
+
+void PairwiseMachine::On(const gossip_event::StopRequested& event) {
+  TellLeaving(event.reason);
+  Exit(absl::OkStatus());
+}
+
+// -------------------------------------------------------------------- steps
+
+void PairwiseMachine::JoinIfReady() {
+  if (phase_ != Phase::kJoining) return;
+  if (now_ < phase_since_ + options_.start_wait) {
+    for (const auto& [peer, n] : neighbours_) {
+      if (!n.up && !n.refused && !n.left) return;
+    }
+  }
+  phase_ = Phase::kSteps;
+  phase_since_ = now_;
+  BeginStep();
+}
+
+void PairwiseMachine::BeginStep() {
+  trained_ = false;
+  Do(gossip_effect::Train{step_});
+  if (const std::optional<int> peer = Draw()) BeginWant(*peer);
+}
+
+// One of the graph's, evenly; where that is gone, one of those that are not.
+std::optional<int> PairwiseMachine::Draw() const {
+  std::vector<int> all, there;
+  for (const auto& [peer, n] : neighbours_) {
+    if (!n.drawn) continue;
+    all.push_back(peer);
+    if (!Gone(n, 1)) there.push_back(peer);
+  }
+  if (there.empty()) return std::nullopt;
+  Rng rng(seed_, options_.hello.name(), step_, "pair");
+  const int drawn = all[rng.Below(all.size())];
+  if (std::find(there.begin(), there.end(), drawn) != there.end()) return drawn;
+  return there[rng.Below(there.size())];
+}
+
+void PairwiseMachine::Advance() {
+  if (phase_ == Phase::kNew || phase_ == Phase::kOver) return;
+  if (phase_ == Phase::kSteps && trained_ && !want_ && !mixing_) {
+    mixing_ = true;
+    Do(gossip_effect::Mix{step_});
+  }
+  StartExchange();
+  AdvanceEnd();
+}
+
+// ------------------------------------------------------------------ the end
+
+// That all are done goes round the ring of all peers, from the first one on;
+// then that the average begins. Where the ring is broken there is no average.
+void PairwiseMachine::AdvanceEnd() {
+  if (phase_ != Phase::kAnswering || exchange_ || preparing_) return;
+  const absl::Duration patience = kPatience * (took_ + options_.edge_timeout);
+  const bool late = now_ >= phase_since_ + patience;
+  bool doubts = false, all_done = true;
+  for (const auto& [peer, n] : neighbours_) {
+    doubts |= n.doubt.has_value();
+    // Who is up has been told what was decided.
+    all_done &= Gone(n, 2) || (n.up && n.done && !n.doubt);
+  }
+  bool ring = options_.final_average;
+  if (ring && peers_ > 1) {
+    ring = !late && !Gone(neighbours_[Next()], 2) &&
+           !Gone(neighbours_[Previous()], 2);
+  }
+  if (ring && !doubts) {
+    if (peers_ == 1 || go_) {
+      if (Next() != 0) SendPairing(Next(), v1::PeerPairing::AVERAGE);
+      phase_ = Phase::kOver;
+      averages_ = true;
+      return;
+    }
+    if (token_ && !forwarded_ && neighbours_[Next()].up) {
+      forwarded_ = true;
+      SendPairing(Next(), v1::PeerPairing::ALL_DONE);
+    }
+  }
+  if (ring || !(all_done || late)) return;
+  if (late && !all_done) {
+    Say(LogLevel::kWarning,
+        "ends: its neighbours have taken too long with their steps");
+  }
+  TellLeaving("it has done all rounds");
+  Exit(absl::OkStatus());
+}
+
+void PairwiseMachine::TellLeaving(absl::string_view reason) {
+  v1::PeerMessage message;
+  message.mutable_leave()->set_reason(std::string(reason));
+  for (const auto& [peer, n] : neighbours_) Send(peer, message);
+}
+
+void PairwiseMachine::Exit(absl::Status status) {
+  if (phase_ == Phase::kOver) return;
+  phase_ = Phase::kOver;
+  Do(gossip_effect::Exit{std::move(status)});
+}
+
+int64_t PairwiseMachine::committed(int peer) const {
+  const auto it = neighbours_.find(peer);
+  return it == neighbours_.end() ? 0 : it->second.committed;
+}
+
+std::optional<int64_t> PairwiseMachine::doubt(int peer) const {
+  const auto it = neighbours_.find(peer);
+  if (it == neighbours_.end() || !it->second.doubt) return std::nullopt;
+  return it->second.doubt->step.round();
+}
+
+// --------------------------------------------------------------------- time
+
+void PairwiseMachine::SetWakeAt() {
+  wake_at_ = absl::InfiniteFuture();
+  if (phase_ == Phase::kOver) return;
+  const auto wake = [this](absl::Time at) {
+    if (at > now_) wake_at_ = std::min(wake_at_, at);
+  };
+  for (const auto& [link, stranger] : strangers_) wake(stranger.deadline);
+  for (const auto& [peer, n] : neighbours_) {
+    if (n.link != 0 && !n.up) {
+      wake(n.since_dial + GossipMachine::kDialTimeout);
+    }
+    if (n.link == 0 && IsLower(peer) && !n.left && !n.refused) wake(n.dial_at);
+    if (phase_ == Phase::kAnswering && !n.up) {
+      wake(n.since + 2 * options_.edge_timeout);
+    }
+  }
+  if (exchange_) wake(ExchangeDeadline());
+  if (want_) wake(WantDeadline());
+  if (phase_ == Phase::kJoining) {
+    wake(phase_since_ + options_.start_wait);
+    wake(next_report_);
+  }
+  if (phase_ == Phase::kAnswering) {
+    wake(phase_since_ + kPatience * (took_ + options_.edge_timeout));
+  }
+}
+
+void PairwiseMachine::Say(LogLevel level, std::string text) {
+  Do(gossip_effect::Say{level, std::move(text)});
+}
+
+}  // namespace parley

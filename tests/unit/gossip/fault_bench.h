@@ -1,0 +1,179 @@
+// What goes wrong in gossip runs of the tests, and what is conserved then.
+#ifndef PARLEY_TESTS_UNIT_GOSSIP_FAULT_BENCH_H_
+#define PARLEY_TESTS_UNIT_GOSSIP_FAULT_BENCH_H_
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "tests/unit/gossip/gossip_bench.h"
+
+namespace parley {
+
+inline constexpr int64_t kElements = 5;
+
+inline TopologyOptions Kind(std::string kind) {
+  TopologyOptions options;
+  options.kind = std::move(kind);
+  return options;
+}
+
+// Breaks a link at the n-th message or payload of the whole run, from 1; a
+// payload after so many chunks. Counts them.
+class BreakAtStep final : public PeerFaults {
+ public:
+  explicit BreakAtStep(int64_t step, int64_t chunks = 0)
+      : step_(step), chunks_(chunks) {}
+  bool BreaksAt(int from, int to, const v1::PeerMessage&) override {
+    return Count(from, to) && !on_break;
+  }
+  std::optional<int64_t> BreaksPayloadAfter(int from, int to,
+                                            const v1::PeerBegin&) override {
+    if (!Count(from, to) || on_break) return std::nullopt;
+    return chunks_;
+  }
+  int64_t steps() const { return count_; }
+
+  // Instead of breaking the link.
+  std::function<void(int from, int to)> on_break;
+
+ private:
+  bool Count(int from, int to) {
+    if (++count_ != step_) return false;
+    if (on_break) on_break(from, to);
+    return true;
+  }
+  const int64_t step_;
+  const int64_t chunks_;
+  int64_t count_ = 0;
+};
+
+// Each edge and round loses its link once with some probability, at a place
+// that is drawn, too.
+class RandomLoss final : public PeerFaults {
+ public:
+  RandomLoss(uint64_t seed, double loss) : seed_(seed), loss_(loss) {}
+  bool BreaksAt(int from, int to, const v1::PeerMessage& message) override {
+    switch (message.kind_case()) {
+      case v1::PeerMessage::kReady:
+        return Breaks(from, to, message.ready().step(), 0);
+      case v1::PeerMessage::kReceived:
+        return Breaks(from, to, message.received().step(), 1);
+      case v1::PeerMessage::kDecision:
+        return Breaks(from, to, message.decision().step(), 2);
+      default:
+        return false;
+    }
+  }
+  std::optional<int64_t> BreaksPayloadAfter(
+      int from, int to, const v1::PeerBegin& begin) override {
+    if (!Breaks(from, to, begin.step(), 3)) return std::nullopt;
+    return 0;
+  }
+  int64_t broken() const { return broken_; }
+
+ private:
+  bool Breaks(int from, int to, const v1::PeerStep& step, int place) {
+    if (step.use() == v1::AVERAGE) return false;
+    Rng rng(seed_, absl::StrCat(std::min(from, to), "-", std::max(from, to)),
+            step.round(), "loss");
+    const bool lost =
+        rng.Uniform() < loss_ && static_cast<int>(rng.Below(4)) == place;
+    broken_ += lost ? 1 : 0;
+    return lost;
+  }
+  const uint64_t seed_;
+  const double loss_;
+  int64_t broken_ = 0;
+};
+
+struct Sums {
+  Vector x;
+  double omega = 0;
+};
+
+inline void Add(double factor, const Vector& v, Vector* to) {
+  for (size_t i = 0; i < v.size(); ++i) (*to)[i] += factor * v[i];
+}
+
+inline int64_t CommittedWith(const GossipNode& node, int peer) {
+  return node.pairwise() != nullptr ? node.pairwise()->committed(peer)
+                                    : node.machine().committed(peer);
+}
+
+// Over all peers, and what is in flight between them, as one who sees both ends
+// knows it.
+inline Sums SumUp(const GossipWorld& world) {
+  Sums sums{Vector(kElements, 0.0), 0};
+  int64_t average = 0;
+  for (int i = 0; i < world.peers(); ++i) {
+    average = std::max(average, world.node(i).machine().committed_average());
+  }
+  for (int i = 0; i < world.peers(); ++i) {
+    const PeerState& state = world.node(i).state();
+    Add(1, ToVector(state.x()), &sums.x);
+    sums.omega += state.omega();
+    for (const auto& [peer, kept] : state.doubts()) {
+      const bool committed =
+          peer < 0 ? average == kept.round
+                   : CommittedWith(world.node(peer), i) == kept.round;
+      if (committed == (kept.use == v1::FLOW)) continue;
+      Add(1, ToVector(kept.change), &sums.x);
+      sums.omega += kept.omega;
+    }
+  }
+  return sums;
+}
+
+inline void ExpectConserved(const GossipWorld& world,
+                            double tolerance = 1e-11) {
+  Vector start(kElements, 0.0);
+  for (int i = 0; i < world.peers(); ++i) {
+    Add(1, RandomVector(7, i, kElements), &start);
+  }
+  const Sums sums = SumUp(world);
+  for (int64_t i = 0; i < kElements; ++i) {
+    EXPECT_NEAR(sums.x[i], start[i], tolerance);
+  }
+  EXPECT_NEAR(sums.omega, world.peers(), tolerance);
+}
+
+// The same where peers are dead, from the edges' counters: what a live peer has
+// is what it began with and what came over its edges; what went between two
+// live peers adds up to nothing. So what is missing went to the dead or came
+// from them.
+inline void ExpectAuditHolds(const GossipWorld& world) {
+  for (int i = 0; i < world.peers(); ++i) {
+    if (world.killed(i)) continue;
+    const PeerState& state = world.node(i).state();
+    double sum = 0, omega = 1;
+    for (const double x : RandomVector(7, i, kElements)) sum += x;
+    for (const auto& [peer, flow] : state.flows()) {
+      sum += flow.sum;
+      omega += flow.omega;
+      if (peer < 0 || world.killed(peer)) continue;
+      const auto& theirs = world.node(peer).state().flows();
+      const auto back = theirs.find(i);
+      const bool doubt = state.doubts().contains(peer) ||
+                         world.node(peer).state().doubts().contains(i);
+      EXPECT_FALSE(doubt) << i << " and " << peer << " live, and can settle";
+      const PeerState::Flow other =
+          back == theirs.end() ? PeerState::Flow{} : back->second;
+      EXPECT_NEAR(flow.sum + other.sum, 0, 1e-11) << i << " " << peer;
+      EXPECT_NEAR(flow.omega + other.omega, 0, 1e-11) << i << " " << peer;
+    }
+    double has = 0;
+    for (const double x : ToVector(state.x())) has += x;
+    EXPECT_NEAR(has, sum, 1e-11) << "peer " << i;
+    EXPECT_NEAR(state.omega(), omega, 1e-11) << "peer " << i;
+  }
+}
+
+}  // namespace parley
+
+#endif  // PARLEY_TESTS_UNIT_GOSSIP_FAULT_BENCH_H_
