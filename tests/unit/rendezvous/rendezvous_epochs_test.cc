@@ -50,9 +50,9 @@ TEST_F(RendezvousEpochsTest, ALostPeerIsDroppedByANewEpoch) {
   RendezvousWorld& world = Begin(4);
   world.Break("b");
   Pass(absl::Seconds(18), {"a", "c", "d"});
-  EXPECT_EQ(world.Told("a"), "epoch 1 from 12: 0=a@h:1 1=c@h:3 2=d@h:4");
+  EXPECT_EQ(world.Told("a"), "epoch 1 from 11: 0=a@h:1 1=c@h:3 2=d@h:4");
   EXPECT_EQ(world.Told("d"), world.Told("a"));
-  EXPECT_TRUE(world.Said("epoch 1 from round 12: 3 peers; b is lost"));
+  EXPECT_TRUE(world.Said("epoch 1 from round 11: 3 peers; b is lost"));
   EXPECT_EQ(world.records.size(), 2u);
   // Rounds of the first epoch were asked of all, later ones are of three.
   Reports(11, {"a", "c", "d"});
@@ -72,11 +72,11 @@ TEST_F(RendezvousEpochsTest, APeerThatLeavesIsDroppedSooner) {
   RendezvousWorld& world = Begin(3);
   world.Leave("b", "Terminated");
   Pass(absl::Seconds(2), {"a", "c"});
-  EXPECT_EQ(world.Told("c"), "epoch 1 from 12: 0=a@h:1 1=c@h:3");
-  EXPECT_TRUE(world.Said("epoch 1 from round 12: 2 peers; b left: Terminated"));
+  EXPECT_EQ(world.Told("c"), "epoch 1 from 11: 0=a@h:1 1=c@h:3");
+  EXPECT_TRUE(world.Said("epoch 1 from round 11: 2 peers; b left: Terminated"));
   world.Leave("c", "Terminated");
   Pass(absl::Seconds(3), {"a"});
-  EXPECT_EQ(world.Told("a"), "epoch 2 from 12: 0=a@h:1");  // goes on alone
+  EXPECT_EQ(world.Told("a"), "epoch 2 from 11: 0=a@h:1");  // goes on alone
   world.Leave("a", "Terminated");
   Pass(absl::Seconds(3), {});
   EXPECT_EQ(world.records.size(), 3u);
@@ -92,7 +92,7 @@ TEST_F(RendezvousEpochsTest, AClientThatComesLateTakesTheDataOfALostPeer) {
   EXPECT_EQ(world.Told("new"), world.Told("a"));  // and waits
   Pass(absl::Seconds(2), {"a", "c", "new"});
   EXPECT_EQ(world.Told("new"),
-            "epoch 1 from 12: 0=a@h:1 1=new@h:9 since 1 2=c@h:3");
+            "epoch 1 from 11: 0=a@h:1 1=new@h:9 since 1 2=c@h:3");
   EXPECT_TRUE(world.Said("b left: Terminated; new joins"));
   // It is waited for from its first round on, and its part is its own now.
   Reports(11, {"a", "c"});
@@ -125,7 +125,7 @@ TEST_F(RendezvousEpochsTest, AProcessThatWasStartedAnewComesInAgain) {
   EXPECT_EQ(world.Told("a"), "epoch 0 from 1: 0=a@h:1 1=b@h:2 2=c@h:3");
   Pass(absl::Seconds(2), {"a", "b", "c"});
   EXPECT_EQ(world.Told("b"),
-            "epoch 1 from 12: 0=a@h:1 1=b@h:22 since 1 2=c@h:3");
+            "epoch 1 from 11: 0=a@h:1 1=b@h:22 since 1 2=c@h:3");
   EXPECT_EQ(world.peer("b").memberships.back().member(1).incarnation(), 2u);
   EXPECT_TRUE(world.Said("b was started anew; b joins again"));
 }
@@ -134,7 +134,7 @@ TEST_F(RendezvousEpochsTest, OneThatWasDroppedAliveComesInAgain) {
   RendezvousWorld& world = Begin(3);
   world.Break("b");
   Pass(absl::Seconds(18), {"a", "c"});
-  EXPECT_EQ(world.Told("a"), "epoch 1 from 12: 0=a@h:1 1=c@h:3");
+  EXPECT_EQ(world.Told("a"), "epoch 1 from 11: 0=a@h:1 1=c@h:3");
   // The same process: it has gone on alone.
   world.Join("b", "h:2");
   EXPECT_EQ(world.Told("b"), world.Told("a"));  // it is not in it
@@ -171,7 +171,7 @@ TEST_F(RendezvousEpochsTest, ChangesThatComeTogetherMakeOneEpoch) {
   world.Restart("c", "h:33");
   Pass(absl::Seconds(2), {"a", "c", "e"});
   EXPECT_EQ(world.Told("a"),
-            "epoch 1 from 12: 0=a@h:1 1=c@h:33 since 1 2=e@h:5");
+            "epoch 1 from 11: 0=a@h:1 1=c@h:33 since 1 2=e@h:5");
   EXPECT_EQ(world.records.size(), 2u);
 }
 
@@ -213,7 +213,7 @@ TEST_F(RendezvousEpochsTest, AGraphThatCannotShrinkKeepsItsMembership) {
   world.Join("new", "h:9");
   Pass(absl::Seconds(3), {"a", "c", "d", "new"});
   EXPECT_EQ(world.Told("a"),
-            "epoch 1 from 13: 0=a@h:1 1=new@h:9 since 1 2=c@h:3 3=d@h:4");
+            "epoch 1 from 12: 0=a@h:1 1=new@h:9 since 1 2=c@h:3 3=d@h:4");
 }
 
 TEST_F(RendezvousEpochsTest, AnAlgorithmThatCannotKeepsItsMembership) {
@@ -232,7 +232,7 @@ TEST_F(RendezvousEpochsTest, AResumedOneGoesOnWithTheLatestEpoch) {
   Pass(absl::Seconds(3), {"b", "c", "d"});
   world.Leave("c", "Terminated");
   Pass(absl::Seconds(3), {"b", "d"});
-  EXPECT_EQ(world.Told("d"), "epoch 2 from 12: 0=b@h:2 1=d@h:4");
+  EXPECT_EQ(world.Told("d"), "epoch 2 from 11: 0=b@h:2 1=d@h:4");
   world.Resume(10);
   // Parts are given out only when those of before have had time to come back.
   world.Join("new", world.Hello("new"));
@@ -243,7 +243,7 @@ TEST_F(RendezvousEpochsTest, AResumedOneGoesOnWithTheLatestEpoch) {
     hello.set_peer_address(absl::StrCat("h:", part + 1));
     world.Join(name, hello);
     EXPECT_EQ(world.peer(name).welcome->part(), part);
-    EXPECT_EQ(world.Told(name), "epoch 2 from 12: 0=b@h:2 1=d@h:4");
+    EXPECT_EQ(world.Told(name), "epoch 2 from 11: 0=b@h:2 1=d@h:4");
   }
   Reports(20, {"b", "d"}, 2);
   Pass(RendezvousMachine::kComeBack + absl::Seconds(1), {"b", "d"});
@@ -260,7 +260,7 @@ TEST_F(RendezvousEpochsTest, WhoDoesNotComeBackToAResumedOneIsDropped) {
   world.Join("a", "h:1");
   world.Join("b", "h:2");
   Pass(RendezvousMachine::kComeBack + absl::Seconds(3), {"a", "b"});
-  EXPECT_EQ(world.Told("a"), "epoch 1 from 12: 0=a@h:1 1=b@h:2");
+  EXPECT_EQ(world.Told("a"), "epoch 1 from 11: 0=a@h:1 1=b@h:2");
   EXPECT_TRUE(world.Said("c has not come back"));
 }
 
@@ -269,7 +269,7 @@ TEST_F(RendezvousEpochsTest, OneThatSaysTooMuchDoesNotPutTheEpochOff) {
   world.Report("d", kRounds + 1);
   world.Leave("a", "Terminated");
   Pass(absl::Seconds(2), {"b", "c", "d"});
-  EXPECT_THAT(world.Told("b"), HasSubstr("epoch 1 from 12:"));
+  EXPECT_THAT(world.Told("b"), HasSubstr("epoch 1 from 11:"));
 }
 
 TEST_F(RendezvousEpochsTest, AtTheEndOnlyTheLostStillCount) {
@@ -283,7 +283,7 @@ TEST_F(RendezvousEpochsTest, AtTheEndOnlyTheLostStillCount) {
   // The exact average is over those that are left.
   world.Leave("b", "Terminated");
   Pass(absl::Seconds(3), {"a", "c", "late"});
-  EXPECT_EQ(world.Told("a"), "epoch 1 from 12: 0=a@h:1 1=c@h:3");
+  EXPECT_EQ(world.Told("a"), "epoch 1 from 11: 0=a@h:1 1=c@h:3");
   world.Done("a");
   world.Leave("c", "it failed");  // nothing is to be changed any more
   Pass(absl::Seconds(3), {"a", "late"});
