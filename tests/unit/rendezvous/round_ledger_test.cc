@@ -81,9 +81,9 @@ TEST(RoundLedgerTest, TellsWhatPeersFoundAndTheMean) {
     v1::PeerReport report = Report(1);
     if (i < 2) (*report.mutable_evaluation())["loss"] = i + 1;
     if (i < 2) (*report.mutable_evaluation())["accuracy"] = 0.5 + 0.25 * i;
-    ledger.Add(i, report);
+    ledger.Add(std::string(1, "abc"[i]), report, nullptr);
   }
-  const auto report = ledger.Next({true, true, true});
+  const auto report = ledger.Next(For({"a", "b", "c"}));
   ASSERT_TRUE(report);
   ASSERT_EQ(report->evaluations.size(), 2);
   EXPECT_EQ(report->evaluations[1].client, "b");
