@@ -294,8 +294,10 @@ absl::Status RunGossipPeer(GossipPart part, const TrainerFactory& factory,
   node->Start(
       [&outcome](absl::Status status) { outcome.Set(std::move(status)); });
   int signal = 0;
+  bool stopped = false;
   while (!outcome.Get() && signal == 0) signal = signals->Wait();
   if (signal != 0) {
+    stopped = node->pairwise() != nullptr;  // leaves by stopping
     const std::string reason = strsignal(signal);
     LogInfo("hands over and leaves (a second signal ends it at once): ",
             reason);
@@ -311,15 +313,15 @@ absl::Status RunGossipPeer(GossipPart part, const TrainerFactory& factory,
       LogInfo("ends without waiting for the work under way");
       std::_Exit(EXIT_SUCCESS);
     }
+    evaluator->Stop();
     if (signal != 0) {
-      evaluator->Stop();
       evaluator.reset();
       return *outcome.Get();
     }
   }
   evaluator.reset();  // waits for what is still to be told
   PARLEY_RETURN_IF_ERROR(*outcome.Get());
-  if (node->left()) {
+  if (stopped || node->left()) {
     LogInfo("has left the other peers, which go on");
     return absl::OkStatus();
   }

@@ -284,7 +284,10 @@ class RendezvousPeer final : public PeerHost {
     node_->ChangeMembership(std::move(next));
   }
 
-  void Leave(const std::string& reason) override { node_->Leave(reason); }
+  void Leave(const std::string& reason) override {
+    if (node_->pairwise() != nullptr) return Stop(reason);  // nothing to give
+    node_->Leave(reason);
+  }
 
   void Stop(const std::string& reason) override {
     stopped_ = true;

@@ -25,6 +25,11 @@ absl::StatusOr<std::unique_ptr<const Schedule>> ScheduleFor(
 
 absl::Status CanHavePeers(const v1::RunConfig& config, int64_t epoch,
                           int peers) {
+  const AlgorithmOptions algorithm = AlgorithmOptionsOf(config);
+  if (TraitsOf(algorithm).pairs) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(algorithm.kind, " keeps the peers that it began with"));
+  }
   PARLEY_ASSIGN_OR_RETURN(const auto schedule,
                           ScheduleFor(config, epoch, peers));
   if (peers == 1) return absl::OkStatus();  // it has no edges
@@ -91,7 +96,9 @@ std::optional<EpochKeeper::Next> EpochKeeper::Decide(int64_t latest,
         "still has the model";
     return std::nullopt;
   }
-  const int64_t first_round = std::min(latest + 2, rounds_ + 1);
+  // Those that wait for a lost one do so in the round after the latest.
+  const int64_t first_round =
+      std::min(latest + (peers_.lost() > 0 ? 1 : 2), rounds_ + 1);
   if (first_round > rounds_) joiners.clear();  // they would have nothing to do
   // The first to come are the first to be let in, where not all can be.
   while (true) {

@@ -15,8 +15,8 @@
 
 namespace parley {
 
-// Whether the run's graph can be had for so many peers, with edges as those
-// that the run began with.
+// Whether the run's algorithm lets peers come and go, and its graph can be had
+// for so many, with edges as those that the run began with.
 absl::Status CanHavePeers(const v1::RunConfig& config, int64_t epoch,
                           int peers);
 

@@ -59,16 +59,16 @@ v1::PeerReport Books(int64_t round, double omega, int other, double flow) {
 
 TEST(RoundLedgerTest, AuditsEdgesAndWritesOffWhoTellsNoMore) {
   RoundLedger ledger({"a", "b"}, 10, 0);
-  ledger.Add(0, Books(1, 0.5, 1, 3));
-  ledger.Add(1, Books(1, 1.5, 0, -2));
-  auto report = ledger.Next({true, true});
+  ledger.Add("a", Books(1, 0.5, 1, 3), &kNames);
+  ledger.Add("b", Books(1, 1.5, 0, -2), &kNames);
+  auto report = ledger.Next(For({"a", "b"}));
   ASSERT_TRUE(report);
   EXPECT_DOUBLE_EQ(report->metrics.at(kMass), 2);
   EXPECT_DOUBLE_EQ(report->metrics.at(kConservationError), 0.2);
   EXPECT_EQ(report->metrics.at(kWrittenOff), 0);
   EXPECT_TRUE(report->edges.empty()) << "nothing was sent";
-  ledger.Add(0, Books(2, 0.25, 1, 3));
-  report = ledger.Next({true, false});
+  ledger.Add("a", Books(2, 0.25, 1, 3), &kNames);
+  report = ledger.Next(For({"a"}));
   ASSERT_TRUE(report);
   EXPECT_DOUBLE_EQ(report->metrics.at(kMass), 0.25);
   EXPECT_DOUBLE_EQ(report->metrics.at(kWrittenOff), 1.5);
@@ -81,9 +81,9 @@ TEST(RoundLedgerTest, TellsWhatPeersFoundAndTheMean) {
     v1::PeerReport report = Report(1);
     if (i < 2) (*report.mutable_evaluation())["loss"] = i + 1;
     if (i < 2) (*report.mutable_evaluation())["accuracy"] = 0.5 + 0.25 * i;
-    ledger.Add(i, report);
+    ledger.Add(std::string(1, "abc"[i]), report, nullptr);
   }
-  const auto report = ledger.Next({true, true, true});
+  const auto report = ledger.Next(For({"a", "b", "c"}));
   ASSERT_TRUE(report);
   ASSERT_EQ(report->evaluations.size(), 2);
   EXPECT_EQ(report->evaluations[1].client, "b");
