@@ -99,8 +99,7 @@ struct Send {
   uint64_t link;
   v1::PeerMessage message;
 };
-// Sends what Prepare made, or the segment of an average. `scale`: see
-// PeerBegin.
+// What Prepare made, or the segment of an average. `scale`: see PeerBegin.
 struct SendPayload {
   uint64_t link;
   int peer;

@@ -8,6 +8,18 @@
 // in doubt meanwhile; if it goes on in doubt, what the edge would have changed
 // is kept and settled when the two meet again. So the sum over all peers is
 // what it was, whatever breaks when.
+//
+// An exact average is taken by all its peers or by none: the first peer commits
+// it when all hold it, and who has passed the token on is in doubt until it
+// hears of that, also from others and in a later epoch, of which all say first
+// what they have taken. Where nobody that is left knows, nobody takes it. So
+// whatever peer dies at whatever step, all that live and take an average take
+// the same one, to the last bit. The average after all rounds is tried again,
+// in a new epoch without the dead or in the same one, for options.epoch_wait.
+// Not promised: that none is left in doubt where, of a ring of averages, all
+// who know of its end die or are out of reach for longer than that, and one of
+// them has ended the run with it: the others then pass another average, or end
+// without one. What is settled after the last average is written off.
 #ifndef PARLEY_CLIENT_GOSSIP_GOSSIP_MACHINE_H_
 #define PARLEY_CLIENT_GOSSIP_GOSSIP_MACHINE_H_
 
@@ -203,6 +215,7 @@ class GossipMachine {
   bool IsAveraged() const { return averages_.committed > options_.rounds; }
   v1::PeerMessage AveragesMessage() const;
 
+  // ..._time.cc
   void CheckDeadlines();
   absl::Time DeadlineOf(const Edge& edge) const;
   void ReportWaiting();

@@ -174,6 +174,23 @@ inline void ExpectAuditHolds(const GossipWorld& world) {
   }
 }
 
+// All that live took the same exact average last, and none is in doubt about
+// it.
+inline void ExpectOneAverage(const GossipWorld& world) {
+  int64_t taken = 0;
+  for (int i = 0; i < world.peers(); ++i) {
+    if (world.killed(i)) continue;
+    taken = std::max(taken, world.node(i).machine().committed_average());
+  }
+  for (int i = 0; i < world.peers(); ++i) {
+    if (world.killed(i)) continue;
+    EXPECT_EQ(world.node(i).machine().committed_average(), taken) << i;
+    const auto& doubts = world.node(i).state().doubts();
+    const auto doubt = doubts.find(-1);
+    if (doubt != doubts.end()) EXPECT_NE(doubt->second.round, taken) << i;
+  }
+}
+
 }  // namespace parley
 
 #endif  // PARLEY_TESTS_UNIT_GOSSIP_FAULT_BENCH_H_

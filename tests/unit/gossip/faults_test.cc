@@ -110,6 +110,7 @@ TEST_P(FaultsTest, APeerMayDieAtAnyStep) {
     };
     ASSERT_OK((*world)->Run());
     if (Audited()) ExpectAuditHolds(**world);
+    ExpectOneAverage(**world);
     if (HasFailure()) return;
   }
 }

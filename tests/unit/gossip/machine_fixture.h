@@ -36,9 +36,10 @@ class MachineTest : public testing::Test {
     GossipMachineOptions options;
     options.hello = HelloOf(1);
     options.names = {"a", "b", "c"};
-    options.rounds = 10;
+    options.rounds = rounds_;
     options.flows = flows_;
-    options.final_average = false;
+    options.final_average = epoch_wait_ > absl::ZeroDuration();
+    options.epoch_wait = epoch_wait_;
     machine_ =
         std::make_unique<GossipMachine>(options, plan_, Rng(1, "jitter"));
   }
@@ -163,6 +164,8 @@ class MachineTest : public testing::Test {
   }
 
   const bool flows_;
+  int64_t rounds_ = 10;
+  absl::Duration epoch_wait_;  // with an average at the end
   std::shared_ptr<EdgePlan> plan_;
   std::unique_ptr<GossipMachine> machine_;
   absl::Time now_ = absl::UnixEpoch();
