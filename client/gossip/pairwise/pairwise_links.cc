@@ -70,11 +70,18 @@ void PairwiseMachine::OnHello(uint64_t link, const v1::PeerHello& hello) {
   if (!reason.empty()) return Refuse(link, reason, false);
   const int peer = hello.index();
   Neighbour& n = neighbours_[peer];
-  if (hello.round() > options_.rounds && phase_ != Phase::kAnswering) {
-    // This peer was started anew, and comes too late.
-    n.left = true;
-    return Refuse(link, "it is at the average of a run that goes on here",
-                  false);
+  if (hello.round() > options_.rounds) {
+    // It is at the average, for which it dials anew. One that has steps to do
+    // still was started anew itself, and comes too late.
+    if (phase_ != Phase::kAnswering) {
+      n.left = true;
+      return Refuse(link, "it is at the average of a run that goes on here",
+                    false);
+    }
+    go_ = true;
+    if (!accepted) return LoseLink(peer, "");
+    strangers_.erase(link);
+    return Do(gossip_effect::HangUp{link});
   }
   if (accepted) {
     strangers_.erase(link);
@@ -136,7 +143,6 @@ void PairwiseMachine::LinkUp(int peer, uint64_t link,
     if (forwarded_ && peer == Next()) {
       SendPairing(peer, v1::PeerPairing::ALL_DONE);
     }
-    go_ |= hello.round() > options_.rounds;
   }
   if (want_ && want_->peer == peer && !IsLower(peer)) {
     want_->since = now_;
@@ -157,7 +163,8 @@ void PairwiseMachine::LoseLink(int peer, absl::string_view why) {
 
 void PairwiseMachine::LinkLost(int peer, absl::string_view why) {
   Neighbour& n = neighbours_[peer];
-  if (n.up && !n.left && !why.empty()) {
+  const bool over = phase_ == Phase::kAnswering && n.done;  // goes, as it may
+  if (n.up && !n.left && !over && !why.empty()) {
     Say(LogLevel::kWarning,
         absl::StrCat("lost ", options_.names[peer], ": ", why));
   }

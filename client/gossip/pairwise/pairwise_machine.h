@@ -9,8 +9,8 @@
 // with an offer waits for a higher index. The higher end asks for an offer, and
 // stays free meanwhile.
 //
-// What became of an exchange is decided, told and settled as by GossipMachine.
-// Its number is that of the edge: each end counts what is decided.
+// What became of an exchange is decided, told and settled as by GossipMachine;
+// its number is the edge's.
 #ifndef PARLEY_CLIENT_GOSSIP_PAIRWISE_PAIRWISE_MACHINE_H_
 #define PARLEY_CLIENT_GOSSIP_PAIRWISE_PAIRWISE_MACHINE_H_
 
@@ -39,18 +39,15 @@ namespace parley {
 // Single-threaded; the driver calls Step from one sequence.
 class PairwiseMachine {
  public:
-  // An offer or a request is given up after so many edge timeouts where the
-  // other end lives: it may have to wait for others. Where nothing is heard of
-  // it: after one.
+  // An offer or a request is given up after so many edge timeouts, as the other
+  // end may wait for others; where nothing is heard of it after one.
   static constexpr int kBusy = 4;
-  // A peer that is done goes on answering until its neighbours are done, but
-  // for no longer than so many times what its own steps took, and so many edge
-  // timeouts.
+  // A peer that is done answers until its neighbours are, too; for so many
+  // times what its own steps took and so many edge timeouts at most.
   static constexpr int kPatience = 20;
 
-  // The schedule is symmetric and always the same. The neighbour of a step is
-  // drawn by `seed`, the peer's name and the step; `jitter` spreads the tries
-  // of many peers.
+  // The schedule is symmetric and always the same. A step's neighbour is drawn
+  // by `seed`, name and step; `jitter` spreads the tries of many peers.
   PairwiseMachine(GossipMachineOptions options, std::shared_ptr<EdgePlan> plan,
                   uint64_t seed, Rng jitter);
 
@@ -71,8 +68,7 @@ class PairwiseMachine {
   // Neighbours with which the current step had an exchange, or lost one.
   int used_edges() const { return static_cast<int>(used_.size()); }
   int lost_edges() const { return static_cast<int>(lost_.size()); }
-  // The last exchange with `peer` that was committed, as this peer knows; and
-  // the one that it is in doubt about. 0, none: there is none.
+  // The last exchange with `peer` that was committed; the one in doubt.
   int64_t committed(int peer) const;
   std::optional<int64_t> doubt(int peer) const;
 
@@ -169,7 +165,6 @@ class PairwiseMachine {
     return options_.final_average && (peer == Next() || peer == Previous());
   }
 
-  // Constant after construction.
   const GossipMachineOptions options_;
   const uint64_t seed_;
   const int self_;
@@ -203,10 +198,9 @@ class PairwiseMachine {
   std::optional<Exchange> exchange_;
   bool preparing_ = false;  // perhaps for one that was given up
 
-  // The end: the ring's token, and whether the average is to begin.
-  bool token_ = false;
+  bool token_ = false;  // of the ring, at the end
   bool forwarded_ = false;
-  bool go_ = false;
+  bool go_ = false;  // the average is to begin
   bool averages_ = false;
 };
 

@@ -631,9 +631,12 @@ TEST_F(PairwiseTest, ABrokenRingHasNoAverage) {
 
 TEST_F(PairwiseTest, TheMembershipStaysAsItIs) {
   JoinWanting(2);
-  Step(in::MembershipChanged{{.epoch = 1}});
+  GossipMembership next;
+  next.epoch = 1;
+  Step(in::MembershipChanged{next});
   EXPECT_THAT(Said(), HasSubstr("goes on with the peers that it began with"));
-  Step(in::MembershipChanged{{.epoch = 2}});
+  next.epoch = 2;
+  Step(in::MembershipChanged{next});
   EXPECT_EQ(Said(), "");
   EXPECT_FALSE(Has<out::HangUp>());
 }
