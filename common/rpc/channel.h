@@ -1,7 +1,7 @@
 // What both ends of a connection set, so that they agree: keepalive, flow
 // control, sizes. Measured on gRPC 1.51: with its own probing of the bandwidth
-// a busy connection takes 30 MiB, without it and with a fixed lookahead 6. But a
-// link of 1 Gb/s and 40 ms there and back carries 8 MB/s without it.
+// a busy connection takes 30 MiB, without it and with a fixed lookahead 6. But
+// a link of 1 Gb/s and 40 ms there and back carries 8 MB/s without it.
 #ifndef PARLEY_COMMON_RPC_CHANNEL_H_
 #define PARLEY_COMMON_RPC_CHANNEL_H_
 
