@@ -76,8 +76,9 @@ struct RoundReport {
   std::map<std::string, double> metrics;  // what else they sent, by name
 
   EvaluationReport central;  // of the new model, by the coordinator
-  EvaluationReport
-      federated;  // of the new model, on the clients' held-out rows
+  // Of the new model, on the clients' held-out rows. Of a gossip run: of the
+  // peers' own models, on data.test.
+  EvaluationReport federated;
 
   std::vector<ClientEvaluation> evaluations;  // what federated is the mean of
 

@@ -95,10 +95,11 @@ TEST(ProgressTest, LinesOfGossipTellHowFarApartPeersAre) {
   EXPECT_THAT(FormatLiveLine(status, 200),
               testing::HasSubstr("80.0 %  peers 70.1 to 85.0 %  consensus"));
   // It is no word of whom the run waits for.
-  EXPECT_EQ(Printed(false, [&](ProgressPrinter& printer) {
-              printer.Update(status);
-              printer.Update(status);
-            }),
+  EXPECT_EQ(Printed(false,
+                    [&](ProgressPrinter& printer) {
+                      printer.Update(status);
+                      printer.Update(status);
+                    }),
             FormatRoundLine(status) + "\n");
   status.set_state(v1::FINISHED);
   EXPECT_THAT(FormatRoundLine(status),
