@@ -5,7 +5,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/analysis/logistic_minimum.h"
 #include "common/analysis/prox_newton.h"
+#include "common/analysis/prox_primal.h"
+#include "common/base/status_macros.h"
 
 namespace parley {
 namespace {
@@ -16,6 +20,14 @@ constexpr int64_t kEpochsBetweenResets = 64;
 // After so many passes Newton's method has a try, and again whenever they have
 // doubled.
 constexpr int64_t kEpochsBeforeNewton = 32;
+
+// A margin below this share of the largest ‖z‖ counts as none.
+constexpr double kSmallestMargin = 1e-9;
+
+// Below it e^ln λ is lost beside losses of the order of 1.
+constexpr double kLeastPrimalLogLambda = -10;
+
+constexpr int64_t kLeastEpochs = 1000;
 
 }  // namespace
 
@@ -40,11 +52,51 @@ ExactProx::ExactProx(SignedRows rows, const ExactProxOptions& options)
 
 absl::Status ExactProx::Solve(absl::Span<double> v,
                               absl::FunctionRef<bool()> keep_going) {
+  if (!margin_bound_) {
+    // Of the rows alone, so that what comes out later depends on v alone.
+    for (int64_t n = 0; n < rows_.rows(); ++n) {
+      no_margin_ = std::max(no_margin_,
+                            kSmallestMargin * std::sqrt(rows_.squared_norm(n)));
+    }
+    const double share = 1 / static_cast<double>(rows_.rows());
+    PARLEY_ASSIGN_OR_RETURN(
+        const LogisticMinimum minimum,
+        FindLogisticMinimum(rows_, std::vector<double>(rows_.rows(), share),
+                            {.enough_bound = no_margin_}, keep_going));
+    margin_bound_ = minimum.margin_bound;
+  }
+  return *margin_bound_ <= no_margin_ ? SolvePrimal(v, keep_going)
+                                      : SolveDual(v, keep_going);
+}
+
+absl::Status ExactProx::SolvePrimal(absl::Span<double> v,
+                                    absl::FunctionRef<bool()> keep_going) {
+  if (options_.log_lambda >= kLeastPrimalLogLambda) {
+    const auto steps = ProxPrimal(rows_, options_.log_lambda,
+                                  options_.tolerance, v, keep_going);
+    if (steps.ok()) epochs_ = *steps;
+    if (!absl::IsFailedPrecondition(steps.status())) return steps.status();
+  }
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "no hyperplane through the origin separates this client's rows (by a "
+      "margin above %.1e), and with ln λ = %g double precision cannot solve "
+      "the "
+      "exact local problem of such rows: take local steps, or a log_lambda "
+      "nearer to 0 (-5 or so)",
+      *margin_bound_, options_.log_lambda));
+}
+
+absl::Status ExactProx::SolveDual(absl::Span<double> v,
+                                  absl::FunctionRef<bool()> keep_going) {
   const double enough =
       options_.tolerance * (1 + std::abs(options_.log_lambda));
   std::fill(a_.begin(), a_.end(), 0.0);
   int64_t newton_at = kEpochsBeforeNewton;
-  for (epochs_ = 0; epochs_ < options_.max_epochs; ++epochs_) {
+  const int64_t most_epochs = std::min(
+      options_.max_epochs,
+      std::max(kLeastEpochs, static_cast<int64_t>(options_.max_work /
+                                                  products_.pass_work())));
+  for (epochs_ = 0; epochs_ < most_epochs; ++epochs_) {
     if (epochs_ == newton_at) {
       ProxNewton(rows_, options_.log_lambda, v, absl::MakeSpan(a_));
       newton_at *= 2;
@@ -73,9 +125,13 @@ absl::Status ExactProx::Solve(absl::Span<double> v,
     }
     if (!keep_going()) return absl::CancelledError("the solve was cancelled");
   }
-  return absl::ResourceExhaustedError(
-      absl::StrCat("the local problem was not solved to ", options_.tolerance,
-                   " in ", options_.max_epochs, " passes over its rows"));
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "the exact local problem of ", rows_.rows(), " rows, exact_prox with ln ",
+      "λ = ", options_.log_lambda, ", was not solved to ", options_.tolerance,
+      " in ", most_epochs,
+      " passes over them: they are close to where nothing "
+      "separates them (none has a margin above ",
+      *margin_bound_, "); a log_lambda nearer to 0 makes it easier"));
 }
 
 }  // namespace parley

@@ -7,12 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/analysis/direction.h"
+#include "common/analysis/newton_system.h"
 #include "common/kernels/kernels.h"
 
 namespace parley {
 namespace {
 
-constexpr int kMostConjugateSteps = 1000;
 constexpr double kArmijo = 1e-4;  // the share of the promised fall to insist on
 constexpr double kFirstDamping = 1e-3, kLeastDamping = 1e-12,
                  kMostDamping = 1e12;
@@ -71,50 +71,18 @@ class Point {
   std::vector<double> NewtonStep(double damping,
                                  absl::Span<const double> d_most,
                                  absl::FunctionRef<bool()> keep_going) const {
-    const size_t d = w_.size();
-    std::vector<double> diagonal(d);
-    for (int64_t n = 0; n < rows_->rows(); ++n) {
-      rows_->AddSquares(n, curvatures_[n], absl::MakeSpan(diagonal));
+    std::vector<double> damped(w_.size()), down(w_.size());
+    for (size_t j = 0; j < damped.size(); ++j) {
+      damped[j] = damping * d_most[j];
+      down[j] = -gradient_[j];
     }
-    for (size_t j = 0; j < d; ++j) diagonal[j] += damping * d_most[j];
-    std::vector<double> step(d), residual(d), z(d), p(d), hp(d);
-    for (size_t j = 0; j < d; ++j) residual[j] = -gradient_[j];
-    const auto precondition = [&] {
-      for (size_t j = 0; j < d; ++j) {
-        z[j] = diagonal[j] > 0 ? residual[j] / diagonal[j] : 0;
-      }
-    };
-    precondition();
-    p = z;
-    double rho = Dot(residual, z);
     const double enough =
         norm_ * std::min(0.1, std::sqrt(norm_ / std::max(scale_, norm_)));
-    for (int i = 0; i < kMostConjugateSteps && Norm(residual) > enough; ++i) {
-      if (!keep_going()) break;  // who asked asks again
-      Multiply(p, hp);
-      for (size_t j = 0; j < d; ++j) hp[j] += damping * d_most[j] * p[j];
-      const double curvature = Dot(p, hp);
-      if (!(curvature > 0)) break;  // flat in floating point
-      const double length = rho / curvature;
-      Axpy(length, p, step);
-      Axpy(-length, hp, residual);
-      precondition();
-      const double next = Dot(residual, z);
-      for (size_t j = 0; j < d; ++j) p[j] = z[j] + next / rho * p[j];
-      rho = next;
-    }
-    return step;
+    return SolveNewtonSystem(*rows_, curvatures_, damped, down, enough,
+                             keep_going);
   }
 
  private:
-  // out = H·v.
-  void Multiply(const std::vector<double>& v, std::vector<double>& out) const {
-    std::fill(out.begin(), out.end(), 0.0);
-    for (int64_t n = 0; n < rows_->rows(); ++n) {
-      rows_->Add(n, curvatures_[n] * rows_->Dot(n, v), absl::MakeSpan(out));
-    }
-  }
-
   const SignedRows* rows_;
   std::vector<double> w_;
   std::vector<double> gradient_, margins_, slopes_, curvatures_;
@@ -163,8 +131,11 @@ absl::StatusOr<LogisticMinimum> FindLogisticMinimum(
   const auto small = [&] {
     return point.norm() <= options.tolerance * point.scale();
   };
-  while (!small() && !point.separates() && damping < kMostDamping &&
-         result.steps < options.max_steps) {
+  const auto proven = [&] {
+    return point.margin_bound() <= options.enough_bound;
+  };
+  while (!small() && !proven() && !point.separates() &&
+         damping < kMostDamping && result.steps < options.max_steps) {
     if (!keep_going()) return absl::CancelledError("the search was cancelled");
     ++result.steps;
     const std::vector<double> step =

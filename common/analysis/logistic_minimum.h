@@ -17,6 +17,8 @@ struct LogisticMinimumOptions {
   // if nothing cancelled. 0 < tolerance < 1.
   double tolerance = 1e-13;
   int64_t max_steps = 200;  // Newton's, >= 1
+  // >= 0. Ends, kUndecided, once margin_bound is as small.
+  double enough_bound = 0;
 };
 
 struct LogisticMinimum {

@@ -65,10 +65,23 @@ std::vector<double> StepOfW(const SignedRows& rows, absl::Span<const double> a,
   }
   const int64_t count = static_cast<int64_t>(active.size());
   const int64_t features = rows.features();
-  if (count == 0 || count > kMostNumbers / features ||
-      std::min(count, features) > kMostUnknowns) {
-    return {};
+  const int64_t unknowns = std::min(count, features);
+  if (count == 0 || unknowns > kMostUnknowns) return {};
+  MatrixXd system = MatrixXd::Identity(unknowns, unknowns);
+  std::vector<double> step(features);
+  Eigen::Map<VectorXd> change(step.data(), features);
+  if (count > features) {
+    std::vector<double> weights(rows.rows());
+    for (const int64_t n : active) {
+      weights[n] = a[n];
+      rows.Add(n, -a[n] * residuals[n], absl::MakeSpan(step));
+    }
+    rows.AddOuterProducts(weights,
+                          absl::MakeSpan(system.data(), system.size()));
+    change = Eigen::LLT<MatrixXd>(system).solve(change);
+    return step;
   }
+  if (count > kMostNumbers / features) return {};
   MatrixXd z = MatrixXd::Zero(features, count);  // √a_n·z_n a column
   VectorXd r(count);                             // √a_n·r_n
   for (int64_t i = 0; i < count; ++i) {
@@ -76,17 +89,8 @@ std::vector<double> StepOfW(const SignedRows& rows, absl::Span<const double> a,
     rows.Add(active[i], root, absl::MakeSpan(z.col(i).data(), features));
     r[i] = root * residuals[active[i]];
   }
-  const int64_t unknowns = std::min(count, features);
-  MatrixXd system = MatrixXd::Identity(unknowns, unknowns);
-  std::vector<double> step(features);
-  Eigen::Map<VectorXd> change(step.data(), features);
-  if (count <= features) {
-    system.selfadjointView<Eigen::Lower>().rankUpdate(z.transpose());
-    change.noalias() = -z * Eigen::LLT<MatrixXd>(system).solve(r);
-  } else {
-    system.selfadjointView<Eigen::Lower>().rankUpdate(z);
-    change = -Eigen::LLT<MatrixXd>(system).solve(z * r);
-  }
+  system.selfadjointView<Eigen::Lower>().rankUpdate(z.transpose());
+  change.noalias() = -z * Eigen::LLT<MatrixXd>(system).solve(r);
   return step;
 }
 

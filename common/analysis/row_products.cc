@@ -45,6 +45,12 @@ void RowProducts::Reset(absl::Span<const double> a,
   }
 }
 
+double RowProducts::pass_work() const {
+  const double rows = static_cast<double>(rows_.rows());
+  return gram_.empty() ? rows + 2 * static_cast<double>(rows_.stored())
+                       : rows * (1 + rows);
+}
+
 void RowProducts::Change(int64_t n, double change) {
   if (gram_.empty()) return rows_.Add(n, change, absl::MakeSpan(state_));
   KernelsFor<double>().axpy(rows_.rows(), change,

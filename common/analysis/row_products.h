@@ -28,6 +28,8 @@ class RowProducts {
   double Of(int64_t n) const {
     return gram_.empty() ? rows_.Dot(n, state_) : state_[n];
   }
+  // Numbers that Of and Change go over for all rows, about.
+  double pass_work() const;
   // a_n += change.
   void Change(int64_t n, double change);
 

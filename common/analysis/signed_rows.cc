@@ -1,5 +1,7 @@
 #include "common/analysis/signed_rows.h"
 
+#include <Eigen/Core>
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -8,6 +10,11 @@
 #include "common/model/batch_ops.h"
 
 namespace parley {
+namespace {
+
+constexpr int64_t kOuterRows = 256;  // dense ones, at once
+
+}  // namespace
 
 absl::StatusOr<SignedRows> SignedRows::Create(Dataset<double> data) {
   SignedRows rows(std::move(data));
@@ -90,6 +97,38 @@ void SignedRows::AddSquares(int64_t row, double a,
   }
   for (int64_t i = batch_.row_begin[row]; i < batch_.row_begin[row + 1]; ++i) {
     sums[batch_.column[i]] += a * batch_.value[i] * batch_.value[i];
+  }
+}
+
+void SignedRows::AddOuterProducts(absl::Span<const double> a,
+                                  absl::Span<double> lower) const {
+  const int64_t d = features();  // z·zᵀ = x·xᵀ, as y² = 1
+  if (batch_.sparse()) {
+    for (int64_t n = 0; n < rows(); ++n) {
+      if (a[n] == 0) continue;
+      const int64_t end = batch_.row_begin[n + 1];
+      for (int64_t j = batch_.row_begin[n]; j < end; ++j) {
+        double* const column = lower.data() + batch_.column[j] * d;
+        const double scale = a[n] * batch_.value[j];
+        for (int64_t i = j; i < end; ++i) {
+          column[batch_.column[i]] += scale * batch_.value[i];
+        }
+      }
+    }
+    return;
+  }
+  Eigen::Map<Eigen::MatrixXd> sum(lower.data(), d, d);
+  Eigen::MatrixXd block(d, std::min(kOuterRows, rows()));
+  int64_t filled = 0;
+  for (int64_t n = 0; n < rows(); ++n) {
+    if (a[n] != 0) {
+      block.col(filled++) = std::sqrt(a[n]) * Eigen::Map<const Eigen::VectorXd>(
+                                                  batch_.dense + n * d, d);
+    }
+    if (filled == block.cols() || n + 1 == rows()) {
+      sum.selfadjointView<Eigen::Lower>().rankUpdate(block.leftCols(filled));
+      filled = 0;
+    }
   }
 }
 

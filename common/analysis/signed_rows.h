@@ -40,6 +40,10 @@ class SignedRows {
               absl::Span<double> w) const;
   // sums += a · z_row², element by element.
   void AddSquares(int64_t row, double a, absl::Span<double> sums) const;
+  // lower += Σ a_n·z_n·z_nᵀ, of which only the lower triangle is touched:
+  // features×features numbers, column by column. a_n >= 0, one a row.
+  void AddOuterProducts(absl::Span<const double> a,
+                        absl::Span<double> lower) const;
   // z_i · z_j for all pairs, rows×rows.
   std::vector<double> Gram() const;
   // z_row · w for all rows.

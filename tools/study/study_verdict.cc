@@ -33,7 +33,7 @@ std::string Range(double least, double most) {
 std::string Against(double measured, double predicted) {
   const double percent = 100 * (measured / predicted - 1);
   if (std::abs(percent) < 0.05) return "as fast as";
-  return absl::StrFormat("%.2g %% %s than", std::abs(percent),
+  return absl::StrFormat("%.3g %% %s than", std::abs(percent),
                          percent < 0 ? "slower" : "faster");
 }
 

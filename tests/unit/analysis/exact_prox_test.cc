@@ -135,9 +135,52 @@ TEST(ExactProxTest, DependsOnThePointAlone) {
   EXPECT_EQ(w, again);
 }
 
+// Rows of w8a's kind: 0 and 1, few features, many of them the same with both
+// labels, and a feature that only one label has.
+SignedRows ManyAlike() {
+  Rng rng(7, "many alike");
+  std::vector<std::vector<double>> x;
+  std::vector<double> y;
+  for (int n = 0; n < 400; ++n) {
+    y.push_back(rng.Below(4) == 0 ? 1 : -1);
+    std::vector<double>& row = x.emplace_back(6);
+    for (int j = 0; j < 5; ++j) row[j] = rng.Below(3) == 0 ? 1 : 0;
+    row[0] = 1;
+    if (y.back() > 0 && n % 3 == 0) row[5] = 1;
+  }
+  return Signed(SparseRows(x, y));
+}
+
+TEST(ExactProxTest, SolvesWhereNothingSeparates) {
+  const SignedRows rows = ManyAlike();
+  for (const double log_lambda : {-1.0, -5.0}) {
+    ExactProx prox(rows, {.log_lambda = log_lambda});
+    std::vector<double> w(6, 0.5);
+    ASSERT_OK(prox.Solve(absl::MakeSpan(w)));
+    // There the gradient vanishes: λ·(w − v) = Σ e^(−m)·z.
+    std::vector<double> rest(6);
+    const double lambda = std::exp(log_lambda);
+    for (int j = 0; j < 6; ++j) rest[j] = lambda * (w[j] - 0.5);
+    const std::vector<double> margins = rows.Margins(w);
+    for (int n = 0; n < 400; ++n) {
+      rows.Add(n, -std::exp(-margins[n]), absl::MakeSpan(rest));
+    }
+    EXPECT_LT(Norm(rest), 1e-10) << log_lambda;
+  }
+}
+
+TEST(ExactProxTest, RefusesWhereNothingSeparatesAndLambdaIsTiny) {
+  ExactProx prox(ManyAlike(), {.log_lambda = -1000});
+  std::vector<double> v(6, 0.5);
+  EXPECT_THAT(prox.Solve(absl::MakeSpan(v)),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       "no hyperplane through the origin separates"));
+  EXPECT_EQ(v, std::vector<double>(6, 0.5));
+}
+
 TEST(ExactProxTest, SaysWhereItWasNotSolved) {
-  const SignedRows rows = Signed(Noise(20, 5, 3));
-  std::vector<double> v(5);
+  const SignedRows rows = Signed(Noise(20, 25, 3));
+  std::vector<double> v(25);
   ExactProx hasty(rows, {.log_lambda = -1000, .max_epochs = 2});
   EXPECT_THAT(hasty.Solve(absl::MakeSpan(v)),
               StatusIs(absl::StatusCode::kResourceExhausted, "2 passes"));

@@ -47,5 +47,22 @@ TEST(SignedRowsTest, WrongRowsAreRefusedByNumber) {
               StatusIs(kInvalid, "row 1 has numbers"));
 }
 
+TEST(SignedRowsTest, OuterProductsAreThoseOfEachRow) {
+  const std::vector<std::vector<double>> x = {{1, 0, 2}, {0, 3, -1}, {4, 5, 6}};
+  const std::vector<double> y = {1, -1, 1}, a = {0.5, 2, 0};
+  for (const SignedRows& rows :
+       {Signed(DenseRows(x, y)), Signed(SparseRows(x, y))}) {
+    std::vector<double> lower(9, 1.0);
+    rows.AddOuterProducts(a, absl::MakeSpan(lower));
+    for (int j = 0; j < 3; ++j) {
+      for (int i = 0; i < 3; ++i) {
+        double want = 1;
+        for (int n = 0; n < 3 && i >= j; ++n) want += a[n] * x[n][i] * x[n][j];
+        EXPECT_DOUBLE_EQ(lower[3 * j + i], want) << i << " " << j;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace parley
