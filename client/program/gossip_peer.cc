@@ -294,10 +294,8 @@ absl::Status RunGossipPeer(GossipPart part, const TrainerFactory& factory,
   node->Start(
       [&outcome](absl::Status status) { outcome.Set(std::move(status)); });
   int signal = 0;
-  bool stopped = false;
   while (!outcome.Get() && signal == 0) signal = signals->Wait();
   if (signal != 0) {
-    stopped = node->pairwise() != nullptr;  // leaves by stopping
     const std::string reason = strsignal(signal);
     LogInfo("hands over and leaves (a second signal ends it at once): ",
             reason);
@@ -321,7 +319,7 @@ absl::Status RunGossipPeer(GossipPart part, const TrainerFactory& factory,
   }
   evaluator.reset();  // waits for what is still to be told
   PARLEY_RETURN_IF_ERROR(*outcome.Get());
-  if (stopped || node->left()) {
+  if (node->left()) {
     LogInfo("has left the other peers, which go on");
     return absl::OkStatus();
   }

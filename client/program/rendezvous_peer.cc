@@ -229,6 +229,11 @@ class RendezvousPeer final : public PeerHost {
     const int64_t since = setup.membership.member(self).since();
     hello.set_incarnation(setup.incarnation + since);
     hello.set_run_id(setup.registered.run_id());
+    // A peer that is lost in the last average is found out, and an epoch begins
+    // without it.
+    run.node.machine.epoch_wait =
+        absl::Milliseconds(setup.registered.lease_ms()) +
+        3 * run.node.machine.edge_timeout;
     // Whoever was there from the beginning, and is late, has a model and may
     // begin where the others are.
     if (since > 0) {

@@ -100,10 +100,6 @@ class PairwiseMachine {
   void On(const gossip_event::MembershipChanged&);
   void On(const gossip_event::LeaveRequested& event);
   void On(const gossip_event::StopRequested& event);
-  // There is nothing to hand over: its model has been in the last exchanges.
-  void On(const gossip_event::LeaveRequested& event) {
-    On(gossip_event::StopRequested{event.reason});
-  }
   void JoinIfReady();
   void BeginStep();
   std::optional<int> Draw() const;
