@@ -98,6 +98,11 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
         SendDecision(peer, *n.ready, false,
                      absl::StrCat("it is in round ", round_));
       }
+      if (n.ready->use() == v1::FLOW && n.ready->round() < round_) {
+        // A decision would be of what comes the other way.
+        return LoseLink(peer, absl::StrCat("it is behind, in round ",
+                                           n.ready->round()));
+      }
       if (n.ready->use() != v1::COPY_MODEL) n.earlier = 0;
       return;
     case v1::PeerMessage::kBegin: {

@@ -30,11 +30,18 @@ void GossipMachine::On(gossip_event::MembershipChanged& event) {
         absl::StrCat("membership epoch ", next_epoch_->epoch,
                      " has no place for ", names_[self_])));
   }
-  if (phase_ != Phase::kRound || round_ < next_epoch_->first_round) return;
-  // The others may be in the new epoch already: whoever is gone does not come
-  // back in this round.
+  if (phase_ != Phase::kRound) return;
+  // Whoever is not in the new epoch does not come back. From its first round on
+  // the others may be in it already, and are not to be waited for here either.
+  const bool due = round_ >= next_epoch_->first_round;
+  const std::vector<std::string>& stay = next_epoch_->names;
   for (Edge& edge : edges_) {
-    if (!neighbours_[edge.plan.peer].up) FailEdge(edge, "the epoch changes");
+    const int peer = edge.plan.peer;
+    if (neighbours_[peer].up) continue;
+    if (due ||
+        std::find(stay.begin(), stay.end(), names_[peer]) == stay.end()) {
+      FailEdge(edge, "the epoch changes");
+    }
   }
 }
 

@@ -342,12 +342,22 @@ class RendezvousPeer final : public PeerHost {
     }
     if (!options_.save_model.empty() &&
         (done.averaged() || SavedAt() == saved_before_)) {
-      PARLEY_RETURN_IF_ERROR(
-          WriteSafetensors(options_.save_model, spec_, model));
+      PARLEY_RETURN_IF_ERROR(Save(model));
       LogInfo("the model is in ", options_.save_model);
     }
     if (evaluator_->evaluates()) Evaluate(model, &done);
     return done;
+  }
+
+  // Other peers of this machine may write the same file.
+  absl::Status Save(const ParameterVector& model) const {
+    const std::string own = absl::StrCat(options_.save_model, ".", name_);
+    PARLEY_RETURN_IF_ERROR(WriteSafetensors(own, spec_, model));
+    std::error_code error;
+    std::filesystem::rename(own, options_.save_model, error);
+    if (!error) return absl::OkStatus();
+    return absl::UnknownError(absl::StrCat(
+        "cannot write ", options_.save_model, ": ", error.message()));
   }
 
   // When save_model was written last.

@@ -204,7 +204,7 @@ class GossipRunTest(unittest.TestCase):
                                    stderr=subprocess.DEVNULL)
         self.peers.append(process)
         self.wait_for_rounds(folder, 3)
-        children = subprocess.run(["pgrep", "-P", str(process.pid), "-f", f"--name {name(0)} "],
+        children = subprocess.run(["pgrep", "-P", str(process.pid), "-f", "--", f"--name {name(0)} "],
                                   capture_output=True, text=True, check=True).stdout.split()
         self.assertEqual(len(children), 1)
         os.kill(int(children[0]), signal.SIGKILL)
