@@ -49,9 +49,12 @@ void GossipMachine::AdvanceEdges() {
   bool first = true;  // of those that still come in
   for (Edge& edge : edges_) {
     Neighbour& n = neighbours_[edge.plan.peer];
-    if (n.up && n.ready && n.ready->use() != v1::COPY_MODEL &&
-        n.ready->round() > round_) {
-      FailEdge(edge, absl::StrCat("it is in round ", n.ready->round()));
+    int64_t there = n.hello_round;  // or later
+    if (n.ready && n.ready->use() != v1::COPY_MODEL) {
+      there = std::max(there, n.ready->round());
+    }
+    if (n.up && there > round_) {
+      FailEdge(edge, absl::StrCat("it is in round ", there));
     }
     if (edge.in == Part::kWaiting || edge.in == Part::kUnderway ||
         edge.in == Part::kWhole) {
