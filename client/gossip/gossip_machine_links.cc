@@ -181,6 +181,13 @@ void GossipMachine::LinkUp(int peer, uint64_t link,
     message.mutable_settle()->set_decided(n.decided);
     Send(peer, std::move(message));
   }
+  // What an earlier link lost is not asked for again: the other end need not
+  // wait for that.
+  const Edge* const edge = EdgeOf(peer);
+  if (options_.flows && phase_ == Phase::kRound && edge != nullptr &&
+      edge->in == Part::kFailed) {
+    SendDecision(peer, StepOf(v1::FLOW), false, "the link broke");
+  }
   if (peer == Next() || peer == Previous()) {
     v1::PeerMessage message = AveragesMessage();
     if (message.settle().committed() > 0 || message.settle().decided() > 0) {

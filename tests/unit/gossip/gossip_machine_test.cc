@@ -312,6 +312,20 @@ TEST_F(FlowMachineTest, TheReceiverDecidesAndTheSenderGivesAway) {
   EXPECT_NEAR(All<out::Give>()[0].weight, 1.0 / 3, 1e-12);
 }
 
+TEST_F(FlowMachineTest, NobodyWaitsForWhatABrokenLinkHasLost) {
+  Begin1();
+  const v1::PeerStep step = StepOf(1, v1::FLOW);
+  Hear(kFrom0, Begin(step));
+  Step(in::PayloadEnded{kFrom0, absl::DataLossError("checksum")});
+  const uint64_t again = kFrom0 + 2;
+  Step(in::Accepted{again, ""});
+  HearHello(again, HelloOf(0));
+  const auto told = Sent(again, v1::PeerMessage::kDecision);
+  ASSERT_EQ(told.size(), 1);
+  EXPECT_TRUE(SameStep(told[0].decision().step(), step));
+  EXPECT_FALSE(told[0].decision().committed());
+}
+
 TEST_F(FlowMachineTest, TheSenderIsInDoubtFromItsBeginOn) {
   Begin1();
   Hear(to2_, Ready(StepOf(1, v1::FLOW)));
