@@ -27,6 +27,8 @@ constexpr double kSmallestMargin = 1e-9;
 // Below it e^ln λ is lost beside losses of the order of 1.
 constexpr double kLeastPrimalLogLambda = -10;
 
+constexpr double kNoWeight = 1e-300;  // beside 1
+
 constexpr int64_t kLeastEpochs = 1000;
 
 }  // namespace
@@ -58,15 +60,19 @@ absl::Status ExactProx::Solve(absl::Span<double> v,
       no_margin_ = std::max(no_margin_,
                             kSmallestMargin * std::sqrt(rows_.squared_norm(n)));
     }
-    const double share = 1 / static_cast<double>(rows_.rows());
+    // A row of zeros pulls nowhere, and must prove nothing.
+    std::vector<double> weights(rows_.rows());
+    for (int64_t n = 0; n < rows_.rows(); ++n) {
+      weights[n] = rows_.squared_norm(n) > 0 ? 1 : kNoWeight;
+    }
     PARLEY_ASSIGN_OR_RETURN(
         const LogisticMinimum minimum,
-        FindLogisticMinimum(rows_, std::vector<double>(rows_.rows(), share),
-                            {.enough_bound = no_margin_}, keep_going));
+        FindLogisticMinimum(rows_, weights, {.enough_bound = no_margin_},
+                            keep_going));
     margin_bound_ = minimum.margin_bound;
   }
-  return *margin_bound_ <= no_margin_ ? SolvePrimal(v, keep_going)
-                                      : SolveDual(v, keep_going);
+  return *margin_bound_ < no_margin_ ? SolvePrimal(v, keep_going)
+                                     : SolveDual(v, keep_going);
 }
 
 absl::Status ExactProx::SolvePrimal(absl::Span<double> v,

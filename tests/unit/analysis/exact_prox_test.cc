@@ -178,6 +178,17 @@ TEST(ExactProxTest, RefusesWhereNothingSeparatesAndLambdaIsTiny) {
   EXPECT_EQ(v, std::vector<double>(6, 0.5));
 }
 
+TEST(ExactProxTest, RowsOfZerosPullNowhere) {
+  ExactProx prox(Signed(DenseRows({{1, 0}, {0, 0}, {0, 1}}, {1, 1, -1})),
+                 {.log_lambda = -1000});
+  ExactProx without(Signed(DenseRows({{1, 0}, {0, 1}}, {1, -1})),
+                    {.log_lambda = -1000});
+  std::vector<double> w(2), want(2);
+  ASSERT_OK(prox.Solve(absl::MakeSpan(w)));
+  ASSERT_OK(without.Solve(absl::MakeSpan(want)));
+  EXPECT_EQ(w, want);
+}
+
 TEST(ExactProxTest, SaysWhereItWasNotSolved) {
   const SignedRows rows = Signed(Noise(20, 25, 3));
   std::vector<double> v(25);
