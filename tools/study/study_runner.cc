@@ -114,10 +114,11 @@ void StudyRunner::RunCell(size_t index) {
     MutexLock lock(mu_);
     states_[index].rounds = round;
   };
+  std::string warning;  // a failed run's own reason may only say what it led to
   absl::Status ran = PrepareCellFolder(folder, cell);
   if (ran.ok()) {
     ran = options_.run ? options_.run(cell, folder, on_round)
-                       : SimulateCell(cell, folder, on_round);
+                       : SimulateCell(cell, folder, on_round, &warning);
   }
   const auto end = EndOfCell(folder, cell);
   CellState state;
@@ -127,6 +128,9 @@ void StudyRunner::RunCell(size_t index) {
     state.kind = stopping() ? CellState::kStopped : CellState::kFailed;
     state.reason = std::string((ran.ok() ? end.status() : ran).message());
   }
+  if (state.kind == CellState::kFailed && !warning.empty()) {
+    absl::StrAppend(&state.reason, "; first of all: ", warning);
+  }
   state.seconds = absl::ToDoubleSeconds(absl::Now() - begin);
   // Whoever stopped it did so to the study, too.
   if (state.kind == CellState::kStopped) Stop();
@@ -135,7 +139,7 @@ void StudyRunner::RunCell(size_t index) {
 
 absl::Status StudyRunner::SimulateCell(
     const Cell& cell, const std::string& folder,
-    const std::function<void(int64_t)>& on_round) {
+    const std::function<void(int64_t)>& on_round, std::string* first_warning) {
   SimulatorOptions options;
   options.config = cell.config;
   options.folder = folder;
@@ -143,8 +147,13 @@ absl::Status StudyRunner::SimulateCell(
     on_round(report.round);
   };
   options.keep_going = [this] { return !stopping(); };
-  options.say = [this, &cell](LogLevel level, const std::string& text) {
-    if (level == LogLevel::kInfo || !options_.say) return;
+  options.say = [&, this](LogLevel level, const std::string& text) {
+    if (level == LogLevel::kInfo) return;
+    {
+      MutexLock lock(mu_);
+      if (first_warning->empty()) *first_warning = text;
+    }
+    if (!options_.say) return;
     options_.say(absl::StrCat(cell.name, ": ", text));
   };
   return Simulate(std::move(options)).status();

@@ -68,7 +68,8 @@ class StudyRunner {
  private:
   void RunCell(size_t index);
   absl::Status SimulateCell(const Cell& cell, const std::string& folder,
-                            const std::function<void(int64_t)>& on_round);
+                            const std::function<void(int64_t)>& on_round,
+                            std::string* first_warning);
   void Change(size_t index, CellState state);
   // Seconds a unit of CostOf, of cells of the same local algorithm where some
   // are done, else of all. 0: nothing is known.
