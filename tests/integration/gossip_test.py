@@ -184,7 +184,7 @@ class GossipTest(unittest.TestCase):
         self.assertEqual(self.metrics(0), [])
         peer.send_signal(signal.SIGINT)
         self.assertEqual(peer.wait(PATIENCE), 0)
-        self.assertIn("ends: Interrupt", self.log(0))
+        self.assertIn("leaves (a second signal ends it at once): Interrupt", self.log(0))
         self.assertFalse((self.folder / "peer-0" / "model.safetensors").exists())
         # Its folder is not taken for another run.
         again = self.peer(0)
