@@ -191,7 +191,7 @@ class PairwiseTest(unittest.TestCase):
         self.assertIn("must be the same in all rounds with ad_psgd",
                       self.parley("explain", run, code=2))
         out = self.parley("explain", self.write(4))
-        self.assertRegex(out, r"2 payloads\n(.|\n)* 6 models and its rows")
+        self.assertRegex(out, r"2 payloads\n(.|\n)* 8 models and its rows")
 
 
 if __name__ == "__main__":
