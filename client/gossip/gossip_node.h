@@ -71,8 +71,7 @@ struct GossipNodeSeams {
 };
 
 // Create, hand it to the transport that accepts links, Start, and wait for
-// `done`; then destroy. Start, Stop, Leave and Accept
-// are thread-safe.
+// `done`; then destroy. Start, Stop, Leave and Accept are thread-safe.
 class GossipNode final : public PeerAcceptor {
  public:
   // InvalidArgument: an unknown algorithm, one that the plan's schedule does
@@ -84,16 +83,16 @@ class GossipNode final : public PeerAcceptor {
   ~GossipNode() override;
 
   // `done` is called once, on the control executor, when nothing is under way
-  // any more. OK: all rounds are done, or after Stop
-  // or Leave. Else what the trainer
-  // said; Internal: it diverged.
+  // any more. OK: all rounds are done, or after Stop or Leave. Else what the
+  // trainer said; Internal: it diverged; FailedPrecondition: it was left out of
+  // an epoch, or all its neighbours refuse it for good.
   using Done = absl::AnyInvocable<void(absl::Status) &&>;
   void Start(Done done);
   void Stop(std::string reason);
   // Ends in an orderly way: after the round that it is in, and averages, one
   // more, in which it hands over what it has where edges give away; `done` is
-  // called with OK, and left() says so. What it could not hand over
-  // is in state(). Before the run began, or if called again: as Stop.
+  // called with OK, and left() says so. What it could not hand over is in
+  // state(). Before the run began, or if called again: as Stop.
   void Leave(std::string reason);
   // From its first round on, or the next one where that has passed; with
   // ad_psgd never. Thread-safe.
@@ -105,7 +104,7 @@ class GossipNode final : public PeerAcceptor {
   // To be read on the node's sequence, within on_round, or when it is done.
   const PeerState& state() const;
   const GossipMachine& machine() const;
-  bool left() const;
+  bool left() const;  // after Leave, before the last round
   // Null but with ad_psgd.
   const PairwiseMachine* pairwise() const;
 

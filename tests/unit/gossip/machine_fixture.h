@@ -13,24 +13,15 @@
 #include <vector>
 
 #include "client/gossip/gossip_machine.h"
-#include "common/wire/protocol.h"
+#include "tests/unit/gossip/machine_steps.h"
 
 namespace parley {
 
-namespace in = gossip_event;
-namespace out = gossip_effect;
-
 constexpr uint64_t kFrom0 = 2;  // the link that peer 0 dialled
 
-class MachineTest : public testing::Test {
+class MachineTest : public MachineSteps<GossipMachine> {
  protected:
-  explicit MachineTest(bool flows = false) : flows_(flows) {
-    TopologyOptions topology;
-    topology.kind = "path";
-    plan_ = std::make_shared<EdgePlan>(
-        *Schedule::Create(topology, {.seed = 1, .epoch = 0, .peers = 3}));
-    MakeMachine();
-  }
+  explicit MachineTest(bool flows = false) : flows_(flows) { MakeMachine(); }
 
   void MakeMachine() {
     GossipMachineOptions options;
@@ -44,64 +35,6 @@ class MachineTest : public testing::Test {
         std::make_unique<GossipMachine>(options, plan_, Rng(1, "jitter"));
   }
 
-  v1::PeerHello HelloOf(int index) {
-    v1::PeerHello hello;
-    hello.set_protocol_version(kProtocolVersion);
-    hello.set_run("r");
-    hello.set_run_id(77);
-    hello.set_spec_hash(88);
-    hello.set_name(std::string(1, static_cast<char>('a' + index)));
-    hello.set_index(index);
-    hello.set_incarnation(index + 10);
-    hello.set_schedule_hash(plan_->schedule().hash());
-    hello.set_round(1);
-    return hello;
-  }
-
-  void Step(GossipEvent event) {
-    effects_ = machine_->Step(std::move(event), now_);
-    for (const GossipEffect& effect : effects_) {
-      if (const auto* dial = std::get_if<out::Dial>(&effect)) {
-        to2_ = dial->link;
-      }
-    }
-  }
-  void Hear(uint64_t link, v1::PeerMessage message) {
-    Step(in::Received{link, std::move(message)});
-  }
-  void HearHello(uint64_t link, v1::PeerHello hello) {
-    v1::PeerMessage message;
-    *message.mutable_hello() = std::move(hello);
-    Hear(link, std::move(message));
-  }
-  void Pass(absl::Duration d) {
-    now_ += d;
-    Step(in::TimerFired{});
-  }
-
-  template <typename E>
-  std::vector<E> All() const {
-    std::vector<E> found;
-    for (const GossipEffect& effect : effects_) {
-      if (const E* e = std::get_if<E>(&effect)) found.push_back(*e);
-    }
-    return found;
-  }
-  template <typename E>
-  bool Has() const {
-    return !All<E>().empty();
-  }
-  // Messages of a kind sent over a link in the last step.
-  std::vector<v1::PeerMessage> Sent(uint64_t link,
-                                    v1::PeerMessage::KindCase kind) const {
-    std::vector<v1::PeerMessage> found;
-    for (const out::Send& send : All<out::Send>()) {
-      if (send.link == link && send.message.kind_case() == kind) {
-        found.push_back(send.message);
-      }
-    }
-    return found;
-  }
   std::string RefusalOf(const v1::PeerHello& hello) {
     Step(in::Accepted{kFrom0, ""});
     HearHello(kFrom0, hello);
@@ -166,11 +99,6 @@ class MachineTest : public testing::Test {
   const bool flows_;
   int64_t rounds_ = 10;
   absl::Duration epoch_wait_;  // with an average at the end
-  std::shared_ptr<EdgePlan> plan_;
-  std::unique_ptr<GossipMachine> machine_;
-  absl::Time now_ = absl::UnixEpoch();
-  std::vector<GossipEffect> effects_;
-  uint64_t to2_ = 0;  // the link to peer 2, as last dialled
 };
 
 class FlowMachineTest : public MachineTest {

@@ -8,26 +8,20 @@
 #include <string>
 #include <vector>
 
-#include "common/wire/protocol.h"
 #include "tests/support/status_matchers.h"
+#include "tests/unit/gossip/machine_steps.h"
 
 namespace parley {
 namespace {
 
 using ::testing::HasSubstr;
-namespace in = gossip_event;
-namespace out = gossip_effect;
 
 constexpr uint64_t kFromA = 2;  // the link that a dialled
 constexpr absl::Duration kTimeout = absl::Seconds(15);
 
-class PairwiseTest : public testing::Test {
+class PairwiseTest : public MachineSteps<PairwiseMachine> {
  protected:
   PairwiseTest() {
-    TopologyOptions topology;
-    topology.kind = "path";
-    plan_ = std::make_shared<EdgePlan>(
-        *Schedule::Create(topology, {.seed = 1, .epoch = 0, .peers = 3}));
     options_.hello = HelloOf(1);
     options_.names = {"a", "b", "c"};
     options_.rounds = 3;
@@ -35,67 +29,10 @@ class PairwiseTest : public testing::Test {
     options_.edge_timeout = kTimeout;
   }
 
-  v1::PeerHello HelloOf(int index) {
-    v1::PeerHello hello;
-    hello.set_protocol_version(kProtocolVersion);
-    hello.set_run("r");
-    hello.set_run_id(77);
-    hello.set_spec_hash(88);
-    hello.set_name(std::string(1, static_cast<char>('a' + index)));
-    hello.set_index(index);
-    hello.set_incarnation(index + 10);
-    hello.set_schedule_hash(plan_->schedule().hash());
-    hello.set_round(1);
-    return hello;
-  }
-
-  void Step(GossipEvent event) {
-    effects_ = machine_->Step(std::move(event), now_);
-    for (const GossipEffect& effect : effects_) {
-      if (const auto* dial = std::get_if<out::Dial>(&effect)) {
-        to_c_ = dial->link;
-      }
-    }
-  }
-  void Hear(uint64_t link, v1::PeerMessage message) {
-    Step(in::Received{link, std::move(message)});
-  }
-  void HearHello(uint64_t link, v1::PeerHello hello) {
-    v1::PeerMessage message;
-    *message.mutable_hello() = std::move(hello);
-    Hear(link, std::move(message));
-  }
   void HearPairing(uint64_t link, v1::PeerPairing::Kind kind) {
     v1::PeerMessage message;
     message.mutable_pairing()->set_kind(kind);
     Hear(link, std::move(message));
-  }
-  void Pass(absl::Duration d) {
-    now_ += d;
-    Step(in::TimerFired{});
-  }
-
-  template <typename E>
-  std::vector<E> All() const {
-    std::vector<E> found;
-    for (const GossipEffect& effect : effects_) {
-      if (const E* e = std::get_if<E>(&effect)) found.push_back(*e);
-    }
-    return found;
-  }
-  template <typename E>
-  bool Has() const {
-    return !All<E>().empty();
-  }
-  std::vector<v1::PeerMessage> Sent(uint64_t link,
-                                    v1::PeerMessage::KindCase kind) const {
-    std::vector<v1::PeerMessage> found;
-    for (const out::Send& send : All<out::Send>()) {
-      if (send.link == link && send.message.kind_case() == kind) {
-        found.push_back(send.message);
-      }
-    }
-    return found;
   }
   // The number of the exchange that was offered or taken in the last step; 0:
   // none was.
@@ -166,10 +103,10 @@ class PairwiseTest : public testing::Test {
       Step(in::Accepted{kFromA, ""});
       HearHello(kFromA, HelloOf(0));
       EXPECT_FALSE(Has<out::Train>()) << "c is not there";
-      HearHello(to_c_, HelloOf(2));
+      HearHello(to2_, HelloOf(2));
       ASSERT_TRUE(Has<out::Train>());
       const bool wants_a = SentPairing(kFromA, v1::PeerPairing::ASK);
-      EXPECT_NE(wants_a, ReadyFor(to_c_) == 1);
+      EXPECT_NE(wants_a, ReadyFor(to2_) == 1);
       if (wants_a == (peer == 0)) return;
     }
     FAIL() << "no seed draws peer " << peer;
@@ -196,19 +133,19 @@ class PairwiseTest : public testing::Test {
   }
   // c takes what was offered, up to its payload.
   void ArriveFromC(int64_t number) {
-    Hear(to_c_, Ready(number));
+    Hear(to2_, Ready(number));
     ASSERT_TRUE(Has<out::Prepare>());
     Step(in::Prepared{});
     ASSERT_TRUE(Has<out::SendPayload>());
-    Hear(to_c_, Begin(number));
-    Step(in::PayloadEnded{to_c_, absl::OkStatus()});
+    Hear(to2_, Begin(number));
+    Step(in::PayloadEnded{to2_, absl::OkStatus()});
     ASSERT_FALSE(Has<out::Fold>());
   }
   void CommitWithC(int64_t number) {
     ArriveFromC(number);
-    Hear(to_c_, Received(number));
+    Hear(to2_, Received(number));
     ASSERT_EQ(All<out::Fold>().size(), 1);
-    ASSERT_EQ(Sent(to_c_, v1::PeerMessage::kDecision).size(), 1);
+    ASSERT_EQ(Sent(to2_, v1::PeerMessage::kDecision).size(), 1);
     Step(in::Staged{});
   }
   void ReconnectA(v1::PeerHello hello) {
@@ -217,17 +154,12 @@ class PairwiseTest : public testing::Test {
     HearHello(kFromA + 2, std::move(hello));
   }
   void ReconnectC() {
-    Step(in::Closed{to_c_, absl::UnavailableError("broken")});
+    Step(in::Closed{to2_, absl::UnavailableError("broken")});
     Pass(absl::Seconds(6));
-    HearHello(to_c_, HelloOf(2));
+    HearHello(to2_, HelloOf(2));
   }
 
   GossipMachineOptions options_;
-  std::shared_ptr<EdgePlan> plan_;
-  std::unique_ptr<PairwiseMachine> machine_;
-  absl::Time now_ = absl::UnixEpoch();
-  std::vector<GossipEffect> effects_;
-  uint64_t to_c_ = 0;  // the link to c, as last dialled
 };
 
 TEST_F(PairwiseTest, OffersDecidesAndEndsItsStepWhenBothAreDone) {
@@ -236,9 +168,9 @@ TEST_F(PairwiseTest, OffersDecidesAndEndsItsStepWhenBothAreDone) {
   ArriveFromC(1);
   Step(in::Trained{absl::OkStatus()});
   EXPECT_FALSE(Has<out::Mix>()) << "its exchange is under way";
-  Hear(to_c_, Received(1));
+  Hear(to2_, Received(1));
   EXPECT_EQ(All<out::Fold>().size(), 1);
-  EXPECT_EQ(Sent(to_c_, v1::PeerMessage::kDecision).size(), 1);
+  EXPECT_EQ(Sent(to2_, v1::PeerMessage::kDecision).size(), 1);
   EXPECT_EQ(All<out::Mix>().size(), 1);
   EXPECT_EQ(machine_->committed(2), 1);
   EXPECT_EQ(machine_->used_edges(), 1);
@@ -258,10 +190,10 @@ TEST_F(PairwiseTest, AsksTheLowerIndexAndTakesItsOffer) {
 
 TEST_F(PairwiseTest, OneExchangeDoesForBothWhereBothWantIt) {
   JoinWanting(2);
-  HearPairing(to_c_, v1::PeerPairing::ASK);  // before it saw the offer
+  HearPairing(to2_, v1::PeerPairing::ASK);  // before it saw the offer
   Step(in::Trained{absl::OkStatus()});
   CommitWithC(1);
-  EXPECT_EQ(ReadyFor(to_c_), 0);
+  EXPECT_EQ(ReadyFor(to2_), 0);
   Step(in::Mixed{absl::OkStatus()});
 
   JoinWanting(0);
@@ -277,8 +209,8 @@ TEST_F(PairwiseTest, AnswersWhileItTrainsAndAfterwards) {
   for (int64_t number = 1; number <= 5; ++number) {
     TakeFromA(number);
     CommitWithA(number);
-    HearPairing(to_c_, v1::PeerPairing::ASK);
-    ASSERT_EQ(ReadyFor(to_c_), number + 1);
+    HearPairing(to2_, v1::PeerPairing::ASK);
+    ASSERT_EQ(ReadyFor(to2_), number + 1);
     CommitWithC(number + 1);
   }
   EXPECT_EQ(machine_->step(), 1);
@@ -291,16 +223,16 @@ TEST_F(PairwiseTest, WhoComesWhileItIsBusyWaits) {
   EXPECT_TRUE(SentPairing(kFromA, v1::PeerPairing::WAIT));
   EXPECT_EQ(ReadyFor(kFromA), 0);
   ArriveFromC(1);
-  Hear(to_c_, Received(1));
+  Hear(to2_, Received(1));
   EXPECT_EQ(ReadyFor(kFromA), 0) << "its numbers are not taken in";
   Step(in::Staged{});
   EXPECT_EQ(ReadyFor(kFromA), 1);
-  HearPairing(to_c_, v1::PeerPairing::ASK);
-  EXPECT_TRUE(SentPairing(to_c_, v1::PeerPairing::WAIT));
+  HearPairing(to2_, v1::PeerPairing::ASK);
+  EXPECT_TRUE(SentPairing(to2_, v1::PeerPairing::WAIT));
   ArriveFromA(1);
   Hear(kFromA, Decision(1));
   Step(in::Staged{});
-  EXPECT_EQ(ReadyFor(to_c_), 2);
+  EXPECT_EQ(ReadyFor(to2_), 2);
 }
 
 TEST_F(PairwiseTest, AStalledPeerCostsItsEdge) {
@@ -311,7 +243,7 @@ TEST_F(PairwiseTest, AStalledPeerCostsItsEdge) {
   EXPECT_FALSE(Has<out::HangUp>());
   Pass(absl::Seconds(1));
   ASSERT_EQ(All<out::HangUp>().size(), 1);
-  EXPECT_EQ(All<out::HangUp>()[0].link, to_c_);
+  EXPECT_EQ(All<out::HangUp>()[0].link, to2_);
   EXPECT_TRUE(Has<out::Mix>());
   EXPECT_EQ(machine_->lost_edges(), 1);
   EXPECT_EQ(ReadyFor(kFromA), 1) << "a has its turn";
@@ -321,21 +253,21 @@ TEST_F(PairwiseTest, AnOfferToOneThatIsBusyIsWithdrawnInTheEnd) {
   JoinWanting(2);
   Step(in::Trained{absl::OkStatus()});
   now_ += absl::Seconds(1);
-  HearPairing(to_c_, v1::PeerPairing::WAIT);
+  HearPairing(to2_, v1::PeerPairing::WAIT);
   Pass(2 * kTimeout);
   EXPECT_FALSE(Has<out::Mix>());
   Pass(2 * kTimeout);
-  EXPECT_TRUE(SentPairing(to_c_, v1::PeerPairing::WITHDRAW));
+  EXPECT_TRUE(SentPairing(to2_, v1::PeerPairing::WITHDRAW));
   EXPECT_FALSE(Has<out::HangUp>());
   EXPECT_TRUE(Has<out::Mix>());
   // Its number is used up; and who takes it late has to be cut off, as a
   // payload comes that there is no room for.
-  Hear(to_c_, Ready(1));
+  Hear(to2_, Ready(1));
   EXPECT_EQ(All<out::HangUp>().size(), 1);
   Step(in::Mixed{absl::OkStatus()});
   Pass(absl::Seconds(6));
-  HearHello(to_c_, HelloOf(2));
-  const auto settle = Sent(to_c_, v1::PeerMessage::kSettle);
+  HearHello(to2_, HelloOf(2));
+  const auto settle = Sent(to2_, v1::PeerMessage::kSettle);
   ASSERT_EQ(settle.size(), 1);
   EXPECT_EQ(settle[0].settle().committed(), 0);
   EXPECT_EQ(settle[0].settle().decided(), 1);
@@ -352,15 +284,15 @@ TEST_F(PairwiseTest, AWithdrawnOfferIsForgotten) {
 
 TEST_F(PairwiseTest, AStalledPayloadCostsTheLinkButChunksKeepIt) {
   JoinWanting(2);
-  Hear(to_c_, Ready(1));
+  Hear(to2_, Ready(1));
   Step(in::Prepared{});
   for (uint64_t chunks = 1; chunks < 5; ++chunks) {
     now_ += kTimeout - absl::Seconds(1);
-    Step(in::TimerFired{{{to_c_, chunks}}});
+    Step(in::TimerFired{{{to2_, chunks}}});
     EXPECT_FALSE(Has<out::HangUp>());
   }
   now_ += kTimeout;
-  Step(in::TimerFired{{{to_c_, 4}}});
+  Step(in::TimerFired{{{to2_, 4}}});
   EXPECT_EQ(All<out::HangUp>().size(), 1);
 }
 
@@ -399,17 +331,17 @@ TEST_F(PairwiseTest, WhoDecidesIsNeverInDoubt) {
   ArriveFromC(1);
   ReconnectC();  // c may be in doubt
   EXPECT_FALSE(Has<out::KeepDoubt>());
-  const auto settle = Sent(to_c_, v1::PeerMessage::kSettle);
+  const auto settle = Sent(to2_, v1::PeerMessage::kSettle);
   ASSERT_EQ(settle.size(), 1);
   EXPECT_EQ(settle[0].settle().committed(), 0);
   EXPECT_EQ(settle[0].settle().decided(), 1);
-  HearPairing(to_c_, v1::PeerPairing::ASK);
-  EXPECT_EQ(ReadyFor(to_c_), 2);
+  HearPairing(to2_, v1::PeerPairing::ASK);
+  EXPECT_EQ(ReadyFor(to2_), 2);
   CommitWithC(2);
-  Step(in::Closed{to_c_, absl::UnavailableError("broken")});
+  Step(in::Closed{to2_, absl::UnavailableError("broken")});
   Pass(absl::Seconds(6));
-  HearHello(to_c_, HelloOf(2));
-  EXPECT_EQ(Sent(to_c_, v1::PeerMessage::kSettle)[0].settle().committed(), 2);
+  HearHello(to2_, HelloOf(2));
+  EXPECT_EQ(Sent(to2_, v1::PeerMessage::kSettle)[0].settle().committed(), 2);
 }
 
 TEST_F(PairwiseTest, OneThatWasStartedAnewCannotSettle) {
@@ -476,7 +408,7 @@ TEST_F(PairwiseTest, RefusesWhatDoesNotFit) {
   for (const Case& c : cases) {
     SCOPED_TRACE(c.why);
     state();
-    const uint64_t link = c.link == 0 ? to_c_ : c.link;
+    const uint64_t link = c.link == 0 ? to2_ : c.link;
     Hear(link, c.message);
     ASSERT_EQ(All<out::HangUp>().size(), 1);
     EXPECT_EQ(All<out::HangUp>()[0].link, link);
@@ -533,10 +465,10 @@ TEST_F(PairwiseTest, DrawsNobodyThatIsGone) {
     Step(in::Trained{absl::OkStatus()});
     ASSERT_TRUE(Has<out::Mix>());
     Step(in::Mixed{absl::OkStatus()});
-    ASSERT_EQ(ReadyFor(to_c_), step + 1);
+    ASSERT_EQ(ReadyFor(to2_), step + 1);
     CommitWithC(step + 1);
   }
-  Hear(to_c_, Leave());
+  Hear(to2_, Leave());
   Step(in::Trained{absl::OkStatus()});
   Step(in::Mixed{absl::OkStatus()});
   Step(in::Trained{absl::OkStatus()});
@@ -550,14 +482,14 @@ TEST_F(PairwiseTest, GoesOnAnsweringUntilItsNeighboursAreDone) {
   Step(in::Trained{absl::OkStatus()});
   Step(in::Mixed{absl::OkStatus()});
   EXPECT_TRUE(SentPairing(kFromA, v1::PeerPairing::DONE));
-  EXPECT_TRUE(SentPairing(to_c_, v1::PeerPairing::DONE));
+  EXPECT_TRUE(SentPairing(to2_, v1::PeerPairing::DONE));
   TakeFromA(1);
   CommitWithA(1);
   HearPairing(kFromA, v1::PeerPairing::DONE);
   EXPECT_FALSE(Has<out::Exit>());
-  HearPairing(to_c_, v1::PeerPairing::ASK);
+  HearPairing(to2_, v1::PeerPairing::ASK);
   CommitWithC(2);
-  HearPairing(to_c_, v1::PeerPairing::DONE);
+  HearPairing(to2_, v1::PeerPairing::DONE);
   ASSERT_EQ(All<out::Exit>().size(), 1);
   EXPECT_TRUE(All<out::Exit>()[0].status.ok());
   EXPECT_EQ(Sent(kFromA, v1::PeerMessage::kLeave).size(), 1);
@@ -589,15 +521,14 @@ TEST_F(PairwiseTest, TheAverageBeginsWhenTheTokenWentRound) {
   JoinWanting(2);
   CommitWithC(1);
   HearPairing(kFromA, v1::PeerPairing::ALL_DONE);
-  EXPECT_FALSE(SentPairing(to_c_, v1::PeerPairing::ALL_DONE)) << "b is not";
+  EXPECT_FALSE(SentPairing(to2_, v1::PeerPairing::ALL_DONE)) << "b is not";
   Step(in::Trained{absl::OkStatus()});
   Step(in::Mixed{absl::OkStatus()});
-  EXPECT_TRUE(SentPairing(to_c_, v1::PeerPairing::ALL_DONE));
+  EXPECT_TRUE(SentPairing(to2_, v1::PeerPairing::ALL_DONE));
   ReconnectC();
-  EXPECT_TRUE(SentPairing(to_c_, v1::PeerPairing::ALL_DONE))
-      << "it may be lost";
+  EXPECT_TRUE(SentPairing(to2_, v1::PeerPairing::ALL_DONE)) << "it may be lost";
   HearPairing(kFromA, v1::PeerPairing::AVERAGE);
-  EXPECT_TRUE(SentPairing(to_c_, v1::PeerPairing::AVERAGE));
+  EXPECT_TRUE(SentPairing(to2_, v1::PeerPairing::AVERAGE));
   EXPECT_TRUE(machine_->averages());
   EXPECT_FALSE(Has<out::Exit>());
 }
@@ -622,7 +553,7 @@ TEST_F(PairwiseTest, ABrokenRingHasNoAverage) {
   CommitWithC(1);
   Step(in::Trained{absl::OkStatus()});
   Step(in::Mixed{absl::OkStatus()});
-  HearPairing(to_c_, v1::PeerPairing::DONE);
+  HearPairing(to2_, v1::PeerPairing::DONE);
   Hear(kFromA, Leave());
   EXPECT_FALSE(machine_->averages());
   ASSERT_EQ(All<out::Exit>().size(), 1);
@@ -648,7 +579,7 @@ TEST_F(PairwiseTest, AStopAndAFailureAreTold) {
   EXPECT_TRUE(Has<out::Exit>());
   JoinWanting(2);
   Step(in::Trained{absl::InternalError("diverged")});
-  EXPECT_EQ(Sent(to_c_, v1::PeerMessage::kLeave).size(), 1);
+  EXPECT_EQ(Sent(to2_, v1::PeerMessage::kLeave).size(), 1);
   EXPECT_EQ(All<out::Exit>()[0].status.message(), "diverged");
 }
 
