@@ -9,18 +9,16 @@ namespace parley {
 
 GossipMachine::GossipMachine(GossipMachineOptions options,
                              std::shared_ptr<EdgePlan> plan, Rng jitter)
-    : options_(std::move(options)),
-      hello_(options_.hello),
-      names_(options_.names),
-      plan_(std::move(plan)),
-      self_(hello_.index()),
-      peers_(plan_->peers()),
-      jitter_(jitter),
-      round_(options_.first_round),
-      copies_(options_.joins && !options_.flows) {
-  PARLEY_CHECK(static_cast<int>(names_.size()) == peers_);
-  PARLEY_CHECK(self_ >= 0 && self_ < peers_);
-}
+    : GossipMachineState(std::move(options), std::move(plan)),
+      dialer_({.hello = &hello_,
+               .names = &names_,
+               .neighbours = &neighbours_,
+               .effects = &effects_,
+               .hello_to = [this](const auto& n) { return HelloMessage(n); },
+               .lose = [this](int peer, auto why) { LoseLink(peer, why); },
+               .links_after = 1,
+               .epochs = true},
+              jitter) {}
 
 std::vector<GossipEffect> GossipMachine::Step(GossipEvent event,
                                               absl::Time now) {
@@ -44,37 +42,21 @@ void GossipMachine::On(const gossip_event::Started&) {
   if (phase_ != Phase::kNew) return;
   phase_ = Phase::kJoining;
   phase_since_ = now_;
-  next_report_ = now_ + kReportEvery;
+  next_report_ = now_ + Dialer::kReportEvery;
   TendLinks();
 }
 
 void GossipMachine::On(const gossip_event::Accepted& event) {
-  strangers_[event.link] = {now_ + kDialTimeout, event.certificate_name};
+  dialer_.Accept(event.link, event.certificate_name, now_);
 }
 
 void GossipMachine::On(gossip_event::Received& event) {
   if (event.message.has_hello()) {
     return OnHello(event.link, event.message.hello());
   }
-  const int peer = PeerOf(event.link);
+  const int peer = dialer_.PeerOf(event.link);
   if (peer >= 0) return OnMessage(peer, event.message);
-  for (auto& [index, n] : neighbours_) {
-    if (n.link != event.link || !event.message.has_goodbye()) continue;
-    // It refused our hello.
-    Say(event.message.goodbye().retry() ? LogLevel::kInfo : LogLevel::kWarning,
-        absl::StrCat(names_[index],
-                     " refuses: ", event.message.goodbye().reason()));
-    if (!event.message.goodbye().retry()) {
-      n.refusal = event.message.goodbye().reason();
-      n.refused = phase_ != Phase::kJoining;
-    }
-    // It may come to this peer's epoch soon.
-    n.failures = std::min(n.failures, 3);
-    return LoseLink(index, "it refused");
-  }
-  if (strangers_.contains(event.link)) {
-    Refuse(event.link, "the first message must be a hello", false);
-  }
+  dialer_.OnEarly(event.link, event.message);
 }
 
 void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
@@ -166,7 +148,7 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
 }
 
 void GossipMachine::On(const gossip_event::PayloadEnded& event) {
-  const int peer = PeerOf(event.link);
+  const int peer = dialer_.PeerOf(event.link);
   if (peer < 0) return;
   if (!event.status.ok()) {
     return LoseLink(
@@ -179,10 +161,8 @@ void GossipMachine::On(const gossip_event::PayloadEnded& event) {
 }
 
 void GossipMachine::On(const gossip_event::Closed& event) {
-  strangers_.erase(event.link);
-  for (auto& [peer, n] : neighbours_) {
-    if (n.link == event.link) return LinkLost(peer, event.why.message());
-  }
+  const int peer = dialer_.Closed(event.link);
+  if (peer >= 0) LinkLost(peer, event.why.message());
 }
 
 void GossipMachine::On(const gossip_event::Prepared&) {
@@ -233,7 +213,7 @@ void GossipMachine::On(const gossip_event::Mixed& event) {
 
 void GossipMachine::On(const gossip_event::TimerFired& event) {
   for (const auto& [link, chunks] : event.chunks) {
-    const int peer = PeerOf(link);
+    const int peer = dialer_.PeerOf(link);
     if (peer < 0 || neighbours_[peer].chunks == chunks) continue;
     neighbours_[peer].chunks = chunks;
     if (Edge* edge = EdgeOf(peer)) edge->moved = now_;
@@ -248,11 +228,6 @@ void GossipMachine::On(const gossip_event::StopRequested& event) {
 
 // ------------------------------------------------------------------- rounds
 
-bool GossipMachine::IsAverage(int64_t round) const {
-  return round > options_.rounds ||
-         (options_.average_every > 0 && round % options_.average_every == 0);
-}
-
 // A peer that joins does not wait for the dead, nor for a run that is over.
 absl::Duration GossipMachine::StartWait() const {
   return options_.joins || anew_ ? std::min(options_.start_wait,
@@ -263,16 +238,17 @@ absl::Duration GossipMachine::StartWait() const {
 void GossipMachine::JoinIfReady() {
   if (phase_ == Phase::kJoining) {
     if (EpochIsDue()) ChangeEpoch();
-    if (IsRefusedByAll()) return ExitRefused();
+    if (ExitIfRefused()) return;
     if (now_ < phase_since_ + StartWait()) {
       for (const auto& [peer, n] : neighbours_) {
         if (!n.up && !n.refused && !n.left) return;
       }
     }
+    dialer_.BeginRun();
     return BeginRun();
   }
   if (phase_ != Phase::kIsolated) return;
-  if (IsRefusedByAll()) return ExitRefused();
+  if (ExitIfRefused()) return;
   // A peer that reaches nobody may be the one that is cut off: alone it would
   // run ahead of all others, so it waits for a while.
   bool any = neighbours_.empty() || next_epoch_.has_value();
@@ -429,22 +405,6 @@ void GossipMachine::Exit(absl::Status status) {
   if (phase_ == Phase::kOver) return;
   phase_ = Phase::kOver;
   Do(gossip_effect::Exit{std::move(status)});
-}
-
-int64_t GossipMachine::committed(int peer) const {
-  const auto it = neighbours_.find(peer);
-  return it == neighbours_.end() ? 0 : it->second.committed;
-}
-
-std::optional<int64_t> GossipMachine::doubt(int peer) const {
-  const std::optional<Doubt>* doubt = nullptr;
-  if (peer < 0) {
-    doubt = &averages_.doubt;
-  } else if (const auto it = neighbours_.find(peer); it != neighbours_.end()) {
-    doubt = &it->second.doubt;
-  }
-  if (doubt == nullptr || !*doubt) return std::nullopt;
-  return (*doubt)->step.round();
 }
 
 void GossipMachine::Say(LogLevel level, std::string text) {

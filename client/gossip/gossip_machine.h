@@ -37,25 +37,24 @@
 #include "absl/time/time.h"
 #include "client/gossip/edge_plan.h"
 #include "client/gossip/gossip_events.h"
+#include "client/gossip/gossip_machine_state.h"
 #include "client/gossip/gossip_parts.h"
+#include "client/gossip/peer_dialer.h"
 #include "common/base/random.h"
 #include "parley/v1/peer.pb.h"
 
 namespace parley {
 
-// Whether two steps are the same one.
-bool SameStep(const v1::PeerStep& a, const v1::PeerStep& b);
-
 // Single-threaded; the driver calls Step from one sequence.
-class GossipMachine {
+class GossipMachine : public GossipMachineState {
+  using Dialer = PeerDialer<gossip_parts::Neighbour>;
+
  public:
-  // A neighbour that does not answer a dial for so long is dialled again.
-  static constexpr absl::Duration kDialTimeout = absl::Seconds(20);
-  static constexpr absl::Duration kFirstDelay = absl::Milliseconds(100);
-  static constexpr absl::Duration kMaxDelay = absl::Seconds(5);
+  static constexpr absl::Duration kDialTimeout = Dialer::kDialTimeout;
+  static constexpr absl::Duration kFirstDelay = Dialer::kFirstDelay;
+  static constexpr absl::Duration kMaxDelay = Dialer::kMaxDelay;
   // Without any link it waits for so many edge timeouts before it goes on.
   static constexpr int kAloneAfter = 4;
-  static constexpr absl::Duration kReportEvery = absl::Seconds(10);
   // So long after the average at the end failed it is tried again.
   static constexpr absl::Duration kTryAfter = absl::Milliseconds(500);
   // A peer that leaves ends after so many rounds, whether any edge of them
@@ -73,41 +72,7 @@ class GossipMachine {
   // When TimerFired is due; earlier or repeated ones do no harm.
   absl::Time wake_at() const { return wake_at_; }
 
-  int64_t round() const { return round_; }
-  int64_t epoch() const { return hello_.epoch(); }
-  uint64_t schedule_hash() const { return hello_.schedule_hash(); }
-  // Edges of the last round that were used and given up, for reports.
-  int used_edges() const { return used_edges_; }
-  int lost_edges() const { return lost_edges_; }
-  // The last round whose exchange or flow with `peer` this peer committed; 0:
-  // none. What it may be in doubt about itself.
-  int64_t committed(int peer) const;
-  std::optional<int64_t> doubt(int peer) const;
-  // Of averages: the last one known to be committed.
-  int64_t committed_average() const { return averages_.committed; }
-  // It ends before its last round, since it was asked to leave.
-  bool left() const { return left_; }
-
  private:
-  enum class Phase {
-    kNew,
-    kJoining,   // waits for its links before the first round
-    kIsolated,  // waits for any link
-    kCopying,   // waits for a neighbour's model
-    kRound,
-    kMixing,
-    kFinishing,  // done; others may still need to hear what was decided
-    kOver
-  };
-  using Part = gossip_parts::Part;
-  using Doubt = gossip_parts::Doubt;
-  using Stranger = gossip_parts::Stranger;
-  using Neighbour = gossip_parts::Neighbour;
-  using Edge = gossip_parts::Edge;
-  using Average = gossip_parts::Average;
-  using Averages = gossip_parts::Averages;
-  using Leaving = gossip_parts::Leaving;
-
   // Each group in a file of its own: gossip_machine.cc, ...
   //
   // Events.
@@ -131,12 +96,6 @@ class GossipMachine {
   absl::Duration StartWait() const;
   void BeginRun();
   void BeginRound();
-  int64_t LastRound() const {
-    return options_.rounds + (options_.final_average ? 1 : 0);
-  }
-  bool LacksAverage() const {
-    return options_.final_average && !IsAveraged() && !left_;
-  }
   void Advance();
   void PerformSettlements();
   void PerformSettlement(int peer, std::optional<Doubt>* doubt);
@@ -144,15 +103,10 @@ class GossipMachine {
   absl::Time GoneAt(const Neighbour& n) const;
   void TellLeaving(absl::string_view reason);
   void Exit(absl::Status status);
-  bool IsAverage(int64_t round) const;
-  bool IsFinal() const { return round_ > options_.rounds; }
 
   // ..._leave.cc
-  bool HandsOver() const { return leave_ && leave_->now && options_.flows; }
-  double ShareOf(const Edge& edge) const;  // that it gives away
   void BeginLastRound();
   bool LeavesAfterRound();
-  double MostScale(int peer) const;
   void Finish();
 
   // ..._epochs.cc
@@ -167,44 +121,29 @@ class GossipMachine {
   // ..._links.cc
   void DialDue();
   void OnHello(uint64_t link, const v1::PeerHello& hello);
-  std::string WhyNot(uint64_t link, const v1::PeerHello& hello) const;
-  bool IsRefusedByAll() const;
-  void ExitRefused();
-  void Refuse(uint64_t link, absl::string_view reason, bool retry);
-  void LinkUp(int peer, uint64_t link, const v1::PeerHello& hello);
+  bool ExitIfRefused();
+  void LinkUp(int peer, const v1::PeerHello& hello);
   void LoseLink(int peer, absl::string_view why);  // hangs up
   void LinkLost(int peer, absl::string_view why);  // is gone already
   void TendLinks();
   void OnSettle(int peer, const v1::PeerSettle& settle);
   void Outcome(Doubt* doubt, bool committed);
   v1::PeerMessage HelloMessage(const Neighbour& to) const;
-  int PeerOf(uint64_t link) const;  // -1: none that is up
-  bool Dials(int peer) const { return self_ < peer; }
   void Send(int peer, v1::PeerMessage message);
   void SendDecision(int peer, const v1::PeerStep& step, bool committed,
                     absl::string_view reason);
 
   // ..._edges.cc
-  v1::PeerUse Use() const { return options_.flows ? v1::FLOW : v1::EXCHANGE; }
-  v1::PeerStep StepOf(v1::PeerUse use, int32_t step = 0) const;
-  bool IsNow(const v1::PeerStep& step, v1::PeerUse use) const;
-  bool DecidesExchange(int peer) const { return self_ < peer; }
   void AdvanceEdges();
-  Edge* EdgeOf(int peer);
   void Commit(Edge& edge);
   void FailEdge(Edge& edge, absl::string_view why);
   void EdgeLinkLost(Edge& edge, absl::string_view why);
   void EnterDoubt(Edge& edge);
   void OnPayload(int peer);
   void OnDecision(int peer, const v1::PeerDecision& decision);
-  bool EdgesDone() const;
 
   // ..._average.cc
-  int Next() const { return (self_ + 1) % peers_; }
-  int Previous() const { return (self_ + peers_ - 1) % peers_; }
-  int AverageSteps() const { return 2 * (peers_ - 1); }
   void AdvanceAverage();
-  bool AverageMoves() const;
   void FailAverage(absl::string_view why);
   void EndAverage(bool committed);
   void OnToken();
@@ -212,8 +151,6 @@ class GossipMachine {
   void TellAverage(int64_t round, bool committed);
   void HearOfAverages(const v1::PeerSettle& settle);
   void SettleAverage(bool committed);
-  bool IsAveraged() const { return averages_.committed > options_.rounds; }
-  v1::PeerMessage AveragesMessage() const;
 
   // ..._time.cc
   void CheckDeadlines();
@@ -226,55 +163,11 @@ class GossipMachine {
     effects_.emplace_back(std::move(effect));
   }
 
-  // Constant after construction.
-  const GossipMachineOptions options_;
-
-  // The epoch.
-  v1::PeerHello hello_;
-  std::vector<std::string> names_;
-  std::shared_ptr<EdgePlan> plan_;  // shared by all peers of a process
-  int self_;
-  int peers_;
-  std::optional<GossipMembership> next_epoch_;
-
-  Rng jitter_;
   absl::Time now_ = absl::InfinitePast();
   std::vector<GossipEffect> effects_;  // of this step
   absl::Time wake_at_ = absl::InfiniteFuture();
-
-  Phase phase_ = Phase::kNew;
-  absl::Time phase_since_;
-  std::map<int, Neighbour> neighbours_;
-  bool tended_ = false;
-  std::map<uint64_t, Stranger> strangers_;
-  uint64_t last_link_ = 1;  // odd: of dialled links
-
-  // The round.
-  int64_t round_;
-  bool prepared_ = false;
-  bool trained_ = false;
-  bool alone_ = false;   // goes on without reaching anybody
-  bool leaves_ = false;  // has said so
-  absl::Time lacks_since_ = absl::InfinitePast();  // the average at the end
-  std::optional<Leaving> leave_;
-  bool left_ = false;
-  bool copies_ = false;  // still has to get a model
-  bool anew_ = false;    // the others go on after an earlier incarnation
-  std::vector<Edge> edges_;
-  std::optional<Average> average_;
-  // The staging buffer: what was armed last, and whether it is in use.
-  uint64_t armed_link_ = 0;
-  v1::PeerStep armed_;
-  bool armed_begun_ = false;
-  double armed_omega_ = 1;
-  double armed_scale_ = 1;
-  bool staging_busy_ = false;
-  int used_edges_ = 0;
-  int lost_edges_ = 0;
-
-  Averages averages_;
-
   absl::Time next_report_ = absl::InfiniteFuture();
+  Dialer dialer_;
 };
 
 }  // namespace parley

@@ -11,11 +11,6 @@
 
 namespace parley {
 
-bool GossipMachine::AverageMoves() const {
-  return average_->in_step < AverageSteps() ||
-         average_->out_step < AverageSteps();
-}
-
 void GossipMachine::AdvanceAverage() {
   Average& a = *average_;
   if (a.over) return;
@@ -131,21 +126,6 @@ void GossipMachine::SettleAverage(bool committed) {
   if (step.epoch() == hello_.epoch() && averages_.speaks) {
     averages_.decided = std::max(averages_.decided, step.round());
   }
-}
-
-// Of averages in an earlier epoch it is only told which one was committed; one
-// that nobody says so of was not.
-v1::PeerMessage GossipMachine::AveragesMessage() const {
-  int64_t decided = averages_.decided;
-  const std::optional<Doubt>& doubt = averages_.doubt;
-  if (doubt && !doubt->outcome && doubt->step.epoch() == hello_.epoch()) {
-    decided = std::min(decided, doubt->step.round() - 1);
-  }
-  v1::PeerMessage message;
-  message.mutable_settle()->set_use(v1::AVERAGE);
-  message.mutable_settle()->set_committed(averages_.heard);
-  message.mutable_settle()->set_decided(decided);
-  return message;
 }
 
 void GossipMachine::HearOfAverages(const v1::PeerSettle& settle) {

@@ -8,42 +8,6 @@
 
 namespace parley {
 
-bool SameStep(const v1::PeerStep& a, const v1::PeerStep& b) {
-  return a.epoch() == b.epoch() && a.round() == b.round() &&
-         a.use() == b.use() && a.step() == b.step();
-}
-
-v1::PeerStep GossipMachine::StepOf(v1::PeerUse use, int32_t step) const {
-  v1::PeerStep result;
-  result.set_epoch(hello_.epoch());
-  result.set_round(round_);
-  result.set_use(use);
-  result.set_step(step);
-  return result;
-}
-
-bool GossipMachine::IsNow(const v1::PeerStep& step, v1::PeerUse use) const {
-  return step.use() == use && step.round() == round_ && phase_ == Phase::kRound;
-}
-
-GossipMachine::Edge* GossipMachine::EdgeOf(int peer) {
-  for (Edge& edge : edges_) {
-    if (edge.plan.peer == peer) return &edge;
-  }
-  return nullptr;
-}
-
-bool GossipMachine::EdgesDone() const {
-  for (const Edge& edge : edges_) {
-    for (const Part part : {edge.in, edge.out}) {
-      if (part != Part::kNone && part != Part::kDone && part != Part::kFailed) {
-        return false;
-      }
-    }
-  }
-  return true;
-}
-
 void GossipMachine::AdvanceEdges() {
   ServeCopies();
   bool first = true;  // of those that still come in

@@ -9,12 +9,6 @@
 #include "client/gossip/gossip_machine.h"
 
 namespace parley {
-namespace {
-
-// Of weights that were summed up in another order.
-constexpr double kRounding = 1e-9;
-
-}  // namespace
 
 void GossipMachine::On(const gossip_event::LeaveRequested& event) {
   const bool again = leave_.has_value();
@@ -48,10 +42,6 @@ void GossipMachine::BeginLastRound() {
   leave_->scale = given > 0 ? 1 / given : 1;
 }
 
-double GossipMachine::ShareOf(const Edge& edge) const {
-  return HandsOver() ? edge.plan.out * leave_->scale : edge.plan.out;
-}
-
 // Whether the round that ends is the last one, since the peer leaves.
 bool GossipMachine::LeavesAfterRound() {
   if (!leave_) return false;
@@ -62,17 +52,6 @@ bool GossipMachine::LeavesAfterRound() {
     if (edge.out == Part::kDone) return true;
   }
   return ++leave_->tries == kLeaveTries;
-}
-
-// The most that a flow of this round may be scaled by: 1/(1 − W_kk) of the
-// sender.
-double GossipMachine::MostScale(int peer) const {
-  if (!options_.flows) return 1;
-  double given = 0;
-  for (const PeerWeight& w : plan_->schedule().Row(round_ - 1, peer).out) {
-    if (w.peer != peer) given += w.weight;
-  }
-  return given > 0 ? (1 + kRounding) / given : 1;
 }
 
 // Nothing more to do: others may still need to hear what was decided.

@@ -4,16 +4,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "client/gossip/gossip_machine.h"
-#include "client/gossip/hello_check.h"
 
 namespace parley {
-namespace {
-
-constexpr size_t kMostReasons = 5;  // that an error names
-
-}  // namespace
 
 // Which neighbours there should be links to. They are kept: drawn schedules
 // bring ever new ones.
@@ -34,17 +27,7 @@ void GossipMachine::TendLinks() {
 
 void GossipMachine::DialDue() {
   if (phase_ == Phase::kNew || phase_ == Phase::kOver) return;
-  for (auto& [peer, n] : neighbours_) {
-    if (!Dials(peer) || n.link != 0 || n.left || n.refused ||
-        now_ < n.dial_at) {
-      continue;
-    }
-    last_link_ += 2;
-    n.link = last_link_;
-    n.since_dial = now_;
-    Do(gossip_effect::Dial{n.link, peer});
-    Do(gossip_effect::Send{n.link, HelloMessage(n)});
-  }
+  dialer_.DialDue(now_);
 }
 
 v1::PeerMessage GossipMachine::HelloMessage(const Neighbour& to) const {
@@ -57,102 +40,22 @@ v1::PeerMessage GossipMachine::HelloMessage(const Neighbour& to) const {
   return message;
 }
 
-std::string GossipMachine::WhyNot(uint64_t link,
-                                  const v1::PeerHello& hello) const {
-  const std::string why = WhyHelloDoesNotFit(hello_, hello, names_);
-  if (!why.empty()) return why;
-  const int index = hello.index();
-  const auto stranger = strangers_.find(link);
-  if (stranger == strangers_.end()) {
-    const auto it = neighbours_.find(index);
-    return it == neighbours_.end() || it->second.link != link
-               ? "another peer answers at its address"
-               : "";
-  }
-  if (Dials(index)) return "of two peers the one with the lower index dials";
-  if (!stranger->second.MayBe(hello.name())) {
-    return absl::StrCat("its certificate is for ",
-                        stranger->second.certificate_name);
-  }
-  return "";
-}
-
 void GossipMachine::OnHello(uint64_t link, const v1::PeerHello& hello) {
-  const bool accepted = strangers_.contains(link);
-  if (!accepted) {
-    bool dialling = false;
-    for (const auto& [peer, n] : neighbours_) {
-      dialling |= n.link == link && !n.up;
-    }
-    if (!dialling) return;  // of a link that is gone, or a second one
-  }
-  const std::string reason = WhyNot(link, hello);
-  if (!reason.empty()) {
-    // Another epoch may be ours soon.
-    const bool retry = hello.epoch() != hello_.epoch();
-    if (accepted && !retry && strangers_[link].MayBe(hello.name())) {
-      for (auto& [peer, n] : neighbours_) {
-        if (names_[peer] == hello.name() && !n.up) n.refusal = reason;
-      }
-    }
-    return Refuse(link, reason, retry);
-  }
-  const int peer = hello.index();
-  Neighbour& n = neighbours_[peer];
-  if (accepted) {
-    strangers_.erase(link);
-    if (n.link != 0) LoseLink(peer, "it dialled again");
-    n.link = link;
-    Do(gossip_effect::Send{link, HelloMessage(n)});
-  }
-  LinkUp(peer, link, hello);
+  if (!dialer_.Fits(link, hello)) return;
+  dialer_.Take(link, hello, now_);
+  LinkUp(hello.index(), hello);
 }
 
 // For good, as far as each has said last, and for long enough.
-bool GossipMachine::IsRefusedByAll() const {
-  if (neighbours_.empty() || now_ < phase_since_ + options_.edge_timeout) {
-    return false;
-  }
-  for (const auto& [peer, n] : neighbours_) {
-    if (n.up || n.refusal.empty()) return false;
-  }
+bool GossipMachine::ExitIfRefused() {
+  if (now_ < phase_since_ + options_.edge_timeout) return false;
+  const absl::Status refused = dialer_.RefusedByAll();
+  if (refused.ok()) return false;
+  Exit(refused);
   return true;
 }
 
-void GossipMachine::ExitRefused() {
-  std::vector<std::string> reasons;
-  for (const auto& [peer, n] : neighbours_) {
-    if (reasons.size() == kMostReasons) break;
-    reasons.push_back(absl::StrCat(names_[peer], ": ", n.refusal));
-  }
-  Exit(absl::FailedPreconditionError(absl::StrCat(
-      "none of its ", neighbours_.size(),
-      " neighbours takes this peer: ", absl::StrJoin(reasons, "; "))));
-}
-
-void GossipMachine::Refuse(uint64_t link, absl::string_view reason,
-                           bool retry) {
-  v1::PeerMessage message;
-  message.mutable_goodbye()->set_reason(std::string(reason));
-  message.mutable_goodbye()->set_retry(retry);
-  Do(gossip_effect::Send{link, std::move(message)});
-  if (strangers_.erase(link) > 0) {
-    Say(LogLevel::kWarning, absl::StrCat("refuses a peer: ", reason));
-    return Do(gossip_effect::HangUp{link});
-  }
-  for (auto& [peer, n] : neighbours_) {
-    if (n.link != link) continue;
-    if (!retry) {
-      n.refusal = std::string(reason);
-      // At the begin the right one may still come in its place.
-      n.refused = phase_ != Phase::kJoining;
-    }
-    return LoseLink(peer, reason);
-  }
-}
-
-void GossipMachine::LinkUp(int peer, uint64_t link,
-                           const v1::PeerHello& hello) {
+void GossipMachine::LinkUp(int peer, const v1::PeerHello& hello) {
   Neighbour& n = neighbours_[peer];
   if (n.incarnation != 0 && n.incarnation != hello.incarnation() && n.doubt &&
       !n.doubt->outcome) {
@@ -165,12 +68,6 @@ void GossipMachine::LinkUp(int peer, uint64_t link,
   if (n.incarnation != hello.incarnation()) n.earlier = n.incarnation;
   n.incarnation = hello.incarnation();
   n.hello_round = hello.round();
-  n.refusal.clear();
-  n.link = link;
-  n.up = true;
-  n.since = now_;
-  n.failures = 0;
-  n.left = false;
   n.chunks = 0;
   n.ready.reset();
   // In an earlier epoch it may have been this peer that decided.
@@ -211,24 +108,12 @@ void GossipMachine::LinkUp(int peer, uint64_t link,
 }
 
 void GossipMachine::LoseLink(int peer, absl::string_view why) {
-  const uint64_t link = neighbours_[peer].link;
-  if (link == 0) return;
-  Do(gossip_effect::HangUp{link});
-  LinkLost(peer, why);
+  if (dialer_.HangUp(peer)) LinkLost(peer, why);
 }
 
 void GossipMachine::LinkLost(int peer, absl::string_view why) {
-  Neighbour& n = neighbours_[peer];
-  if (n.up && !n.left && !why.empty()) {
-    Say(LogLevel::kWarning, absl::StrCat("lost ", names_[peer], ": ", why));
-  }
-  const uint64_t link = std::exchange(n.link, 0);
-  if (std::exchange(n.up, false)) n.since = now_;
-  n.ready.reset();
-  const absl::Duration longest =
-      std::min(kMaxDelay, kFirstDelay * (1 << std::min(n.failures, 10)));
-  n.dial_at = now_ + longest * (0.5 + 0.5 * jitter_.Uniform());
-  ++n.failures;
+  const uint64_t link = dialer_.Lost(peer, why, now_);
+  neighbours_[peer].ready.reset();
   const bool armed = link == armed_link_;
   if (armed) {
     armed_link_ = 0;
@@ -242,13 +127,6 @@ void GossipMachine::LinkLost(int peer, absl::string_view why) {
       (peer == Next() || peer == Previous())) {
     FailAverage(absl::StrCat("lost ", names_[peer]));
   }
-}
-
-int GossipMachine::PeerOf(uint64_t link) const {
-  for (const auto& [peer, n] : neighbours_) {
-    if (n.link == link && n.up) return peer;
-  }
-  return -1;
 }
 
 void GossipMachine::OnSettle(int peer, const v1::PeerSettle& settle) {

@@ -1,24 +1,12 @@
 // The gossip machine's deadlines, and when the next one is.
 #include <algorithm>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "client/gossip/gossip_machine.h"
 
 namespace parley {
 
 void GossipMachine::CheckDeadlines() {
-  for (auto it = strangers_.begin(); it != strangers_.end();) {
-    const uint64_t link = it->first;
-    const bool late = now_ >= it->second.deadline;
-    ++it;
-    if (late) Refuse(link, "said no hello", true);
-  }
-  for (auto& [peer, n] : neighbours_) {
-    if (n.link != 0 && !n.up && now_ >= n.since_dial + kDialTimeout) {
-      LoseLink(peer, "it does not answer");
-    }
-  }
+  dialer_.CheckDeadlines(now_);
   if (phase_ != Phase::kRound || !prepared_) return;
   for (Edge& edge : edges_) {
     if (now_ >= DeadlineOf(edge)) FailEdge(edge, "it was too late");
@@ -46,32 +34,16 @@ absl::Time GossipMachine::DeadlineOf(const Edge& edge) const {
 
 void GossipMachine::ReportWaiting() {
   if (phase_ == Phase::kOver || now_ < next_report_) return;
-  next_report_ = now_ + kReportEvery;
+  next_report_ = now_ + Dialer::kReportEvery;
   if (phase_ != Phase::kJoining && phase_ != Phase::kIsolated) return;
-  std::vector<std::string> missing;
-  for (const auto& [peer, n] : neighbours_) {
-    if (!n.up && !n.left) missing.push_back(names_[peer]);
-  }
-  Say(LogLevel::kInfo,
-      absl::StrCat(
-          "waits for ", missing.size(), " of ", neighbours_.size(),
-          " neighbours: ",
-          absl::StrJoin(missing.begin(),
-                        missing.begin() + std::min<size_t>(missing.size(), 5),
-                        ", ")));
+  Say(LogLevel::kInfo, dialer_.Waiting());
 }
 
 void GossipMachine::SetWakeAt() {
   absl::Time at = absl::InfiniteFuture();
   if (phase_ != Phase::kOver) {
-    for (const auto& [link, stranger] : strangers_) {
-      at = std::min(at, stranger.deadline);
-    }
+    at = std::min(at, dialer_.WakeAt());
     for (const auto& [peer, n] : neighbours_) {
-      if (n.link != 0 && !n.up) at = std::min(at, n.since_dial + kDialTimeout);
-      if (n.link == 0 && Dials(peer) && !n.left && !n.refused) {
-        at = std::min(at, n.dial_at);
-      }
       if (phase_ == Phase::kFinishing && GoneAt(n) > now_) {
         at = std::min(at, GoneAt(n));
       }

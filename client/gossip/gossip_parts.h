@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "client/gossip/edge_plan.h"
+#include "client/gossip/peer_dialer.h"
 #include "parley/v1/peer.pb.h"
 
 namespace parley {
@@ -38,6 +39,12 @@ struct GossipMachineOptions {
   absl::Duration epoch_wait = absl::ZeroDuration();
 };
 
+// Whether two steps are the same one.
+inline bool SameStep(const v1::PeerStep& a, const v1::PeerStep& b) {
+  return a.epoch() == b.epoch() && a.round() == b.round() &&
+         a.use() == b.use() && a.step() == b.step();
+}
+
 // Of the machine alone.
 namespace gossip_parts {
 
@@ -49,27 +56,11 @@ struct Doubt {
   v1::PeerStep step;
   std::optional<bool> outcome = {};  // known, not yet performed
 };
-struct Stranger {  // a link before its hello
-  absl::Time deadline;
-  std::string certificate_name;
-  bool MayBe(const std::string& name) const {
-    return certificate_name.empty() || certificate_name == name;
-  }
-};
 // Another peer, over rounds and links.
-struct Neighbour {
-  uint64_t link = 0;  // 0: none
-  bool up = false;    // both ends have said hello
-  absl::Time since;   // it is up or down
-  absl::Time since_dial;
-  absl::Time dial_at = absl::InfinitePast();
-  int failures = 0;
+struct Neighbour : PeerContact {
   uint64_t incarnation = 0;
   uint64_t earlier = 0;     // incarnation, until this one is in a round
   int64_t hello_round = 0;  // that it was in
-  bool left = false;
-  bool refused = false;  // they do not fit
-  std::string refusal;   // why, as either has said last
   uint64_t chunks = 0;
   std::optional<v1::PeerStep> ready;     // the latest
   std::optional<v1::PeerStep> declined;  // the latest: it does not take that

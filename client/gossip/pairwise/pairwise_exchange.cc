@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "client/gossip/gossip_machine.h"
 #include "client/gossip/pairwise/pairwise_machine.h"
 
 namespace parley {
@@ -105,7 +104,7 @@ void PairwiseMachine::OnBegin(int peer, const v1::PeerBegin& begin) {
 }
 
 void PairwiseMachine::On(const gossip_event::PayloadEnded& event) {
-  const int peer = PeerOf(event.link);
+  const int peer = dialer_.PeerOf(event.link);
   if (peer < 0) return;
   if (!event.status.ok()) {
     return LoseLink(

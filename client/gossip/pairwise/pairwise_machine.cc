@@ -4,7 +4,6 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "client/gossip/gossip_machine.h"
 #include "common/base/log.h"
 
 namespace parley {
@@ -12,7 +11,7 @@ namespace {
 
 // Dialled links have odd numbers; these are none of the machine's that follows
 // for the average.
-constexpr uint64_t kFirstLink = (uint64_t{1} << 62) + 1;
+constexpr uint64_t kLinksAfter = (uint64_t{1} << 62) + 1;
 
 }  // namespace
 
@@ -23,8 +22,14 @@ PairwiseMachine::PairwiseMachine(GossipMachineOptions options,
       seed_(seed),
       self_(options_.hello.index()),
       peers_(plan->peers()),
-      jitter_(jitter),
-      last_link_(kFirstLink),
+      dialer_({.hello = &options_.hello,
+               .names = &options_.names,
+               .neighbours = &neighbours_,
+               .effects = &effects_,
+               .hello_to = [this](const auto&) { return HelloMessage(); },
+               .lose = [this](int peer, auto why) { LoseLink(peer, why); },
+               .links_after = kLinksAfter},
+              jitter),
       token_(self_ == 0) {
   PARLEY_CHECK(static_cast<int>(options_.names.size()) == peers_);
   PARLEY_CHECK(self_ >= 0 && self_ < peers_);
@@ -44,9 +49,9 @@ std::vector<GossipEffect> PairwiseMachine::Step(GossipEvent event,
   now_ = now;
   effects_.clear();
   std::visit([this](auto& e) { On(e); }, event);
-  CheckLinks();
+  dialer_.CheckDeadlines(now_);
   CheckExchange();
-  DialDue();
+  if (phase_ != Phase::kNew && phase_ != Phase::kOver) dialer_.DialDue(now_);
   JoinIfReady();
   Advance();
   ReportWaiting();
@@ -60,40 +65,26 @@ void PairwiseMachine::On(const gossip_event::Started&) {
   if (phase_ != Phase::kNew) return;
   phase_ = Phase::kJoining;
   phase_since_ = now_;
-  next_report_ = now_ + GossipMachine::kReportEvery;
+  next_report_ = now_ + Dialer::kReportEvery;
   for (auto& [peer, n] : neighbours_) n.since = now_;
 }
 
 void PairwiseMachine::On(const gossip_event::Accepted& event) {
-  strangers_[event.link] = {now_ + GossipMachine::kDialTimeout,
-                            event.certificate_name};
+  dialer_.Accept(event.link, event.certificate_name, now_);
 }
 
 void PairwiseMachine::On(gossip_event::Received& event) {
   if (event.message.has_hello()) {
     return OnHello(event.link, event.message.hello());
   }
-  const int peer = PeerOf(event.link);
+  const int peer = dialer_.PeerOf(event.link);
   if (peer >= 0) return OnMessage(peer, event.message);
-  for (auto& [index, n] : neighbours_) {
-    if (n.link != event.link || !event.message.has_goodbye()) continue;
-    // It refused our hello.
-    const v1::PeerGoodbye& goodbye = event.message.goodbye();
-    Say(goodbye.retry() ? LogLevel::kInfo : LogLevel::kWarning,
-        absl::StrCat(options_.names[index], " refuses: ", goodbye.reason()));
-    n.refused = !goodbye.retry() && phase_ != Phase::kJoining;
-    return LoseLink(index, "it refused");
-  }
-  if (strangers_.contains(event.link)) {
-    Refuse(event.link, "the first message must be a hello", false);
-  }
+  dialer_.OnEarly(event.link, event.message);
 }
 
 void PairwiseMachine::On(const gossip_event::Closed& event) {
-  strangers_.erase(event.link);
-  for (auto& [peer, n] : neighbours_) {
-    if (n.link == event.link) return LinkLost(peer, event.why.message());
-  }
+  const int peer = dialer_.Closed(event.link);
+  if (peer >= 0) LinkLost(peer, event.why.message());
 }
 
 void PairwiseMachine::On(const gossip_event::Trained& event) {
@@ -125,7 +116,7 @@ void PairwiseMachine::On(const gossip_event::Mixed& event) {
 
 void PairwiseMachine::On(const gossip_event::TimerFired& event) {
   for (const auto& [link, chunks] : event.chunks) {
-    const int peer = PeerOf(link);
+    const int peer = dialer_.PeerOf(link);
     if (peer < 0 || neighbours_[peer].chunks == chunks) continue;
     neighbours_[peer].chunks = chunks;
     if (exchange_ && exchange_->peer == peer) exchange_->moved = now_;
@@ -157,11 +148,16 @@ void PairwiseMachine::On(const gossip_event::StopRequested& event) {
 
 void PairwiseMachine::JoinIfReady() {
   if (phase_ != Phase::kJoining) return;
+  if (now_ >= phase_since_ + options_.edge_timeout) {
+    const absl::Status refused = dialer_.RefusedByAll();
+    if (!refused.ok()) return Exit(refused);
+  }
   if (now_ < phase_since_ + options_.start_wait) {
     for (const auto& [peer, n] : neighbours_) {
       if (!n.up && !n.refused && !n.left) return;
     }
   }
+  dialer_.BeginRun();
   phase_ = Phase::kSteps;
   phase_since_ = now_;
   BeginStep();
@@ -274,12 +270,8 @@ void PairwiseMachine::SetWakeAt() {
   const auto wake = [this](absl::Time at) {
     if (at > now_) wake_at_ = std::min(wake_at_, at);
   };
-  for (const auto& [link, stranger] : strangers_) wake(stranger.deadline);
+  wake(dialer_.WakeAt());
   for (const auto& [peer, n] : neighbours_) {
-    if (n.link != 0 && !n.up) {
-      wake(n.since_dial + GossipMachine::kDialTimeout);
-    }
-    if (n.link == 0 && IsLower(peer) && !n.left && !n.refused) wake(n.dial_at);
     if (phase_ == Phase::kAnswering && !n.up) {
       wake(n.since + 2 * options_.edge_timeout);
     }
@@ -287,6 +279,7 @@ void PairwiseMachine::SetWakeAt() {
   if (exchange_) wake(ExchangeDeadline());
   if (want_) wake(WantDeadline());
   if (phase_ == Phase::kJoining) {
+    wake(phase_since_ + options_.edge_timeout);
     wake(phase_since_ + options_.start_wait);
     wake(next_report_);
   }

@@ -31,6 +31,7 @@
 #include "client/gossip/gossip_events.h"
 #include "client/gossip/gossip_parts.h"
 #include "client/gossip/pairwise/pairwise_parts.h"
+#include "client/gossip/peer_dialer.h"
 #include "common/base/random.h"
 #include "parley/v1/peer.pb.h"
 
@@ -81,8 +82,8 @@ class PairwiseMachine {
     kOver
   };
   using Doubt = gossip_parts::Doubt;
-  using Stranger = gossip_parts::Stranger;
   using Neighbour = pairwise_parts::Neighbour;
+  using Dialer = PeerDialer<Neighbour>;
   using Want = pairwise_parts::Want;
   using Exchange = pairwise_parts::Exchange;
 
@@ -111,16 +112,11 @@ class PairwiseMachine {
   void Say(LogLevel level, std::string text);
 
   // pairwise_links.cc
-  void DialDue();
   void OnHello(uint64_t link, const v1::PeerHello& hello);
-  std::string WhyNot(uint64_t link, const v1::PeerHello& hello) const;
-  void Refuse(uint64_t link, absl::string_view reason, bool retry);
-  void LinkUp(int peer, uint64_t link, const v1::PeerHello& hello);
+  void LinkUp(int peer, const v1::PeerHello& hello);
   void LoseLink(int peer, absl::string_view why);  // hangs up
   void LinkLost(int peer, absl::string_view why);  // is gone already
-  void CheckLinks();
   v1::PeerMessage HelloMessage() const;
-  int PeerOf(uint64_t link) const;                       // -1: none that is up
   bool IsLower(int peer) const { return self_ < peer; }  // this peer is
   bool Gone(const Neighbour& n, int timeouts) const;
   void Send(int peer, v1::PeerMessage message);
@@ -166,20 +162,18 @@ class PairwiseMachine {
   const int self_;
   const int peers_;
 
-  Rng jitter_;
   absl::Time now_ = absl::InfinitePast();
   std::vector<GossipEffect> effects_;  // of this step
   absl::Time wake_at_ = absl::InfiniteFuture();
 
   Phase phase_ = Phase::kNew;
   absl::Time phase_since_;
-  absl::Duration took_;  // its own steps
+  absl::Duration took_;                 // its own steps
   std::optional<std::string> leaving_;  // why
   bool frozen_told_ = false;
   absl::Time next_report_ = absl::InfiniteFuture();
   std::map<int, Neighbour> neighbours_;
-  std::map<uint64_t, Stranger> strangers_;
-  uint64_t last_link_;  // odd: of dialled links
+  Dialer dialer_;
 
   // The step.
   int64_t step_ = 1;

@@ -456,6 +456,40 @@ TEST_F(PairwiseTest, RefusesForeignersWithAReason) {
               HasSubstr("must be a hello"));
 }
 
+TEST_F(PairwiseTest, TakesLinksOfNeighboursAlone) {
+  options_.hello = HelloOf(2);
+  machine_ =
+      std::make_unique<PairwiseMachine>(options_, plan_, 1, Rng(1, "jitter"));
+  Step(in::Started{});
+  Step(in::Accepted{8, ""});
+  HearHello(8, HelloOf(0));
+  ASSERT_EQ(Sent(8, v1::PeerMessage::kGoodbye).size(), 1);
+  EXPECT_EQ(Sent(8, v1::PeerMessage::kGoodbye)[0].goodbye().reason(),
+            "they are no neighbours");
+  EXPECT_TRUE(Has<out::HangUp>());
+}
+
+TEST_F(PairwiseTest, WhereNobodyTakesItItEndsAndSaysWhy) {
+  machine_ =
+      std::make_unique<PairwiseMachine>(options_, plan_, 1, Rng(1, "jitter"));
+  Step(in::Started{});
+  Step(in::Accepted{kFromA, ""});
+  v1::PeerHello hello = HelloOf(0);
+  hello.set_run_id(3);
+  HearHello(kFromA, hello);
+  v1::PeerMessage goodbye;
+  goodbye.mutable_goodbye()->set_reason("it has another model");
+  Hear(to2_, goodbye);
+  EXPECT_THAT(Said(), HasSubstr("c refuses: it has another model"));
+  EXPECT_FALSE(Has<out::Exit>());  // the right ones may still come
+  EXPECT_LE(machine_->wake_at(), now_ + kTimeout);
+  Pass(kTimeout);
+  ASSERT_EQ(All<out::Exit>().size(), 1);
+  EXPECT_THAT(All<out::Exit>()[0].status,
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       "c: it has another model"));
+}
+
 TEST_F(PairwiseTest, DrawsNobodyThatIsGone) {
   options_.rounds = 30;
   JoinWanting(2);
