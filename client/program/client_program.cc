@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
@@ -214,27 +213,17 @@ absl::Status Run(const Program& program, Settings settings,
   Outcome outcome(signals);
   runs->Start(
       [&outcome](absl::Status status) { outcome.Set(std::move(status)); });
-  int signal = 0;
-  while (!outcome.Get() && signal == 0) signal = signals->Wait();
-  if (signal != 0) {
-    const std::string reason = strsignal(signal);
-    const bool hands_over = peers_at_work > 0;
-    LogInfo(
-        hands_over ? "leaves (a second signal ends it at once): " : "ends: ",
-        reason);
-    runs->Leave(reason);
-    signal = 0;
-    while (hands_over && !outcome.Get() && signal == 0)
-      signal = signals->Wait();
-    if (signal != 0) runs->Stop(reason);
-    if (!outcome.Get()) signals->Wait(kStopPatience);
-    if (!outcome.Get()) {
-      // Data being loaded, a long step, or a second Ctrl-C. Nothing is lost.
-      LogInfo("ends without waiting for the work under way");
-      std::_Exit(EXIT_SUCCESS);
-    }
-  }
-  return *outcome.Get();
+  outcome.Wait(
+      [&](const std::string& reason) {
+        const bool hands_over = peers_at_work > 0;
+        LogInfo(hands_over ? "leaves (a second signal ends it at once): "
+                           : "ends: ",
+                reason);
+        runs->Leave(reason);
+        return hands_over;
+      },
+      [&runs](const std::string& reason) { runs->Stop(reason); });
+  return outcome.status();
 }
 
 int GossipMain(const Program& program, const Settings& settings,

@@ -1,7 +1,5 @@
 #include "client/program/gossip_peer.h"
 
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <utility>
@@ -293,32 +291,18 @@ absl::Status RunGossipPeer(GossipPart part, const TrainerFactory& factory,
   Outcome outcome(signals);
   node->Start(
       [&outcome](absl::Status status) { outcome.Set(std::move(status)); });
-  int signal = 0;
-  while (!outcome.Get() && signal == 0) signal = signals->Wait();
-  if (signal != 0) {
-    const std::string reason = strsignal(signal);
-    LogInfo("hands over and leaves (a second signal ends it at once): ",
-            reason);
-    node->Leave(reason);
-    signal = 0;
-    while (!outcome.Get() && signal == 0) signal = signals->Wait();
-    if (signal != 0) {
-      LogInfo("ends: ", strsignal(signal));
-      node->Stop(reason);
-      if (!outcome.Get()) signals->Wait(kStopPatience);
-    }
-    if (!outcome.Get()) {
-      LogInfo("ends without waiting for the work under way");
-      std::_Exit(EXIT_SUCCESS);
-    }
-    evaluator->Stop();
-    if (signal != 0) {
-      evaluator.reset();
-      return *outcome.Get();
-    }
-  }
+  const Outcome::End end = outcome.Wait(
+      [&node](const std::string& reason) {
+        LogInfo("hands over and leaves (a second signal ends it at once): ",
+                reason);
+        node->Leave(reason);
+        return true;
+      },
+      [&node](const std::string& reason) { node->Stop(reason); });
+  if (end != Outcome::End::kByItself) evaluator->Stop();
   evaluator.reset();  // waits for what is still to be told
-  PARLEY_RETURN_IF_ERROR(*outcome.Get());
+  if (end == Outcome::End::kStopped) return outcome.status();
+  PARLEY_RETURN_IF_ERROR(outcome.status());
   if (node->left()) {
     LogInfo("has left the other peers, which go on");
     return absl::OkStatus();
