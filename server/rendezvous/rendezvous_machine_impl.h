@@ -17,7 +17,7 @@
 #include "server/rendezvous/rendezvous_machine.h"
 #include "server/rendezvous/round_ledger.h"
 #include "server/round/outbox.h"
-#include "server/round/session_table.h"
+#include "server/round/reception.h"
 
 namespace parley {
 
@@ -28,9 +28,9 @@ class RendezvousMachine::Impl {
   std::vector<RendezvousEffect> Step(RendezvousEvent event, absl::Time now);
 
  private:
-  void On(event::SessionOpened& e);
+  void On(event::SessionOpened& e) { reception_.Open(e); }
   void On(event::MessageReceived& e);
-  void On(event::SessionClosed& e) { Forget(e.session); }
+  void On(event::SessionClosed& e) { reception_.Forget(e.session); }
   void On(event::TimerFired&) {}
   void On(event::StopRequested& e) { end_ = {e.state, e.reason}; }
 
@@ -39,11 +39,7 @@ class RendezvousMachine::Impl {
                  const v1::PeerReports& reports);
   void OnDone(SessionId id, Session& session, const v1::PeerDone& done);
   void OnLeave(SessionId id, const std::string& name, const v1::Leave& leave);
-  void Refuse(SessionId id, const Session& session, const absl::Status& why);
-  void Strike(SessionId id, Session& session, absl::string_view what);
 
-  void Forget(SessionId id);
-  void EndSession(SessionId id, absl::Status why);
   void Lose(const std::string& name, const std::string& reason);
   void Expire();
 
@@ -64,11 +60,9 @@ class RendezvousMachine::Impl {
 
   const RendezvousMachineOptions options_;
   const int64_t rounds_;
-  const v1::ServerMessage welcome_;  // without what differs
-  const absl::Duration lease_;
-  SessionTable sessions_;
   Registry registry_;
   EffectOutbox<RendezvousEffect> out_;
+  Reception reception_;
   PeerTable peers_;
   EpochKeeper epochs_;
   RoundLedger ledger_;

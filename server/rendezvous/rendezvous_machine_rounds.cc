@@ -17,19 +17,23 @@ namespace parley {
 void RendezvousMachine::Impl::OnReports(SessionId id, Session& session,
                                         const v1::PeerReports& reports) {
   if (!peers_.begun()) {
-    return Strike(id, session, "reports of a run that has not begun");
+    return reception_.Strike(id, session,
+                             "reports of a run that has not begun");
   }
   if (reports.report_size() == 0 || reports.report_size() > kMaxPeerReports) {
-    return Strike(id, session,
-                  absl::StrCat(reports.report_size(), " reports at once; 1 to ",
-                               kMaxPeerReports, " are taken"));
+    return reception_.Strike(
+        id, session,
+        absl::StrCat(reports.report_size(), " reports at once; 1 to ",
+                     kMaxPeerReports, " are taken"));
   }
   for (const v1::PeerReport& report : reports.report()) {
     const auto* const names = peers_.NamesIn(report.epoch());
     const absl::Status fits = CheckPeerReport(
         report, static_cast<int>(names == nullptr ? kMostPeers : names->size()),
         rounds_, peers_.epoch());
-    if (!fits.ok()) return Strike(id, session, Printable(fits.message()));
+    if (!fits.ok()) {
+      return reception_.Strike(id, session, Printable(fits.message()));
+    }
   }
   for (const v1::PeerReport& report : reports.report()) {
     if (!peers_.Counts(session.client, report)) continue;
@@ -45,10 +49,13 @@ void RendezvousMachine::Impl::OnReports(SessionId id, Session& session,
 void RendezvousMachine::Impl::OnDone(SessionId id, Session& session,
                                      const v1::PeerDone& done) {
   if (!peers_.begun()) {
-    return Strike(id, session, "the end of a run that has not begun");
+    return reception_.Strike(id, session,
+                             "the end of a run that has not begun");
   }
   const absl::Status fits = CheckPeerDone(done);
-  if (!fits.ok()) return Strike(id, session, Printable(fits.message()));
+  if (!fits.ok()) {
+    return reception_.Strike(id, session, Printable(fits.message()));
+  }
   // One that was dropped has come to an end without the others.
   const int peer = peers_.IndexOf(session.client);
   if (peer < 0 || peers_.entries()[peer].lost) return;
@@ -158,11 +165,7 @@ void RendezvousMachine::Impl::EndRun() {
   const bool well = end_->first == v1::FINISHED;
   out_.Say(absl::StrCat("the run ended: ", end_->second),
            well ? LogLevel::kInfo : LogLevel::kWarning);
-  for (const auto& [id, session] : sessions_.all()) {
-    out_.Goodbye(id, end_->second, well, false);
-    out_.Add(effect::EndSession{id, absl::OkStatus()});
-  }
-  sessions_.Clear();
+  reception_.Close(end_->second, well);
   out_.Add(effect::SetTimer{absl::InfiniteFuture()});
   out_.Add(effect::EndRun{end_->first, end_->second});
 }
@@ -201,7 +204,7 @@ void RendezvousMachine::Impl::TellWaiting() {
   if (peers_.begun()) return;
   v1::ServerMessage notice;
   notice.mutable_notice()->set_text(waits_for_);
-  for (const auto& [id, session] : sessions_.all()) {
+  for (const auto& [id, session] : reception_.sessions().all()) {
     if (!session.client.empty()) out_.Send(id, notice);
   }
 }
@@ -209,8 +212,7 @@ void RendezvousMachine::Impl::TellWaiting() {
 void RendezvousMachine::Impl::SetTimer() {
   absl::Time next = changed_at_ + kSayEvery;
   if (owes_) next = std::min(next, told_at_ + kStatusEvery);
-  next = std::min({next, back_by_, registry_.NextExpiry(),
-                   sessions_.NextTimer(), epochs_.wake_at()});
+  next = std::min({next, back_by_, reception_.NextTimer(), epochs_.wake_at()});
   // One that fires too early does no harm; moving it at each message would.
   if (next >= timer_) return;
   timer_ = next;

@@ -3,19 +3,16 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "server/registry/welcome.h"
 #include "server/round/phase.h"
+#include "server/round/reception.h"
 #include "server/round/round_context.h"
 #include "server/round/round_flow.h"
-#include "server/round/session_table.h"
 #include "server/round/teller.h"
 #include "server/round/update_check.h"
 
 namespace parley {
 namespace {
-
-constexpr int kMaxStrikes = 10;  // messages that make no sense, of one session
 
 RegistryOptions ToRegistryOptions(const RoundMachineOptions& options) {
   const v1::RunConfig& config = options.config;
@@ -37,25 +34,25 @@ RegistryOptions ToRegistryOptions(const RoundMachineOptions& options) {
   return registry;
 }
 
-// For people.
-std::string NameOf(const Session& session) {
-  return Printable(session.client.empty() ? session.peer.address
-                                          : session.client);
-}
-
 }  // namespace
 
-// Sessions, registration, leases and what people are told; the rounds
-// themselves are RoundFlow's.
+// Brings together those who come (Reception), the rounds (RoundFlow) and what
+// people are told.
 class RoundMachine::Impl {
  public:
   explicit Impl(RoundMachineOptions options)
-      : welcome_(MakeWelcome(options.config, options.spec, options.run_id)),
-        lease_(absl::Seconds(options.config.limits().lease_seconds())),
-        sessions_(lease_,
-                  absl::Milliseconds(welcome_.registered().heartbeat_ms())),
-        context_(MakeContext(std::move(options))),
+      : context_(MakeContext(std::move(options))),
         out_(context_.out),
+        reception_(
+            MakeWelcome(context_.options.config, context_.options.spec,
+                        context_.options.run_id),
+            absl::Seconds(context_.options.config.limits().lease_seconds()),
+            &context_.registry, &out_,
+            [this](Client& client) {
+              if (flow_.phase() != nullptr) {
+                flow_.phase()->OnDisconnected(client);
+              }
+            }),
         flow_(&context_),
         teller_(&context_, &flow_) {}
 
@@ -73,9 +70,9 @@ class RoundMachine::Impl {
             std::move(out)};
   }
 
-  void On(event::SessionOpened& e);
+  void On(event::SessionOpened& e) { reception_.Open(e); }
   void On(event::MessageReceived& e);
-  void On(event::SessionClosed& e);
+  void On(event::SessionClosed& e) { reception_.Forget(e.session); }
   // Whether that client, by its token, may open a transfer now.
   absl::Status MayTransfer(const std::string& client, const std::string& token);
   void On(event::DownloadRequested& e);
@@ -92,24 +89,15 @@ class RoundMachine::Impl {
   void OnRegister(SessionId id, Session& session, const v1::Register& request);
   void OnLeave(SessionId id, const std::string& name, const v1::Leave& leave);
   bool IsOwnTask(const Client& client, const v1::TaskId& task) const;
-  void Strike(SessionId id, Session& session, absl::string_view what);
-
-  // Out of the table; nothing is sent to it any more.
-  void EndSession(SessionId id, absl::Status why);
-  void Forget(SessionId id);
   void RemoveClient(const std::string& name, absl::string_view reason);
-  void ExpireLeases();
-  void ExpireSilentSessions();
 
   void EndRun();
   void TellWaiting();
   void SetTimer();
 
-  const v1::ServerMessage welcome_;  // without what differs
-  const absl::Duration lease_;
-  SessionTable sessions_;
   RoundContext context_;
   Outbox& out_;
+  Reception reception_;
   RoundFlow flow_;
   Teller teller_;
 
@@ -129,8 +117,9 @@ std::vector<RoundEffect> RoundMachine::Impl::Step(RoundEvent event,
   std::visit([&](auto& e) { On(e); }, event);
   if (ended_) return out_.Take();
   if (out_.now >= timer_) timer_ = absl::InfiniteFuture();
-  ExpireLeases();
-  ExpireSilentSessions();
+  reception_.Expire([this](const std::string& name, const std::string& reason) {
+    RemoveClient(name, reason);
+  });
   flow_.Advance();
   teller_.TellStatus();
   if (flow_.ended()) {
@@ -143,7 +132,7 @@ std::vector<RoundEffect> RoundMachine::Impl::Step(RoundEvent event,
   for (const RoundEffect& effect : effects) {
     const auto* send = std::get_if<effect::Send>(&effect);
     if (send != nullptr && send->message.has_task()) {
-      sessions_.PayForTask(send->session);
+      reception_.PayForTask(send->session);
     }
   }
   return effects;
@@ -151,88 +140,13 @@ std::vector<RoundEffect> RoundMachine::Impl::Step(RoundEvent event,
 
 // ------------------------------------------------------------------ sessions
 
-void RoundMachine::Impl::On(event::SessionOpened& e) {
-  if (ended_) {
-    out_.Goodbye(e.session, "the run is over", true, false);
-    out_.Add(effect::EndSession{e.session, absl::OkStatus()});
-    return;
-  }
-  const auto crowded_out =
-      sessions_.Open(e.session, std::move(e.peer), out_.now);
-  if (!crowded_out) return;
-  const std::string reason =
-      absl::StrCat(SessionTable::kMaxUnregistered,
-                   " connections have not registered, and no more can wait");
-  out_.Goodbye(*crowded_out, reason, false, true);
-  EndSession(*crowded_out, absl::ResourceExhaustedError(reason));
-}
-
-void RoundMachine::Impl::On(event::SessionClosed& e) { Forget(e.session); }
-
-void RoundMachine::Impl::Forget(SessionId id) {
-  const Session* const session = sessions_.Find(id);
-  if (session == nullptr) return;
-  const std::string name = session->client;
-  sessions_.Erase(id);
-  Client* client = context_.registry.Find(name);
-  if (client == nullptr || client->session != id) return;
-  client->session = 0;
-  if (flow_.phase() != nullptr) flow_.phase()->OnDisconnected(*client);
-}
-
-void RoundMachine::Impl::EndSession(SessionId id, absl::Status why) {
-  if (sessions_.Find(id) == nullptr) return;
-  out_.Add(effect::EndSession{id, std::move(why)});
-  Forget(id);
-}
-
-void RoundMachine::Impl::Strike(SessionId id, Session& session,
-                                absl::string_view what) {
-  out_.Warn(absl::StrCat(NameOf(session), ": ", what, "; passed over"));
-  if (++session.strikes < kMaxStrikes) return;
-  out_.Goodbye(id, absl::StrCat("too many messages that make no sense: ", what),
-               false, false);
-  EndSession(id, absl::InvalidArgumentError("messages that make no sense"));
-}
-
 void RoundMachine::Impl::On(event::MessageReceived& e) {
-  Session* const found = sessions_.Find(e.session);
-  if (found == nullptr) return;  // crossed its end
-  Session& session = *found;
+  const auto [session, client] = reception_.Hear(e);
+  if (session == nullptr) return;
   const v1::ClientMessage& message = e.message;
-  if (!sessions_.Spend(session, out_.now)) {
-    const std::string reason = absl::StrFormat(
-        "more than %.0f messages a second: slow down", sessions_.pace());
-    out_.Warn(absl::StrCat(NameOf(session), " sent ", reason));
-    out_.Goodbye(e.session, reason, false, true);
-    EndSession(e.session, absl::ResourceExhaustedError(reason));
-    return;
+  if (client == nullptr) {
+    return OnRegister(e.session, *session, message.register_());
   }
-  if (message.has_register_()) {
-    if (!message.run().empty() && message.run() != context_.options.run) {
-      out_.Goodbye(e.session,
-                   absl::StrCat("this coordinator runs '", context_.options.run,
-                                "', not '", Printable(message.run()), "'"),
-                   false, false);
-      EndSession(e.session, absl::NotFoundError("no such run"));
-      return;
-    }
-    OnRegister(e.session, session, message.register_());
-    return;
-  }
-  Client* client = context_.registry.Find(session.client);
-  if (session.client.empty() || client == nullptr) {
-    out_.Goodbye(e.session, "the first message has to be Register", false,
-                 false);
-    EndSession(e.session, absl::FailedPreconditionError("not registered"));
-    return;
-  }
-  if (message.run() != context_.options.run ||
-      message.term() != context_.options.term) {
-    Strike(e.session, session, "a message of another run or term");
-    return;
-  }
-  context_.registry.Renew(*client, out_.now);
   Phase* const phase = flow_.phase();
   switch (message.kind_case()) {
     case v1::ClientMessage::kHeartbeat:
@@ -240,11 +154,12 @@ void RoundMachine::Impl::On(event::MessageReceived& e) {
     case v1::ClientMessage::kProgress: {
       const v1::TaskProgress& progress = message.progress();
       if (!IsOwnTask(*client, progress.task())) {
-        Strike(e.session, session, "the progress of another client's task");
+        reception_.Strike(e.session, *session,
+                          "the progress of another client's task");
       } else if (!(progress.fraction() >= 0 && progress.fraction() <= 1)) {
-        Strike(e.session, session,
-               absl::StrCat("a progress of ", progress.fraction(),
-                            ", which is not from 0 to 1"));
+        reception_.Strike(e.session, *session,
+                          absl::StrCat("a progress of ", progress.fraction(),
+                                       ", which is not from 0 to 1"));
       } else if (phase != nullptr) {
         phase->OnProgress(*client, progress);
       }
@@ -253,7 +168,8 @@ void RoundMachine::Impl::On(event::MessageReceived& e) {
     case v1::ClientMessage::kUpdateReady: {
       const v1::UpdateReady& update = message.update_ready();
       if (!IsOwnTask(*client, update.task())) {
-        Strike(e.session, session, "an update for another client's task");
+        reception_.Strike(e.session, *session,
+                          "an update for another client's task");
       } else if (phase != nullptr) {
         phase->OnUpdateReady(*client, update);
       } else {
@@ -264,7 +180,8 @@ void RoundMachine::Impl::On(event::MessageReceived& e) {
     case v1::ClientMessage::kTaskFailed: {
       const v1::TaskFailed& failure = message.task_failed();
       if (!IsOwnTask(*client, failure.task())) {
-        Strike(e.session, session, "a failure of another client's task");
+        reception_.Strike(e.session, *session,
+                          "a failure of another client's task");
       } else if (phase != nullptr) {
         phase->OnTaskFailed(*client, failure);
       } else {
@@ -277,7 +194,8 @@ void RoundMachine::Impl::On(event::MessageReceived& e) {
       break;
     case v1::ClientMessage::kRegister:
     case v1::ClientMessage::KIND_NOT_SET:
-      Strike(e.session, session, "a message of a kind that is not known here");
+      reception_.Strike(e.session, *session,
+                        "a message of a kind that is not known here");
       break;
   }
 }
@@ -292,35 +210,9 @@ bool RoundMachine::Impl::IsOwnTask(const Client& client,
 
 void RoundMachine::Impl::OnRegister(SessionId id, Session& session,
                                     const v1::Register& request) {
-  if (!session.client.empty() && session.client != request.name()) {
-    Strike(id, session, "a second Register, under another name");
-    return;
-  }
-  const auto admission = context_.registry.Admit(
-      id, request, session.peer.certificate_name, out_.now);
-  if (!admission.ok()) {
-    const absl::Status& why = admission.status();
-    out_.Warn(absl::StrCat(Printable(session.peer.address),
-                           " was turned away: ", Printable(why.message())));
-    out_.Goodbye(id, why.message(), false,
-                 why.code() == absl::StatusCode::kResourceExhausted);
-    EndSession(id, why);
-    return;
-  }
+  const auto admission = reception_.Admit(id, session, request);
+  if (!admission) return;
   Client& client = *admission->client;
-  sessions_.Register(session, client.name);
-  if (admission->displaced != 0) {
-    if (admission->kind == Admission::Kind::kRestarted) {
-      out_.Goodbye(admission->displaced,
-                   "another process joined under this name", false, false);
-    }
-    EndSession(admission->displaced,
-               absl::AbortedError("a later session took its place"));
-  }
-  v1::ServerMessage welcome = welcome_;
-  welcome.mutable_registered()->set_token(client.token);
-  if (client.part) welcome.mutable_registered()->set_part(*client.part);
-  out_.Send(client, std::move(welcome));
   switch (admission->kind) {
     case Admission::Kind::kNew:
       context_.pool.Add(client.name);
@@ -347,7 +239,7 @@ void RoundMachine::Impl::OnLeave(SessionId id, const std::string& name,
   const std::string reason = absl::StrCat(
       "left", leave.reason().empty() ? "" : ": ", Printable(leave.reason()));
   RemoveClient(std::string(name), reason);
-  EndSession(id, absl::OkStatus());
+  reception_.End(id, absl::OkStatus());
 }
 
 void RoundMachine::Impl::RemoveClient(const std::string& name,
@@ -357,27 +249,6 @@ void RoundMachine::Impl::RemoveClient(const std::string& name,
   out_.Say(absl::StrCat(name, " ", reason, "; ", context_.pool.size(),
                         " registered"));
   if (flow_.phase() != nullptr) flow_.phase()->OnGone(name, reason);
-}
-
-void RoundMachine::Impl::ExpireLeases() {
-  while (const Client* client = context_.registry.NextExpired(out_.now)) {
-    const std::string name = client->name;
-    const SessionId session = client->session;
-    const std::string reason =
-        absl::StrCat("is lost: silent for ", absl::FormatDuration(lease_));
-    if (session != 0) {
-      out_.Goodbye(session, "silent for longer than the lease", false, true);
-      EndSession(session, absl::DeadlineExceededError("the lease is over"));
-    }
-    RemoveClient(name, reason);
-  }
-}
-
-void RoundMachine::Impl::ExpireSilentSessions() {
-  while (const auto id = sessions_.NextSilent(out_.now)) {
-    out_.Goodbye(*id, "no Register came", false, true);
-    EndSession(*id, absl::DeadlineExceededError("no Register came"));
-  }
 }
 
 // ----------------------------------------------------------------- transfers
@@ -433,11 +304,7 @@ void RoundMachine::Impl::EndRun() {
   const bool well = flow_.end_state() == v1::FINISHED;
   out_.Say(absl::StrCat("the run ended: ", flow_.end_reason()),
            well ? LogLevel::kInfo : LogLevel::kWarning);
-  for (const auto& [id, session] : sessions_.all()) {
-    out_.Goodbye(id, flow_.end_reason(), well, false);
-    out_.Add(effect::EndSession{id, absl::OkStatus()});
-  }
-  sessions_.Clear();
+  reception_.Close(flow_.end_reason(), well);
   out_.Add(effect::SetTimer{absl::InfiniteFuture()});
   out_.Add(effect::EndRun{flow_.end_state(), flow_.end_reason()});
 }
@@ -448,7 +315,7 @@ void RoundMachine::Impl::TellWaiting() {
   v1::ServerMessage notice;
   notice.mutable_notice()->set_text(text);
   const Phase* const phase = flow_.phase();
-  for (const auto& [id, session] : sessions_.all()) {
+  for (const auto& [id, session] : reception_.sessions().all()) {
     const Client* client = context_.registry.Find(session.client);
     if (client == nullptr || (phase != nullptr && phase->IsBusy(*client))) {
       continue;
@@ -459,8 +326,7 @@ void RoundMachine::Impl::TellWaiting() {
 
 void RoundMachine::Impl::SetTimer() {
   absl::Time next = std::min(flow_.NextTimer(), teller_.NextTimer());
-  next = std::min(next, context_.registry.NextExpiry());
-  next = std::min(next, sessions_.NextTimer());
+  next = std::min(next, reception_.NextTimer());
   // One that fires too early does no harm; moving it at each message would.
   if (next >= timer_) return;
   timer_ = next;
