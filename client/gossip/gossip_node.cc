@@ -1,6 +1,7 @@
 #include "client/gossip/gossip_node.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <optional>
 #include <utility>
@@ -8,8 +9,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/gossip/lane.h"
-#include "common/base/mutex.h"
+#include "common/base/lifetime.h"
 #include "common/base/status_macros.h"
+#include "common/base/wake_timer.h"
 
 namespace parley {
 namespace {
@@ -39,6 +41,7 @@ class GossipNode::Impl {
                      ? ForTheAverage(options_.machine)
                      : options_.machine,
                  seams.plan, Jitter()),
+        timer_(seams.clock, &sequence_, [this] { Wake(); }),
         training_(seams.work, seams.control, &sequence_),
         mixing_(seams.work, seams.control, &sequence_),
         sequence_(seams.control) {
@@ -49,18 +52,11 @@ class GossipNode::Impl {
   }
 
   ~Impl() {
-    MutexLock lock(mu_);
-    if (!started_) return;
-    if (!finished_) Post(gossip_event::StopRequested{"the peer ends"});
-    while (!finished_) finished_changed_.Wait(mu_);
+    lifetime_.AwaitEnd([this] { Stop("the peer ends"); });
   }
 
   void Start(Done done) {
-    {
-      MutexLock lock(mu_);
-      PARLEY_CHECK(!started_);
-      started_ = true;
-    }
+    lifetime_.Start();
     sequence_.Post([this, done = std::move(done)]() mutable {
       done_ = std::move(done);
       round_began_ = seams_.clock->Now();
@@ -81,11 +77,7 @@ class GossipNode::Impl {
   }
 
   PeerLinkListener* Accept(PeerOrigin origin, std::unique_ptr<PeerLink> link) {
-    uint64_t number;
-    {
-      MutexLock lock(mu_);
-      number = accepted_ += 2;
-    }
+    const uint64_t number = accepted_ += 2;
     auto connection = std::make_unique<Connection>(this, number);
     connection->link = std::move(link);
     PeerLinkListener* listener = connection.get();
@@ -314,34 +306,22 @@ class GossipNode::Impl {
   // ------------------------------------------------------------ time and end
 
   void SetTimer() {
-    const absl::Time when = pairs_ ? pairwise_->wake_at() : machine_.wake_at();
-    // One that comes too early does no harm and spares a change.
-    if (timer_ != 0 && timer_at_ <= when && !exit_) return;
-    if (timer_ != 0) seams_.clock->Cancel(std::exchange(timer_, 0));
-    if (exit_ || when == absl::InfiniteFuture()) return;
-    timer_at_ = when;
-    const uint64_t number = ++timer_number_;
-    timer_ = seams_.clock->RunAt(when, [this, number] {
-      sequence_.Post([this, number] {
-        if (number == timer_number_) timer_ = 0;
-        gossip_event::TimerFired fired;
-        for (const auto& [link, connection] : links_) {
-          fired.chunks.emplace_back(link, connection->link->chunks());
-        }
-        Handle(std::move(fired));
-      });
-    });
+    if (exit_) return timer_.Cancel();
+    timer_.SetBy(pairs_ ? pairwise_->wake_at() : machine_.wake_at());
+  }
+  void Wake() {
+    gossip_event::TimerFired fired;
+    for (const auto& [link, connection] : links_) {
+      fired.chunks.emplace_back(link, connection->link->chunks());
+    }
+    Handle(std::move(fired));
   }
 
   void FinishIfQuiet() {
     if (!exit_ || training_.busy() || mixing_.busy() || !done_) return;
     links_.clear();
     Done done = std::exchange(done_, nullptr);
-    {
-      MutexLock lock(mu_);
-      finished_ = true;
-      finished_changed_.SignalAll();
-    }
+    lifetime_.End();
     std::move(done)(*exit_);
   }
 
@@ -360,15 +340,10 @@ class GossipNode::Impl {
   std::map<uint64_t, std::unique_ptr<Connection>> links_;
   GossipRound round_;
   absl::Time round_began_;
-  TimerId timer_ = 0;
-  absl::Time timer_at_;
-  uint64_t timer_number_ = 0;
+  WakeTimer timer_;
 
-  Mutex mu_;
-  CondVar finished_changed_;
-  bool started_ GUARDED_BY(mu_) = false;
-  bool finished_ GUARDED_BY(mu_) = false;
-  uint64_t accepted_ GUARDED_BY(mu_) = 0;
+  Lifetime lifetime_;
+  std::atomic<uint64_t> accepted_ = 0;  // the last such link
 
   Lane training_;
   Lane mixing_;

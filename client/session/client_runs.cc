@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/lifetime.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/wire/protocol.h"
@@ -22,10 +23,9 @@ class ClientRuns::Impl {
         sequence_(seams_.control) {}
 
   ~Impl() {
+    lifetime_.AwaitEnd([this] { Stop("the client ends"); });
     MutexLock lock(mu_);
-    if (!started_) return;
-    if (!finished_) Stop("the client ends");
-    while (!finished_ || disposals_ > 0) changed_.Wait(mu_);
+    while (disposals_ > 0) disposed_.Wait(mu_);
   }
 
   // The first session, whose options are everybody's.
@@ -61,11 +61,7 @@ class ClientRuns::Impl {
   }
 
   void Start(Done done) {
-    {
-      MutexLock lock(mu_);
-      PARLEY_CHECK(!started_);
-      started_ = true;
-    }
+    lifetime_.Start();
     sequence_.Post([this, done = std::move(done)]() mutable {
       done_ = std::move(done);
       StartWaiting();
@@ -130,11 +126,7 @@ class ClientRuns::Impl {
     Dispose(std::move(part));
     if (!parts_.empty() || !done_) return;
     Done done = std::exchange(done_, nullptr);
-    {
-      MutexLock lock(mu_);
-      finished_ = true;
-      changed_.SignalAll();
-    }
+    lifetime_.End();
     std::move(done)(end_);
   }
 
@@ -171,7 +163,7 @@ class ClientRuns::Impl {
       part.transport.reset();
       MutexLock lock(mu_);
       --disposals_;
-      changed_.SignalAll();
+      disposed_.SignalAll();
     });
   }
 
@@ -189,10 +181,9 @@ class ClientRuns::Impl {
   std::map<uint64_t, Part> parts_;
   std::deque<std::string> declined_;  // runs
 
+  Lifetime lifetime_;
   Mutex mu_;
-  CondVar changed_;
-  bool started_ GUARDED_BY(mu_) = false;
-  bool finished_ GUARDED_BY(mu_) = false;
+  CondVar disposed_;
   int disposals_ GUARDED_BY(mu_) = 0;
 
   Sequence sequence_;  // last: goes first

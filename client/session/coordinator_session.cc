@@ -11,9 +11,10 @@
 #include "client/session/session_setup.h"
 #include "client/session/task_job.h"
 #include "client/state/identity.h"
-#include "common/base/mutex.h"
+#include "common/base/lifetime.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
+#include "common/base/wake_timer.h"
 
 namespace parley {
 // All but Start, Stop, Leave and the destructor runs on the sequence, or on
@@ -27,21 +28,15 @@ class CoordinatorSession::Impl {
         factory_(std::move(factory)),
         machine_(MachineOptions(options_, seams.peer != nullptr),
                  Rng(options_.incarnation, options_.name, 0, "jitter")),
+        timer_(seams.clock, &sequence_, [this] { Wake(); }),
         sequence_(seams.control) {}
 
   ~Impl() {
-    MutexLock lock(mu_);
-    if (!started_) return;
-    if (!finished_) Post(session_event::StopRequested{"the client ends"});
-    while (!finished_) finished_changed_.Wait(mu_);
+    lifetime_.AwaitEnd([this] { Stop("the client ends"); });
   }
 
   void Start(Done done) {
-    {
-      MutexLock lock(mu_);
-      PARLEY_CHECK(!started_);
-      started_ = true;
-    }
+    lifetime_.Start();
     sequence_.Post([this, done = std::move(done)]() mutable {
       done_ = std::move(done);
       Handle(session_event::Started{});
@@ -404,31 +399,18 @@ class CoordinatorSession::Impl {
   // ------------------------------------------------------------ time and end
 
   void SetTimer() {
-    const absl::Time when = machine_.wake_at();
-    // One that comes too early does no harm and spares a change.
-    if (timer_ != 0 && timer_at_ <= when && !exit_) return;
-    if (timer_ != 0) seams_.clock->Cancel(std::exchange(timer_, 0));
-    if (exit_ || when == absl::InfiniteFuture()) return;
-    timer_at_ = when;
-    const uint64_t number = ++timer_number_;
-    timer_ = seams_.clock->RunAt(when, [this, number] {
-      sequence_.Post([this, number] {
-        if (number == timer_number_) timer_ = 0;
-        Handle(
-            session_event::TimerFired{job_ ? job_->Fraction() : std::nullopt});
-      });
-    });
+    if (exit_) return timer_.Cancel();
+    timer_.SetBy(machine_.wake_at());
+  }
+  void Wake() {
+    Handle(session_event::TimerFired{job_ ? job_->Fraction() : std::nullopt});
   }
 
   void FinishIfQuiet() {
     if (!exit_ || working_ || peer_ != Peer::kNone || !done_) return;
     bench_.reset();
     Done done = std::exchange(done_, nullptr);
-    {
-      MutexLock lock(mu_);
-      finished_ = true;
-      finished_changed_.SignalAll();
-    }
+    lifetime_.End();
     std::move(done)(*exit_);
   }
 
@@ -457,14 +439,9 @@ class CoordinatorSession::Impl {
   std::deque<WorkItem> backlog_;
   bool working_ = false;
   bool training_ = false;  // that is what it works on
-  TimerId timer_ = 0;
-  absl::Time timer_at_;
-  uint64_t timer_number_ = 0;
+  WakeTimer timer_;
 
-  Mutex mu_;
-  CondVar finished_changed_;
-  bool started_ GUARDED_BY(mu_) = false;
-  bool finished_ GUARDED_BY(mu_) = false;
+  Lifetime lifetime_;
 
   Sequence sequence_;  // last: goes first
 };
