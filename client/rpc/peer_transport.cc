@@ -1,12 +1,10 @@
 #include "client/rpc/peer_transport.h"
 
-#include <grpcpp/alarm.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/client_callback.h>
 
-#include <chrono>
-
+#include "client/rpc/failed_dial.h"
 #include "client/rpc/peer_stream.h"
 #include "common/base/mutex.h"
 #include "common/rpc/status.h"
@@ -67,18 +65,8 @@ class DialledStream final
 // In place of a link that could not be dialled: tells why.
 class FailedLink final : public PeerLink {
  public:
-  FailedLink(absl::Status why, PeerLinkListener* listener) {
-    alarm_.Set(std::chrono::system_clock::now(),
-               [this, why = std::move(why), listener](bool) {
-                 listener->OnClosed(why);
-                 MutexLock lock(mu_);
-                 told_ = true;
-                 changed_.SignalAll();
-               });
-  }
-  ~FailedLink() override {
-    MutexLock lock(mu_);
-    while (!told_) changed_.Wait(mu_);
+  FailedLink(absl::Status why, PeerLinkListener* listener)
+      : failed_([why = std::move(why), listener] { listener->OnClosed(why); }) {
   }
 
   void Send(const v1::PeerMessage&) override {}
@@ -88,10 +76,7 @@ class FailedLink final : public PeerLink {
   uint64_t chunks() const override { return 0; }
 
  private:
-  Mutex mu_;
-  CondVar changed_;
-  bool told_ GUARDED_BY(mu_) = false;
-  grpc::Alarm alarm_;  // for a thread that is not the caller's
+  FailedDial failed_;
 };
 
 }  // namespace

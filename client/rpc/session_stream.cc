@@ -1,6 +1,5 @@
 #include "client/rpc/session_stream.h"
 
-#include <chrono>
 #include <utility>
 
 #include "common/rpc/status.h"
@@ -82,21 +81,6 @@ void SessionStream::OnDone(const grpc::Status& status) {
   MutexLock lock(mu_);
   done_ = true;
   ended_.SignalAll();
-}
-
-FailedSession::FailedSession(absl::Status why, SessionListener* listener) {
-  alarm_.Set(std::chrono::system_clock::now(),
-             [this, why = std::move(why), listener](bool) {
-               listener->OnClosed(why);
-               MutexLock lock(mu_);
-               done_ = true;
-               told_.SignalAll();
-             });
-}
-
-FailedSession::~FailedSession() {
-  MutexLock lock(mu_);
-  while (!done_) told_.Wait(mu_);
 }
 
 }  // namespace parley

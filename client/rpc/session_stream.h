@@ -2,14 +2,15 @@
 #ifndef PARLEY_CLIENT_RPC_SESSION_STREAM_H_
 #define PARLEY_CLIENT_RPC_SESSION_STREAM_H_
 
-#include <grpcpp/alarm.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/client_callback.h>
 
 #include <deque>
 #include <memory>
+#include <utility>
 
+#include "client/rpc/failed_dial.h"
 #include "client/session/coordinator_transport.h"
 #include "common/base/mutex.h"
 #include "parley/v1/coordinator.grpc.pb.h"
@@ -54,15 +55,13 @@ class SessionStream final
 // In place of a session that could not be dialled: tells why.
 class FailedSession final : public ClientSession {
  public:
-  FailedSession(absl::Status why, SessionListener* listener);
-  ~FailedSession() override;
+  FailedSession(absl::Status why, SessionListener* listener)
+      : failed_([why = std::move(why), listener] { listener->OnClosed(why); }) {
+  }
   void Send(const v1::ClientMessage&) override {}
 
  private:
-  Mutex mu_;
-  CondVar told_;
-  bool done_ GUARDED_BY(mu_) = false;
-  grpc::Alarm alarm_;  // for a thread that is not the caller's
+  FailedDial failed_;
 };
 
 }  // namespace parley

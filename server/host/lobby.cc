@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "server/registry/registry.h"
 
 namespace parley {
@@ -52,11 +51,8 @@ void Lobby::Open(SessionId id, PeerIdentity peer,
   const auto crowded_out = table_.Open(id, peer, now);
   sessions_[id] = {std::move(peer), std::move(sink), {}};
   if (!crowded_out) return;
-  const std::string reason =
-      absl::StrCat(SessionTable::kMaxUnregistered,
-                   " connections have not registered, and no more can wait");
-  SendAway(*crowded_out, Farewell(reason, true),
-           absl::ResourceExhaustedError(reason), out);
+  const absl::Status why = SessionTable::CrowdedOut();
+  SendAway(*crowded_out, Farewell(why.message(), true), why, out);
 }
 
 void Lobby::Return(SessionId id, Guest guest, absl::Time now, Answers* out) {
@@ -72,10 +68,8 @@ const Guest* Lobby::Hear(SessionId id, v1::ClientMessage message,
   if (session == nullptr) return nullptr;  // crossed its end
   Guest& guest = sessions_[id];
   if (!table_.Spend(*session, now)) {
-    const std::string reason = absl::StrFormat(
-        "more than %.0f messages a second: slow down", table_.pace());
-    SendAway(id, Farewell(reason, true), absl::ResourceExhaustedError(reason),
-             out);
+    const absl::Status why = table_.TooFast();
+    SendAway(id, Farewell(why.message(), true), why, out);
     return nullptr;
   }
   const bool waits = !session->client.empty();

@@ -3,8 +3,10 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
@@ -88,6 +90,14 @@ absl::Status CheckIdentity(const v1::Register& request,
                      kMaxExceptRuns, " are taken"));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> NewTokenKey() {
+  std::string key(32, '\0');
+  if (getentropy(key.data(), key.size()) != 0) {
+    return absl::ErrnoToStatus(errno, "no random numbers for the tokens");
+  }
+  return key;
 }
 
 Registry::Registry(RegistryOptions options) : options_(std::move(options)) {

@@ -59,6 +59,10 @@ struct RegistryOptions {
   std::map<std::string, int32_t> reserved_parts;
 };
 
+// A new secret key for a registry's tokens. An error: there are no random
+// numbers.
+absl::StatusOr<std::string> NewTokenKey();
+
 // How a registration went.
 struct Admission {
   enum class Kind {

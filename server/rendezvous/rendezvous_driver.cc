@@ -1,8 +1,5 @@
 #include "server/rendezvous/rendezvous_driver.h"
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <utility>
 #include <variant>
 
@@ -10,6 +7,7 @@
 #include "common/config/start.h"
 #include "common/report/gossip_facts.h"
 #include "common/wire/spec.h"
+#include "server/registry/registry.h"
 
 namespace parley {
 
@@ -33,10 +31,7 @@ absl::StatusOr<std::unique_ptr<RendezvousDriver>> RendezvousDriver::Create(
                           RunStore::Open({.folder = options.folder,
                                           .config = options.config,
                                           .resume = options.resume}));
-  machine.token_key.assign(32, '\0');
-  if (getentropy(machine.token_key.data(), machine.token_key.size()) != 0) {
-    return absl::ErrnoToStatus(errno, "no random numbers for the tokens");
-  }
+  PARLEY_ASSIGN_OR_RETURN(machine.token_key, NewTokenKey());
   machine.config = options.config;
   machine.run = options.config.name();
   machine.term = store->term();

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "server/round/update_check.h"
 
 namespace parley {
@@ -39,11 +38,9 @@ void Reception::Open(event::SessionOpened& e) {
   const auto crowded_out =
       sessions_.Open(e.session, std::move(e.peer), out_->now);
   if (!crowded_out) return;
-  const std::string reason =
-      absl::StrCat(SessionTable::kMaxUnregistered,
-                   " connections have not registered, and no more can wait");
-  out_->Goodbye(*crowded_out, reason, false, true);
-  End(*crowded_out, absl::ResourceExhaustedError(reason));
+  const absl::Status why = SessionTable::CrowdedOut();
+  out_->Goodbye(*crowded_out, why.message(), false, true);
+  End(*crowded_out, why);
 }
 
 void Reception::Forget(SessionId id) {
@@ -84,11 +81,10 @@ Reception::Heard Reception::Hear(const event::MessageReceived& e) {
   Session* const session = sessions_.Find(e.session);
   if (session == nullptr) return {};  // crossed its end
   if (!sessions_.Spend(*session, out_->now)) {
-    const std::string reason = absl::StrFormat(
-        "more than %.0f messages a second: slow down", sessions_.pace());
-    out_->Warn(absl::StrCat(NameOf(*session), " sent ", reason));
-    out_->Goodbye(e.session, reason, false, true);
-    End(e.session, absl::ResourceExhaustedError(reason));
+    const absl::Status why = sessions_.TooFast();
+    out_->Warn(absl::StrCat(NameOf(*session), " sent ", why.message()));
+    out_->Goodbye(e.session, why.message(), false, true);
+    End(e.session, why);
     return {};
   }
   const v1::ClientMessage& message = e.message;

@@ -1,12 +1,10 @@
 #include "server/round/round_driver.h"
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <utility>
 
 #include "common/base/status_macros.h"
 #include "common/files/safetensors.h"
+#include "server/registry/registry.h"
 
 namespace parley {
 
@@ -51,11 +49,8 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
   if (checkpoint != nullptr) {
     PARLEY_RETURN_IF_ERROR(model_store->Restore(*checkpoint));
   }
-  std::string token_key(32, '\0');
-  if (getentropy(token_key.data(), token_key.size()) != 0) {
-    return absl::ErrnoToStatus(errno, "no random numbers for the tokens");
-  }
   RoundMachineOptions machine;
+  PARLEY_ASSIGN_OR_RETURN(machine.token_key, NewTokenKey());
   machine.config = options.config;
   machine.run = options.config.name();
   machine.spec = model.spec;
@@ -66,7 +61,6 @@ absl::StatusOr<std::unique_ptr<RoundDriver>> RoundDriver::Create(
     machine.elapsed = store->elapsed();
     machine.next_values = store->next_values();
   }
-  machine.token_key = std::move(token_key);
   machine.script = options.script;
 
   std::unique_ptr<RoundDriver> driver(new RoundDriver(

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
 namespace parley {
 
 std::optional<SessionId> SessionTable::Open(SessionId id, PeerIdentity peer,
@@ -17,6 +20,17 @@ std::optional<SessionId> SessionTable::Open(SessionId id, PeerIdentity peer,
   unregistered_.push_back({now + patience_, id});
   ++unregistered_count_;
   return crowded_out;
+}
+
+absl::Status SessionTable::CrowdedOut() {
+  return absl::ResourceExhaustedError(
+      absl::StrCat(kMaxUnregistered,
+                   " connections have not registered, and no more can wait"));
+}
+
+absl::Status SessionTable::TooFast() const {
+  return absl::ResourceExhaustedError(
+      absl::StrFormat("more than %.0f messages a second: slow down", pace_));
 }
 
 Session* SessionTable::Find(SessionId id) {

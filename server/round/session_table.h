@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/run/coordinator.h"
 
@@ -45,6 +46,9 @@ class SessionTable {
   // Returns whom the new one crowds out: end that session.
   std::optional<SessionId> Open(SessionId id, PeerIdentity peer,
                                 absl::Time now);
+  // Why that session, or one that sends more than it may, is ended.
+  static absl::Status CrowdedOut();
+  absl::Status TooFast() const;
   // Null where there is none.
   Session* Find(SessionId id);
   void Register(Session& session, const std::string& client);
@@ -61,11 +65,10 @@ class SessionTable {
   bool Spend(Session& session, absl::Time now) const;
   // A task was sent: its answers are paid for.
   void PayForTask(SessionId id);
-  double pace() const { return pace_; }  // messages a second
 
  private:
   const absl::Duration patience_;
-  const double pace_;
+  const double pace_;  // messages a second
   std::map<SessionId, Session> sessions_;
   std::deque<std::pair<absl::Time, SessionId>> unregistered_;  // by patience
   int unregistered_count_ = 0;  // of these, who still is
