@@ -1,5 +1,5 @@
-// The gossip machine's links: dialling, hellos, what is settled when two meet
-// again.
+// The gossip machine's links: whom to reach, what is settled when two meet
+// again, and what is lost with a link.
 #include <algorithm>
 #include <utility>
 

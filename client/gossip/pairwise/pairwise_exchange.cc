@@ -81,7 +81,7 @@ void PairwiseMachine::OnReady(int peer, const v1::PeerStep& step) {
                                        " after ", n.decided));
   }
   n.offered = step.round();
-  Enqueue(peer);
+  queue_.Add(peer);
   if (exchange_) SendPairing(peer, v1::PeerPairing::WAIT);
 }
 
@@ -166,7 +166,7 @@ void PairwiseMachine::OnPairing(int peer, v1::PeerPairing::Kind kind) {
         return LoseLink(peer, "it asks whom it is to offer");
       }
       if (offered) return;  // it has not seen the offer yet
-      Enqueue(peer);
+      queue_.Add(peer);
       if (exchange_) SendPairing(peer, v1::PeerPairing::WAIT);
       return;
     case v1::PeerPairing::WITHDRAW:
@@ -176,10 +176,10 @@ void PairwiseMachine::OnPairing(int peer, v1::PeerPairing::Kind kind) {
         return LoseLink(peer, "it withdraws what was taken");
       }
       n.offered = 0;
-      return Unqueue(peer);
+      return queue_.Remove(peer);
     case v1::PeerPairing::DONE:
       n.done = true;
-      if (IsLower(peer) && !(want_ && want_->peer == peer)) Unqueue(peer);
+      if (IsLower(peer) && !(want_ && want_->peer == peer)) queue_.Remove(peer);
       return;
     case v1::PeerPairing::ALL_DONE:
       if (!OnRing(peer) || peer != Previous()) return;
@@ -202,14 +202,6 @@ void PairwiseMachine::OnPairing(int peer, v1::PeerPairing::Kind kind) {
 
 // -------------------------------------------------------------------- wants
 
-bool PairwiseMachine::Queued(int peer) const {
-  return std::find(queue_.begin(), queue_.end(), peer) != queue_.end();
-}
-void PairwiseMachine::Enqueue(int peer) {
-  if (!Queued(peer)) queue_.push_back(peer);
-}
-void PairwiseMachine::Unqueue(int peer) { std::erase(queue_, peer); }
-
 // The current step wants an exchange with `peer`.
 void PairwiseMachine::BeginWant(int peer) {
   want_ = Want{peer, now_};
@@ -218,7 +210,7 @@ void PairwiseMachine::BeginWant(int peer) {
       exchange_->stage == Stage::kOffered) {
     exchange_->wanted = true;
   } else {
-    Enqueue(peer);
+    queue_.Add(peer);
   }
 }
 
@@ -226,7 +218,7 @@ void PairwiseMachine::LoseWant() {
   const int peer = want_->peer;
   want_.reset();
   lost_.insert(peer);
-  if (IsLower(peer)) Unqueue(peer);
+  if (IsLower(peer)) queue_.Remove(peer);
 }
 
 absl::Time PairwiseMachine::WantDeadline() const {
@@ -244,13 +236,12 @@ void PairwiseMachine::StartExchange() {
   if (exchange_ || preparing_ || averages_ || go_ || phase_ == Phase::kOver) {
     return;
   }
-  const auto next = std::find_if(queue_.begin(), queue_.end(), [this](int p) {
+  const std::optional<int> next = queue_.Take([this](int p) {
     const Neighbour& n = neighbours_.at(p);
     return n.up && !n.doubt && (IsLower(p) || n.offered > 0);
   });
-  if (next == queue_.end()) return;
+  if (!next) return;
   const int peer = *next;
-  queue_.erase(next);
   Neighbour& n = neighbours_[peer];
   const bool lower = IsLower(peer);
   exchange_ =

@@ -1,5 +1,5 @@
-// The pairwise machine's links: dialling, hellos, what is settled when two meet
-// again.
+// The pairwise machine's links: what a neighbour's hello means, what is said
+// when two meet again, and what is lost with a link.
 #include <algorithm>
 #include <utility>
 
@@ -86,7 +86,7 @@ void PairwiseMachine::LinkLost(int peer, absl::string_view why) {
   dialer_.Lost(peer, over ? "" : why, now_);
   n.offered = 0;
   // What the other one asked for is gone with the link; it asks again.
-  if (!IsLower(peer) || !want_ || want_->peer != peer) Unqueue(peer);
+  if (!IsLower(peer) || !want_ || want_->peer != peer) queue_.Remove(peer);
   if (exchange_ && exchange_->peer == peer) ExchangeLost();
 }
 

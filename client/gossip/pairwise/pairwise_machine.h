@@ -15,7 +15,6 @@
 #define PARLEY_CLIENT_GOSSIP_PAIRWISE_PAIRWISE_MACHINE_H_
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -132,9 +131,6 @@ class PairwiseMachine {
   void OnPairing(int peer, v1::PeerPairing::Kind kind);
   v1::PeerStep StepOf(int64_t number) const;
   bool IsExchange(int peer, const v1::PeerStep& step) const;
-  bool Queued(int peer) const;
-  void Enqueue(int peer);
-  void Unqueue(int peer);
   void BeginWant(int peer);
   void LoseWant();
   void StartExchange();
@@ -184,7 +180,7 @@ class PairwiseMachine {
   std::set<int> lost_;
 
   // Whom to offer an exchange, or whose offer to take, next.
-  std::deque<int> queue_;
+  pairwise_parts::PeerQueue queue_;
   std::optional<Exchange> exchange_;
   bool preparing_ = false;  // perhaps for one that was given up
 

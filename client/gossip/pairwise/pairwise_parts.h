@@ -3,7 +3,10 @@
 #ifndef PARLEY_CLIENT_GOSSIP_PAIRWISE_PAIRWISE_PARTS_H_
 #define PARLEY_CLIENT_GOSSIP_PAIRWISE_PAIRWISE_PARTS_H_
 
+#include <algorithm>
 #include <cstdint>
+#include <deque>
+#include <optional>
 
 #include "absl/time/time.h"
 #include "client/gossip/gossip_parts.h"
@@ -21,6 +24,28 @@ struct Neighbour : gossip_parts::Neighbour {
 struct Want {  // an exchange for the current step
   int peer;
   absl::Time since;  // it was asked for
+};
+// Peers in the order in which they came, each once.
+class PeerQueue {
+ public:
+  void Add(int peer) {
+    if (std::find(peers_.begin(), peers_.end(), peer) == peers_.end()) {
+      peers_.push_back(peer);
+    }
+  }
+  void Remove(int peer) { std::erase(peers_, peer); }
+  // Out of the queue: the first that is ready.
+  template <typename Ready>
+  std::optional<int> Take(const Ready& ready) {
+    const auto first = std::find_if(peers_.begin(), peers_.end(), ready);
+    if (first == peers_.end()) return std::nullopt;
+    const int peer = *first;
+    peers_.erase(first);
+    return peer;
+  }
+
+ private:
+  std::deque<int> peers_;
 };
 struct Exchange {
   enum class Stage {
