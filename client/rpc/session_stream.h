@@ -26,7 +26,7 @@ class SessionStream final
                 SessionListener* listener);
   ~SessionStream() override;
 
-  void Send(const v1::ClientMessage& message) override;
+  void Send(v1::ClientMessage message) override;
 
  private:
   void OnReadDone(bool ok) override;
@@ -56,7 +56,7 @@ class FailedSession final : public ClientSession {
  public:
   FailedSession(absl::Status why, SessionListener* listener);
   ~FailedSession() override;
-  void Send(const v1::ClientMessage&) override {}
+  void Send(v1::ClientMessage) override {}
 
  private:
   Mutex mu_;

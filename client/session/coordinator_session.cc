@@ -119,7 +119,11 @@ class CoordinatorSession::Impl {
   }
   void Perform(session_effect::HangUp&) { connection_.reset(); }
   void Perform(session_effect::Send& e) {
-    if (connection_) connection_->session->Send(e.message);
+    if (!connection_) return;
+    if (e.message.has_update_ready() && job_) {
+      job_->AddChunks(e.message.mutable_update_ready());
+    }
+    connection_->session->Send(std::move(e.message));
   }
   void Perform(session_effect::Say& e) { Say(e.level, e.text); }
   void Say(LogLevel level, absl::string_view text) {
@@ -348,6 +352,10 @@ class CoordinatorSession::Impl {
     if (!deferred_download_ || training_) return;
     const session_effect::StartDownload e =
         *std::exchange(deferred_download_, std::nullopt);
+    const absl::Status taken = job_->TakeChunks(spec_);
+    if (!absl::IsNotFound(taken)) {
+      return Post(session_event::TransferEnded{e.transfer, taken});
+    }
     absl::StatusOr<ParameterSink*> sink = job_->Sink(spec_);
     if (!sink.ok()) {
       return Post(session_event::TransferEnded{e.transfer, sink.status()});

@@ -12,9 +12,6 @@
 namespace parley {
 namespace {
 
-// In Register.features, of a client that can take part in gossip runs.
-constexpr char kGossipFeature[] = "gossip";
-
 // Whether the run's LOCAL tensors are kept in a file. A run that has no id
 // cannot be told from others of its name.
 bool IsKept(const v1::Registered& registered,
@@ -38,6 +35,7 @@ SessionMachineOptions MachineOptions(const CoordinatorSessionOptions& options,
   }
   hello.add_kinds(v1::TRAIN);
   hello.add_kinds(v1::EVALUATE);
+  hello.add_features(kInlineFeature);
   if (gossips) hello.add_features(kGossipFeature);
   hello.set_software(options.software);
   hello.set_wants_part(options.wants_part);

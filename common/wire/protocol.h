@@ -15,7 +15,13 @@ inline constexpr int64_t kMaxControlBytes = 1 << 20;  // one control message
 // A transfer that completes no chunk for so many leases is broken off.
 inline constexpr int kStallLeases = 2;
 inline constexpr int kMaxExceptRuns = 100;  // of a Register
+// So many bytes of payloads may travel within their Task or UpdateReady.
+inline constexpr int64_t kInlineBytes = 512 << 10;
 inline constexpr char kModelPayload[] = "model";
+
+// In Register.features, of a client that
+inline constexpr char kGossipFeature[] = "gossip";  // can be a peer
+inline constexpr char kInlineFeature[] = "inline";  // reads Task.chunks
 
 }  // namespace parley
 

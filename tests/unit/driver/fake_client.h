@@ -3,10 +3,13 @@
 #ifndef PARLEY_TESTS_UNIT_DRIVER_FAKE_CLIENT_H_
 #define PARLEY_TESTS_UNIT_DRIVER_FAKE_CLIENT_H_
 
+#include <gtest/gtest.h>
+
 #include <cstring>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +17,7 @@
 #include "common/base/executor.h"
 #include "common/base/mutex.h"
 #include "common/wire/checksum.h"
+#include "common/wire/inline_chunks.h"
 #include "common/wire/protocol.h"
 #include "server/run/coordinator.h"
 
@@ -75,6 +79,23 @@ class Turnstile {
       GUARDED_BY(mu_);
 };
 
+// What came within a message.
+class GivenChunks final : public ChunkSource {
+ public:
+  explicit GivenChunks(InlineChunks chunks) : chunks_(std::move(chunks)) {}
+  std::optional<ChunkView> Next() override {
+    if (next_ == chunks_.size()) return std::nullopt;
+    const v1::Chunk& chunk = chunks_[next_++];
+    EXPECT_EQ(chunk.checksum(), Checksum(chunk.data()));
+    return ChunkView{
+        {chunk.payload(), chunk.offset(), chunk.checksum()}, chunk.data()};
+  }
+
+ private:
+  const InlineChunks chunks_;
+  int next_ = 0;
+};
+
 // float32 parameters only. Thread-safe; must outlive the coordinator's run.
 class FakeClient final : public SessionSink,
                          public std::enable_shared_from_this<FakeClient> {
@@ -92,6 +113,7 @@ class FakeClient final : public SessionSink,
     Executor* executor = nullptr;
     bool keep_downloads_open = false;
     bool stall = false;  // in its first upload, after a chunk
+    bool reads_inline = false;
   };
 
   static std::shared_ptr<FakeClient> Join(Options options,
@@ -106,11 +128,12 @@ class FakeClient final : public SessionSink,
     request.set_incarnation(7);
     request.add_kinds(v1::TRAIN);
     request.add_encodings(v1::ENCODING_FLOAT32);
+    if (client->options_.reads_inline) request.add_features(kInlineFeature);
     coordinator->Receive(client->session_, std::move(message));
     return client;
   }
 
-  void Send(const v1::ServerMessage& message) override {
+  void Send(v1::ServerMessage message) override {
     {
       MutexLock lock(inbox_mu_);
       inbox_.push_back(message);
@@ -120,10 +143,11 @@ class FakeClient final : public SessionSink,
     }
     options_.executor->Post([self = shared_from_this()] { self->TakeNext(); });
   }
-  void SendAhead(const v1::ServerMessage& message) override {
-    Send(message);
+  void SendAhead(v1::ServerMessage message) override {
+    const Kind kind = message.kind_case();
+    Send(std::move(message));
     MutexLock lock(inbox_mu_);
-    kept_waiting_ = message.kind_case();
+    kept_waiting_ = kind;
   }
   void Close(const absl::Status&) override {
     MutexLock lock(mu_);
@@ -149,6 +173,14 @@ class FakeClient final : public SessionSink,
   int counted() {
     MutexLock lock(mu_);
     return counted_;
+  }
+  int downloads() {
+    MutexLock lock(mu_);
+    return downloads_;
+  }
+  int grants() {
+    MutexLock lock(mu_);
+    return grants_;
   }
   std::vector<std::string> refusals() {
     MutexLock lock(mu_);
@@ -199,9 +231,17 @@ class FakeClient final : public SessionSink,
   void Take(const v1::ServerMessage& message) REQUIRES(mu_) {
     if (message.has_registered()) {
       token_ = message.registered().token();
+    } else if (message.has_task() && message.task().chunks_size() > 0) {
+      // Elsewhere, as mu_ is held here.
+      options_.executor->Post(
+          [self = shared_from_this(), task = message.task()] {
+            self->Read(task, std::make_unique<GivenChunks>(task.chunks()));
+          });
     } else if (message.has_task()) {
+      ++downloads_;
       Download(message.task());
     } else if (message.has_grant_upload()) {
+      ++grants_;
       Upload(message.grant_upload());
     } else if (message.has_verdict()) {
       if (!message.verdict().accepted()) {
@@ -260,6 +300,14 @@ class FakeClient final : public SessionSink,
     update.set_base_version(task.model_version());
     (*update.mutable_scalars())["loss"] = options_.weight / 2;
     *update.add_payloads() = task.payloads(0);
+    if (task.update_inline()) {
+      MutexLock lock(mu_);
+      const absl::string_view bytes(
+          reinterpret_cast<const char*>(update_.data()), 4 * update_.size());
+      v1::Chunk& chunk = *update.add_chunks();
+      chunk.set_checksum(Checksum(bytes));
+      chunk.set_data(bytes.data(), bytes.size());
+    }
     const auto announce = [this, self = shared_from_this(), message] {
       coordinator_->Receive(session_, message);
     };
@@ -325,6 +373,8 @@ class FakeClient final : public SessionSink,
   std::vector<float> update_ GUARDED_BY(mu_);
   bool closed_ GUARDED_BY(mu_) = false;
   int counted_ GUARDED_BY(mu_) = 0;
+  int downloads_ GUARDED_BY(mu_) = 0;
+  int grants_ GUARDED_BY(mu_) = 0;
   std::vector<std::string> refusals_ GUARDED_BY(mu_);
   std::vector<absl::Status> broken_off_ GUARDED_BY(mu_);
   std::unique_ptr<ChunkSink> stalled_ GUARDED_BY(mu_);
