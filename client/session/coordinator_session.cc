@@ -165,26 +165,13 @@ class CoordinatorSession::Impl {
                 const absl::Status status = bench.status();
                 if (bench.ok()) {
                   bench_ = *std::move(bench);
-                  TellOfLocalTensors();
+                  if (const auto note = LocalTensorsNote(*bench_)) {
+                    Say(note->first, note->second);
+                  }
                 }
                 Handle(session_event::TrainerMade{trainer, status});
               };
             });
-  }
-
-  void TellOfLocalTensors() {
-    const int64_t local = LocalElements(spec_);
-    if (local == 0) return;
-    const LocalTensors& tensors = bench_->local;
-    Say(tensors.path().empty() ? LogLevel::kWarning : LogLevel::kInfo,
-        tensors.path().empty()
-            ? absl::StrCat("this client's LOCAL tensors (", local,
-                           " numbers) end with it: give --state to keep them")
-            : absl::StrCat("keeps its LOCAL tensors in ", tensors.path(),
-                           tensors.round() == 0
-                               ? ", from zeros on"
-                               : absl::StrCat(", as round ", tensors.round(),
-                                              " left them")));
   }
 
   void Perform(session_effect::OpenJob& e) {

@@ -42,8 +42,8 @@ class TaskJob {
   // know or that do not fit the spec.
   absl::StatusOr<ParameterSink*> Sink(const ParameterSpec& spec);
 
-  // Takes in the chunks that came with the task, once. NotFound: there are none;
-  // else errors as Sink's and the sink's own.
+  // Takes in the chunks that came with the task, once. NotFound: there are
+  // none; else errors as Sink's and the sink's own.
   absl::Status TakeChunks(const ParameterSpec& spec);
 
   // Trains or evaluates. The result lacks what is not known here: task,

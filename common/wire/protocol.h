@@ -7,7 +7,7 @@
 namespace parley {
 
 inline constexpr uint32_t kProtocolVersion = 1;
-inline constexpr int64_t kChunkBytes = 1 << 20;       // what a sender aims at
+inline constexpr int64_t kChunkBytes = 1 << 20;  // what a sender aims at
 // Between peers, who fold each chunk while it is in the cache.
 inline constexpr int64_t kPeerChunkBytes = 512 << 10;
 inline constexpr int64_t kMaxChunkBytes = 4 << 20;    // what a receiver takes

@@ -32,8 +32,8 @@ uint64_t PayloadBytes(const Message& message) {
 // So many clients' numbers may wait in memory as parts of messages: as much as
 // transfers with all their permits would hold.
 size_t InlineSlots(const v1::Task& task, const RoundContext& context) {
-  const uint64_t answer = context.options.spec.elements() *
-                          EncodedSize(task.update_encoding());
+  const uint64_t answer =
+      context.options.spec.elements() * EncodedSize(task.update_encoding());
   const uint64_t bytes = std::max(PayloadBytes(task), answer);
   const uint64_t most = context.options.config.wire().inline_bytes();
   if (bytes == 0 || bytes > most) return 0;
@@ -97,8 +97,7 @@ void Phase::AskOrHold(size_t i) {
   SendTask(slot, *client, slot.with_chunks);
 }
 
-void Phase::SendTask(const Slot& slot, const Client& client,
-                     bool with_chunks) {
+void Phase::SendTask(const Slot& slot, const Client& client, bool with_chunks) {
   v1::ServerMessage message;
   v1::Task& task = *message.mutable_task();
   task = options_.task;

@@ -79,9 +79,9 @@ struct DirectionMeasured {
 using RoundEvent = std::variant<
     event::SessionOpened, event::MessageReceived, event::SessionClosed,
     event::DownloadRequested, event::UploadRequested, event::TransferEnded,
-    event::TransferCancelled, event::ChunksStaged, event::Aggregated, event::CentrallyEvaluated,
-    event::DirectionPrepared, event::DirectionMeasured, event::TimerFired,
-    event::StopRequested>;
+    event::TransferCancelled, event::ChunksStaged, event::Aggregated,
+    event::CentrallyEvaluated, event::DirectionPrepared,
+    event::DirectionMeasured, event::TimerFired, event::StopRequested>;
 
 namespace effect {
 
@@ -159,12 +159,12 @@ struct WriteCheckpoint {
 using RoundEffect =
     std::variant<effect::Send, effect::EndSession, effect::AnswerTransfer,
                  effect::CancelTransfer, effect::OpenStaging,
-                 effect::StageChunks, effect::DropStaging, effect::Fold, effect::Aggregate,
-                 effect::DiscardAggregate, effect::EvaluateCentrally,
-                 effect::PrepareDirection, effect::MeasureDirection,
-                 effect::Record, effect::ReportRound, effect::WriteCheckpoint,
-                 effect::SetTimer, effect::StatusChanged, effect::Say,
-                 effect::EndRun>;
+                 effect::StageChunks, effect::DropStaging, effect::Fold,
+                 effect::Aggregate, effect::DiscardAggregate,
+                 effect::EvaluateCentrally, effect::PrepareDirection,
+                 effect::MeasureDirection, effect::Record, effect::ReportRound,
+                 effect::WriteCheckpoint, effect::SetTimer,
+                 effect::StatusChanged, effect::Say, effect::EndRun>;
 
 }  // namespace parley
 

@@ -260,7 +260,8 @@ TEST(Federation, TooFewAnswersFailTheRunWhereItsFileSaysSo) {
                 return absl::InternalError("the disk is full");
               }));
   EXPECT_EQ(outcome.result.status.state(), v1::FAILED);
-  EXPECT_THAT(outcome.result.status.detail(), testing::HasSubstr("too few clients answered"));
+  EXPECT_THAT(outcome.result.status.detail(),
+              testing::HasSubstr("too few clients answered"));
 }
 
 TEST(Federation, TooFewAnswersSkipTheRoundWhereItsFileSaysSo) {

@@ -82,10 +82,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   template <typename F>
   void After(F f) {
     World* world = options_.world;
-    world->RunAt(world->Now() + options_.latency,
-                 [self = shared_from_this(), f = std::move(f)]() mutable {
-                   f(*self);
-                 });
+    world->RunAt(
+        world->Now() + options_.latency,
+        [self = shared_from_this(), f = std::move(f)]() mutable { f(*self); });
   }
 
   void TellServer(const absl::Status& status) {
