@@ -21,11 +21,11 @@ SessionStream::~SessionStream() {
   while (!done_) ended_.Wait(mu_);
 }
 
-void SessionStream::Send(const v1::ClientMessage& message) {
+void SessionStream::Send(v1::ClientMessage message) {
   {
     MutexLock lock(mu_);
     if (broken_) return;
-    queue_.push_back(message);
+    queue_.push_back(std::move(message));
   }
   Advance();
 }

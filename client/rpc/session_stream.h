@@ -27,7 +27,7 @@ class SessionStream final
                 SessionListener* listener);
   ~SessionStream() override;
 
-  void Send(const v1::ClientMessage& message) override;
+  void Send(v1::ClientMessage message) override;
 
  private:
   void OnReadDone(bool ok) override;
@@ -58,7 +58,7 @@ class FailedSession final : public ClientSession {
   FailedSession(absl::Status why, SessionListener* listener)
       : failed_([why = std::move(why), listener] { listener->OnClosed(why); }) {
   }
-  void Send(const v1::ClientMessage&) override {}
+  void Send(v1::ClientMessage) override {}
 
  private:
   FailedDial failed_;

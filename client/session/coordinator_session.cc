@@ -114,7 +114,11 @@ class CoordinatorSession::Impl {
   }
   void Perform(session_effect::HangUp&) { connection_.reset(); }
   void Perform(session_effect::Send& e) {
-    if (connection_) connection_->session->Send(e.message);
+    if (!connection_) return;
+    if (e.message.has_update_ready() && job_) {
+      job_->AddChunks(e.message.mutable_update_ready());
+    }
+    connection_->session->Send(std::move(e.message));
   }
   void Perform(session_effect::Say& e) { Say(e.level, e.text); }
   void Say(LogLevel level, absl::string_view text) {
@@ -156,26 +160,13 @@ class CoordinatorSession::Impl {
                 const absl::Status status = bench.status();
                 if (bench.ok()) {
                   bench_ = *std::move(bench);
-                  TellOfLocalTensors();
+                  if (const auto note = LocalTensorsNote(*bench_)) {
+                    Say(note->first, note->second);
+                  }
                 }
                 Handle(session_event::TrainerMade{trainer, status});
               };
             });
-  }
-
-  void TellOfLocalTensors() {
-    const int64_t local = LocalElements(spec_);
-    if (local == 0) return;
-    const LocalTensors& tensors = bench_->local;
-    Say(tensors.path().empty() ? LogLevel::kWarning : LogLevel::kInfo,
-        tensors.path().empty()
-            ? absl::StrCat("this client's LOCAL tensors (", local,
-                           " numbers) end with it: give --state to keep them")
-            : absl::StrCat("keeps its LOCAL tensors in ", tensors.path(),
-                           tensors.round() == 0
-                               ? ", from zeros on"
-                               : absl::StrCat(", as round ", tensors.round(),
-                                              " left them")));
   }
 
   void Perform(session_effect::OpenJob& e) {
@@ -343,6 +334,10 @@ class CoordinatorSession::Impl {
     if (!deferred_download_ || training_) return;
     const session_effect::StartDownload e =
         *std::exchange(deferred_download_, std::nullopt);
+    const absl::Status taken = job_->TakeChunks(spec_);
+    if (!absl::IsNotFound(taken)) {
+      return Post(session_event::TransferEnded{e.transfer, taken});
+    }
     absl::StatusOr<ParameterSink*> sink = job_->Sink(spec_);
     if (!sink.ok()) {
       return Post(session_event::TransferEnded{e.transfer, sink.status()});

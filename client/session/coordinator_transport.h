@@ -29,7 +29,7 @@ class SessionListener {
 class ClientSession {
  public:
   virtual ~ClientSession() = default;
-  virtual void Send(const v1::ClientMessage& message) = 0;
+  virtual void Send(v1::ClientMessage message) = 0;
 };
 
 // A transfer under way. The destructor cancels it and returns once neither the

@@ -12,14 +12,15 @@
 namespace parley {
 namespace {
 
-// In Register.features, of a client that can take part in gossip runs.
-constexpr char kGossipFeature[] = "gossip";
-
 // Whether the run's LOCAL tensors are kept in a file. A run that has no id
 // cannot be told from others of its name.
 bool IsKept(const v1::Registered& registered,
             const CoordinatorSessionOptions& options) {
   return !options.state_folder.empty() && registered.run_id() != 0;
+}
+
+int64_t LocalElements(const ParameterSpec& spec) {
+  return spec.elements() - TravellingSpec(spec).elements();
 }
 
 }  // namespace
@@ -38,6 +39,7 @@ SessionMachineOptions MachineOptions(const CoordinatorSessionOptions& options,
   }
   hello.add_kinds(v1::TRAIN);
   hello.add_kinds(v1::EVALUATE);
+  hello.add_features(kInlineFeature);
   if (gossips) hello.add_features(kGossipFeature);
   hello.set_software(options.software);
   hello.set_wants_part(options.wants_part);
@@ -50,10 +52,6 @@ SessionMachineOptions MachineOptions(const CoordinatorSessionOptions& options,
   return result;
 }
 
-int64_t LocalElements(const ParameterSpec& spec) {
-  return spec.elements() - TravellingSpec(spec).elements();
-}
-
 absl::StatusOr<std::shared_ptr<Workbench>> MakeBench(
     const v1::Registered& registered, const ParameterSpec& spec,
     const CoordinatorSessionOptions& options, const TrainerFactory& factory) {
@@ -63,9 +61,8 @@ absl::StatusOr<std::shared_ptr<Workbench>> MakeBench(
   PARLEY_ASSIGN_OR_RETURN(bench->trainer, factory(registered.config(), part));
   PARLEY_RETURN_IF_ERROR(bench->trainer->Accepts(spec));
   const int64_t local = LocalElements(spec);
-  LocalTensors::Options keep = {.path = {},
-                                .run_id = registered.run_id(),
-                                .spec_hash = spec.Hash()};
+  LocalTensors::Options keep = {
+      .path = {}, .run_id = registered.run_id(), .spec_hash = spec.Hash()};
   if (local > 0 && IsKept(registered, options)) {
     keep.path = LocalTensorsPath(options.state_folder, options.name,
                                  registered.run_id());
@@ -98,6 +95,25 @@ absl::StatusOr<ParameterSpec> ReadSpec(const v1::Registered& registered,
         ": raise --max-model-bytes where there is memory for several copies"));
   }
   return spec;
+}
+
+std::optional<std::pair<LogLevel, std::string>> LocalTensorsNote(
+    const Workbench& bench) {
+  const int64_t local = LocalElements(bench.spec);
+  if (local == 0) return std::nullopt;
+  const LocalTensors& tensors = bench.local;
+  if (tensors.path().empty()) {
+    return std::pair(
+        LogLevel::kWarning,
+        absl::StrCat("this client's LOCAL tensors (", local,
+                     " numbers) end with it: give --state to keep them"));
+  }
+  const std::string from =
+      tensors.round() == 0
+          ? ", from zeros on"
+          : absl::StrCat(", as round ", tensors.round(), " left them");
+  return std::pair(LogLevel::kInfo, absl::StrCat("keeps its LOCAL tensors in ",
+                                                 tensors.path(), from));
 }
 
 }  // namespace parley

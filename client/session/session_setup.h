@@ -5,11 +5,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "client/session/coordinator_session.h"
 #include "client/session/session_machine.h"
 #include "client/session/task_job.h"
+#include "common/base/log.h"
 #include "common/model/parameters.h"
 #include "parley/v1/coordinator.pb.h"
 
@@ -19,7 +23,10 @@ namespace parley {
 SessionMachineOptions MachineOptions(const CoordinatorSessionOptions& options,
                                      bool gossips);
 
-int64_t LocalElements(const ParameterSpec& spec);
+// What to tell of the LOCAL tensors that the client keeps; nullopt: there are
+// none.
+std::optional<std::pair<LogLevel, std::string>> LocalTensorsNote(
+    const Workbench& bench);
 
 // The run's spec, and that both sides mean the same by it. FailedPrecondition:
 // they do not, or the model takes more than `max_bytes`.

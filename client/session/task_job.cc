@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/wire/encoding.h"
 #include "common/wire/payload_source.h"
@@ -94,6 +95,11 @@ absl::StatusOr<v1::UpdateReady> ToMessage(const TrainResult& result) {
 
 }  // namespace
 
+TaskJob::TaskJob(uint64_t number, v1::Task task)
+    : number_(number), task_(std::move(task)) {
+  chunks_.Swap(task_.mutable_chunks());
+}
+
 absl::StatusOr<ParameterSink*> TaskJob::Sink(const ParameterSpec& spec) {
   if (sink_) return &*sink_;
   if (task_.payloads_size() != 1 || task_.payloads(0).name() != kModelPayload) {
@@ -110,6 +116,26 @@ absl::StatusOr<ParameterSink*> TaskJob::Sink(const ParameterSpec& spec) {
   sink_.emplace(std::vector<PayloadTarget>{
       {.encoding = task_.payloads(0).encoding(), .into = &base_}});
   return &*sink_;
+}
+
+absl::Status TaskJob::TakeChunks(const ParameterSpec& spec) {
+  if (chunks_.empty()) return absl::NotFoundError("no chunks with the task");
+  InlineChunks chunks;
+  chunks.Swap(&chunks_);
+  PARLEY_ASSIGN_OR_RETURN(ParameterSink* const sink, Sink(spec));
+  return WriteAll(chunks, *sink);
+}
+
+void TaskJob::AddChunks(v1::UpdateReady* announcement) {
+  if (!task_.update_inline() || std::exchange(added_chunks_, true)) return;
+  int64_t bytes = 0;
+  for (const v1::Payload& payload : announcement->payloads()) {
+    bytes += payload.bytes();
+  }
+  if (bytes == 0 || bytes > kInlineBytes) return;
+  const auto source = Source(0);
+  PARLEY_CHECK(source.ok());
+  *announcement->mutable_chunks() = ReadAll(**source);
 }
 
 absl::StatusOr<v1::UpdateReady> TaskJob::Work(Workbench& bench) {

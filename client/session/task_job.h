@@ -14,6 +14,7 @@
 #include "client/state/local_tensors.h"
 #include "common/model/parameters.h"
 #include "common/wire/chunk.h"
+#include "common/wire/inline_chunks.h"
 #include "common/wire/parameter_sink.h"
 #include "parley/v1/coordinator.pb.h"
 
@@ -31,8 +32,7 @@ struct Workbench {
 // of these at a time, from any thread; but Cancel at any time.
 class TaskJob {
  public:
-  TaskJob(uint64_t number, v1::Task task)
-      : number_(number), task_(std::move(task)) {}
+  TaskJob(uint64_t number, v1::Task task);
 
   uint64_t number() const { return number_; }
   const v1::Task& task() const { return task_; }
@@ -42,6 +42,10 @@ class TaskJob {
   // know or that do not fit the spec.
   absl::StatusOr<ParameterSink*> Sink(const ParameterSpec& spec);
 
+  // Takes in the chunks that came with the task, once. NotFound: there are
+  // none; else errors as Sink's and the sink's own.
+  absl::Status TakeChunks(const ParameterSpec& spec);
+
   // Trains or evaluates. The result lacks what is not known here: task,
   // base_version, contributors and seconds. Cancelled; what the trainer said;
   // Internal: the trainer gave numbers that are none; as LocalTensors::Keep.
@@ -50,6 +54,11 @@ class TaskJob {
   // The result's payloads, from byte `offset` on; lives at most as long as the
   // job. InvalidArgument as PayloadSource::Create.
   absl::StatusOr<std::unique_ptr<ChunkSource>> Source(uint64_t offset) const;
+
+  // Puts the result's chunks into its announcement, once, where the task allows
+  // it and they are few: if the link breaks over it, an upload can go on where
+  // it stopped.
+  void AddChunks(v1::UpdateReady* announcement);
 
   void Cancel() { cancelled_ = true; }
 
@@ -63,7 +72,9 @@ class TaskJob {
   TrainTask ForTrainer();
 
   const uint64_t number_;
-  const v1::Task task_;
+  v1::Task task_;  // but for its chunks
+  InlineChunks chunks_;
+  bool added_chunks_ = false;
   std::atomic<bool> cancelled_ = false;
   std::atomic<double> fraction_ = -1;  // below 0: not known
 

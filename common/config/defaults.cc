@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "common/wire/protocol.h"
+
 // Sets an optional field of *message unless it has a value.
 #define DEFAULT(message, field, value) \
   if (!(message)->has_##field()) (message)->set_##field(value)
@@ -236,6 +238,7 @@ void FillServer(v1::RunConfig* config) {
                                     : v1::ENCODING_FLOAT32;
   DEFAULT_ENUM(config->mutable_wire(), down, encoding);
   DEFAULT_ENUM(config->mutable_wire(), up, encoding);
+  DEFAULT(config->mutable_wire(), inline_bytes, kInlineBytes);
   FillAggregation(config->mutable_aggregation());
   FillCohort(config);
   DEFAULT(config->mutable_checkpoints(), every, 10);

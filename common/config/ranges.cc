@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/topology/topology.h"
+#include "common/wire/protocol.h"
 
 namespace parley {
 namespace {
@@ -131,6 +132,7 @@ constexpr Range kRanges[] = {
     Between("Checkpoints.every", 0, kBillion),
     Between("Checkpoints.keep", 1, kMillion),
     Between("Limits.lease_seconds", 0.1, 86400),
+    Between("Wire.inline_bytes", 0, kInlineBytes),
     Between("Limits.staging_bytes", 0, 1125899906842624.0),
     Between("Limits.staging_disk_bytes", 0, 1152921504606846976.0),
     Between("Limits.transfers", 1, 1024),

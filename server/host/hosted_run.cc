@@ -32,28 +32,29 @@ class HeldSink final : public ChunkSink {
 
 }  // namespace
 
-void HostedSink::Send(const v1::ServerMessage& message) {
+void HostedSink::Send(v1::ServerMessage message) {
   if (!more_runs_ || !(message.has_registered() || message.has_goodbye())) {
-    return guest_.sink->Send(message);
+    return guest_.sink->Send(std::move(message));
   }
   if (message.has_goodbye() && !registered_ && !run_->takes_clients) {
     comes_back_ = true;
     return;
   }
-  v1::ServerMessage more = message;
   if (message.has_registered()) {
     registered_ = true;
-    more.mutable_registered()->set_more_runs(true);
+    message.mutable_registered()->set_more_runs(true);
   } else {
-    more.mutable_goodbye()->set_more_runs(true);
+    message.mutable_goodbye()->set_more_runs(true);
   }
-  guest_.sink->Send(more);
+  guest_.sink->Send(std::move(message));
 }
 
-void HostedSink::SendAhead(const v1::ServerMessage& message) {
+void HostedSink::SendAhead(v1::ServerMessage message) {
   // What Send may change, or keep to itself, is not to be waited for.
-  if (message.has_registered() || message.has_goodbye()) return Send(message);
-  guest_.sink->SendAhead(message);
+  if (message.has_registered() || message.has_goodbye()) {
+    return Send(std::move(message));
+  }
+  guest_.sink->SendAhead(std::move(message));
 }
 
 void HostedSink::Close(const absl::Status& status) {

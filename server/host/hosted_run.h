@@ -63,8 +63,8 @@ class HostedSink final : public SessionSink {
         guest_(std::move(guest)),
         on_close_(std::move(on_close)) {}
 
-  void Send(const v1::ServerMessage& message) override;
-  void SendAhead(const v1::ServerMessage& message) override;
+  void Send(v1::ServerMessage message) override;
+  void SendAhead(v1::ServerMessage message) override;
   void Close(const absl::Status& status) override;
 
  private:

@@ -142,6 +142,9 @@ absl::StatusOr<Admission> Registry::Admit(uint64_t session,
   known->part = part;
   known->evaluates = std::find(request.kinds().begin(), request.kinds().end(),
                                v1::EVALUATE) != request.kinds().end();
+  known->reads_inline =
+      std::find(request.features().begin(), request.features().end(),
+                kInlineFeature) != request.features().end();
   known->token = TokenOf(*known);
   Renew(*known, now);
   admission.client = known;

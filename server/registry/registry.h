@@ -27,6 +27,7 @@ struct Client {
   uint64_t session = 0;  // 0: not connected at present
   absl::Time lease_end;
   bool evaluates = false;
+  bool reads_inline = false;  // has kInlineFeature
   std::optional<int32_t> part;
   std::string token;
 

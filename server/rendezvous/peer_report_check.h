@@ -12,9 +12,6 @@
 
 namespace parley {
 
-// What a client lists among its features, as it has to for a gossip run.
-inline constexpr char kGossipFeature[] = "gossip";
-
 // Of a PeerReports.
 inline constexpr int kMaxPeerReports = 100;
 inline constexpr int kMaxSketchNumbers = 1024;

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/wire/encoding.h"
+#include "common/wire/protocol.h"
 #include "server/round/update_check.h"
 
 namespace parley {
@@ -18,11 +20,32 @@ void Blame(Client& client, absl::Time now) {
       now + std::min(kMaxBackOff, kFirstBackOff * (int64_t{1} << doublings));
 }
 
+template <typename Message>
+uint64_t PayloadBytes(const Message& message) {
+  uint64_t bytes = 0;
+  for (const v1::Payload& payload : message.payloads()) {
+    bytes += payload.bytes();
+  }
+  return bytes;
+}
+
+// So many clients' numbers may wait in memory as parts of messages: as much as
+// transfers with all their permits would hold.
+size_t InlineSlots(const v1::Task& task, const RoundContext& context) {
+  const uint64_t answer =
+      context.options.spec.elements() * EncodedSize(task.update_encoding());
+  const uint64_t bytes = std::max(PayloadBytes(task), answer);
+  const uint64_t most = context.options.config.wire().inline_bytes();
+  if (bytes == 0 || bytes > most) return 0;
+  return context.desk.permits() * kMaxChunkBytes / bytes;
+}
+
 }  // namespace
 
 Phase::Phase(Options options, RoundContext* context)
     : options_(std::move(options)),
       context_(*context),
+      inline_slots_(InlineSlots(options_.task, *context)),
       replacement_draw_(context->options.config.seed(), "",
                         options_.task.task().round(), "replacement") {
   slots_.reserve(options_.members.size());
@@ -70,14 +93,17 @@ void Phase::AskOrHold(size_t i) {
   }
   slot.state = State::kAsked;
   slot.incarnation = client->incarnation;
-  SendTask(slot, *client);
+  slot.with_chunks = client->reads_inline && i < inline_slots_;
+  SendTask(slot, *client, slot.with_chunks);
 }
 
-void Phase::SendTask(const Slot& slot, const Client& client) {
+void Phase::SendTask(const Slot& slot, const Client& client, bool with_chunks) {
   v1::ServerMessage message;
   v1::Task& task = *message.mutable_task();
   task = options_.task;
   *task.mutable_task() = IdOf(slot);
+  task.set_update_inline(with_chunks);
+  if (with_chunks) context_.bytes_down += PayloadBytes(task);
   const absl::Duration left = options_.deadline - context_.out.now;
   if (left > absl::ZeroDuration() && left < absl::InfiniteDuration()) {
     task.set_deadline_ms(std::max<int64_t>(1, absl::ToInt64Milliseconds(left)));
@@ -109,7 +135,9 @@ void Phase::OnRegistered(Client& client, Admission::Kind kind) {
       break;
     case State::kAsked:
       if (same_process) {
-        SendTask(*slot, client);
+        // Within a message again it might break a slow link again, and again;
+        // a download goes on where it stopped.
+        SendTask(*slot, client, /*with_chunks=*/false);
       } else {
         Restart(i);
       }
@@ -157,7 +185,7 @@ void Phase::OnGone(const std::string& name, absl::string_view reason) {
 
 // ------------------------------------------------------------------- answers
 
-void Phase::OnUpdateReady(Client& client, const v1::UpdateReady& update) {
+void Phase::OnUpdateReady(Client& client, v1::UpdateReady update) {
   Slot* slot = SlotOf(client.name);
   if (slot == nullptr || !Names(*slot, update.task())) {
     AnswerLate(context_.out, client, update.task());
@@ -173,6 +201,10 @@ void Phase::OnUpdateReady(Client& client, const v1::UpdateReady& update) {
     return;
   }
   if (slot->state == State::kReady) return;  // said twice
+  if (update.chunks_size() > 0 && !slot->with_chunks) {
+    Refuse(i, "chunks came with the answer, which the task did not allow");
+    return;
+  }
   const absl::Status checked =
       CheckUpdate(update, options_.task, context_.options.spec,
                   context_.options.config.limits().max_weight());
@@ -180,11 +212,10 @@ void Phase::OnUpdateReady(Client& client, const v1::UpdateReady& update) {
     Refuse(i, checked.message());
     return;
   }
-  slot->header = update;
-  slot->total = 0;
-  for (const v1::Payload& payload : update.payloads()) {
-    slot->total += payload.bytes();
-  }
+  InlineChunks chunks;
+  chunks.Swap(update.mutable_chunks());
+  slot->header = std::move(update);
+  slot->total = PayloadBytes(slot->header);
   if (slot->total == 0) {
     Accept(i);
     return;
@@ -193,7 +224,7 @@ void Phase::OnUpdateReady(Client& client, const v1::UpdateReady& update) {
   slot->misses = 0;
   slot->checksums = 0;
   slot->retry_at = absl::InfinitePast();
-  WantUpload(i);
+  chunks.empty() ? WantUpload(i) : StageChunks(i, std::move(chunks));
 }
 
 void Phase::Accept(size_t i) {

@@ -46,7 +46,7 @@ class Phase {
   void OnRegistered(Client& client, Admission::Kind kind);
   void OnDisconnected(const Client& client);
   void OnGone(const std::string& name, absl::string_view reason);
-  void OnUpdateReady(Client& client, const v1::UpdateReady& update);
+  void OnUpdateReady(Client& client, v1::UpdateReady update);
   void OnTaskFailed(Client& client, const v1::TaskFailed& failure);
   // The fraction is from 0 to 1.
   void OnProgress(const Client& client, const v1::TaskProgress& progress);
@@ -57,6 +57,7 @@ class Phase {
   void OnTransferCancelled(TransferId transfer);
   void OnTransferEnded(size_t slot, TransferDesk::Way way,
                        const event::TransferEnded& ended);
+  void OnChunksStaged(const event::ChunksStaged& ended);
 
   // Does what is due, and gives free permits to those whose turn it is.
   void Pump();
@@ -100,6 +101,7 @@ class Phase {
     State state = State::kHeld;
     bool closed = false;  // kFailed: for good; another may have its place
     bool folded = false;
+    bool with_chunks = false;  // its task was sent so, its answer may come so
     int32_t attempt = 1;
     uint64_t incarnation = 0;        // of the client that was asked
     std::string reason;              // of the failure
@@ -131,7 +133,7 @@ class Phase {
   bool Names(const Slot& slot, const v1::TaskId& task) const;
   v1::TaskId IdOf(const Slot& slot) const;
   void AskOrHold(size_t i);
-  void SendTask(const Slot& slot, const Client& client);
+  void SendTask(const Slot& slot, const Client& client, bool with_chunks);
   void Accept(size_t i);
   void Refuse(size_t i, absl::string_view reason);
   void Fail(size_t i, absl::string_view reason);
@@ -146,7 +148,8 @@ class Phase {
   // phase_transfers.cc: numbers
   void WantUpload(size_t i);
   void BeginUpload(size_t i);
-  void OnUploadEnded(size_t i, const event::TransferEnded& ended);
+  void OnUploadEnded(size_t i, const absl::Status& status, uint64_t staged);
+  void StageChunks(size_t i, InlineChunks chunks);
   void Miss(size_t i);
   void Starve(size_t i);
   void Evict(size_t i);
@@ -160,6 +163,7 @@ class Phase {
 
   const Options options_;
   RoundContext& context_;
+  const size_t inline_slots_;  // the first ones: chunks go within messages
   Rng replacement_draw_;
 
   bool closed_ = false;

@@ -121,18 +121,37 @@ void Phase::OnTransferEnded(size_t i, TransferDesk::Way way,
   }
   slot.upload = 0;
   slot.upload_runs = false;
-  OnUploadEnded(i, ended);
+  OnUploadEnded(i, ended.status, ended.staged);
 }
 
-void Phase::OnUploadEnded(size_t i, const event::TransferEnded& ended) {
+void Phase::StageChunks(size_t i, InlineChunks chunks) {
   Slot& slot = slots_[i];
-  const bool progress = ended.staged > slot.staged;
-  slot.staged = std::min(ended.staged, slot.total);
-  switch (ended.status.code()) {
+  slot.update = ++context_.last_update;
+  context_.out.Add(effect::OpenStaging{slot.update, slot.client, slot.header});
+  context_.out.Add(
+      effect::StageChunks{slot.update, slot.client, std::move(chunks)});
+}
+
+void Phase::OnChunksStaged(const event::ChunksStaged& ended) {
+  Slot* slot = SlotOf(ended.client);
+  if (slot == nullptr || slot->update != ended.update || closed_) return;
+  const size_t i = IndexOf(*slot);
+  if (absl::IsResourceExhausted(ended.status)) {
+    return WantUpload(i);  // which waits until there is room
+  }
+  OnUploadEnded(i, ended.status, ended.staged);
+}
+
+void Phase::OnUploadEnded(size_t i, const absl::Status& status,
+                          uint64_t staged) {
+  Slot& slot = slots_[i];
+  const bool progress = staged > slot.staged;
+  slot.staged = std::min(staged, slot.total);
+  switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kOutOfRange:
     case absl::StatusCode::kFailedPrecondition:
-      Refuse(i, ended.status.message());
+      Refuse(i, status.message());
       return;
     case absl::StatusCode::kResourceExhausted:
       Starve(i);
@@ -144,10 +163,10 @@ void Phase::OnUploadEnded(size_t i, const event::TransferEnded& ended) {
     Accept(i);
     return;
   }
-  if (ended.status.code() == absl::StatusCode::kDataLoss &&
+  if (status.code() == absl::StatusCode::kDataLoss &&
       ++slot.checksums > kMaxChecksums) {
     Refuse(i, absl::StrCat(slot.checksums,
-                           " wrong checksums: ", ended.status.message()));
+                           " wrong checksums: ", status.message()));
     return;
   }
   if (progress) slot.misses = 0;

@@ -21,6 +21,7 @@ struct RoundContext {
   TransferDesk desk;
   Outbox out;
   UpdateId last_update = 0;
+  uint64_t bytes_up = 0, bytes_down = 0;  // of payloads, in the run so far
 };
 
 // What a client is told of one of its tasks. Unless it is not connected.

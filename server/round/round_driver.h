@@ -106,9 +106,11 @@ class RoundDriver final : public BasicDriver {
   int64_t RoundsOver(const v1::RunStatus& status) const override;
   void Handle(RoundEvent event);
   using BasicDriver::Perform;
+  void Perform(effect::Send& e);
   void Perform(effect::AnswerTransfer& e);
   void Perform(effect::CancelTransfer& e);
   void Perform(effect::OpenStaging& e);
+  void Perform(effect::StageChunks& e);
   void Perform(effect::DropStaging& e);
   void Perform(effect::Fold& e);
   void Perform(effect::Aggregate& e);
@@ -123,6 +125,7 @@ class RoundDriver final : public BasicDriver {
 
   void BeginDownload(const effect::AnswerTransfer& answer, DownloadReady ready);
   void BeginUpload(const effect::AnswerTransfer& answer, UploadReady ready);
+  v1::Encoding DownEncoding() const;
   void EndTransfer(event::TransferEnded ended);
   void BreakTransferOff(TransferId id, const absl::Status& why);
   // Breaks off what stalls; again later while transfers run.
@@ -156,6 +159,7 @@ class RoundDriver final : public BasicDriver {
   // Who reads the model's buffer; downloads that got stuck are left an old one.
   uint64_t buffer_ = 0;
   int64_t readers_ = 0;
+  InlineChunks model_chunks_;                  // of the model; empty: not made
   int64_t checkpoints_ = 0;                    // being written
   int64_t aggregate_wanted_ = 0;               // the round, until Aggregated
   bool aggregating_ = false;                   // on compute_

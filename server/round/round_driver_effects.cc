@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/wire/encoding.h"
+#include "common/wire/payload_source.h"
 #include "common/wire/spec.h"
 #include "server/round/round_driver.h"
 #include "server/round/round_summary.h"
@@ -46,12 +47,8 @@ void RoundDriver::BeginDownload(const effect::AnswerTransfer& answer,
   absl::StatusOr<std::unique_ptr<ChunkSource>> source =
       absl::AbortedError("the round is over: its model changes now");
   if (aggregate_wanted_ == 0) {
-    v1::Encoding encoding = config().wire().down();
-    if (encoding == v1::ENCODING_UNSPECIFIED) {
-      encoding = NativeEncoding(model_->spec().dtype());
-    }
     source = ModelReader::Create(
-        model_->model(), encoding, answer.offset, transfer.state,
+        model_->model(), DownEncoding(), answer.offset, transfer.state,
         [this, id](const absl::Status& status, uint64_t moved) {
           OnSequence([this, id, status, moved] {
             EndTransfer(
@@ -67,6 +64,31 @@ void RoundDriver::BeginDownload(const effect::AnswerTransfer& answer,
     EndTransfer({.transfer = id, .status = source.status()});
   }
   std::move(ready)(std::move(source));
+}
+
+v1::Encoding RoundDriver::DownEncoding() const {
+  const v1::Encoding encoding = config().wire().down();
+  return encoding == v1::ENCODING_UNSPECIFIED
+             ? NativeEncoding(model_->spec().dtype())
+             : encoding;
+}
+
+void RoundDriver::Perform(effect::Send& e) {
+  if (e.message.task().update_inline()) {
+    PARLEY_CHECK(aggregate_wanted_ == 0);  // nobody writes to the model
+    if (model_chunks_.empty()) {
+      const ParameterVector& model = *model_->model();
+      const auto source = PayloadSource::Create({{.dtype = model.dtype(),
+                                                  .encoding = DownEncoding(),
+                                                  .elements = model.elements(),
+                                                  .data = model.data()}},
+                                                0);
+      PARLEY_CHECK(source.ok());
+      model_chunks_ = ReadAll(**source);
+    }
+    *e.message.mutable_task()->mutable_chunks() = model_chunks_;
+  }
+  BasicDriver::Perform(e);
 }
 
 void RoundDriver::BeginUpload(const effect::AnswerTransfer& answer,
@@ -182,6 +204,27 @@ void RoundDriver::Perform(effect::OpenStaging& e) {
   unstaged_[e.update] = std::move(e.header);
 }
 
+void RoundDriver::Perform(effect::StageChunks& e) {
+  event::ChunksStaged ended{
+      .update = e.update,
+      .client = std::move(e.client),
+      .status = staging_.Open(e.update, unstaged_.at(e.update))};
+  if (ended.status.ok()) {
+    unstaged_.erase(e.update);
+    const std::shared_ptr<StagedUpdate> update = staging_.Find(e.update);
+    const absl::StatusOr<uint64_t> ticket = update->Begin(0);
+    PARLEY_CHECK(ticket.ok());
+    UpdateWriter writer(update, *ticket, std::make_shared<TransferState>(),
+                        [&](const absl::Status& status, uint64_t moved) {
+                          ended.status = status;
+                          ended.bytes_moved = moved;
+                        });
+    (void)WriteAll(e.chunks, writer);
+    ended.staged = update->staged();
+  }
+  Handle(std::move(ended));
+}
+
 void RoundDriver::Perform(effect::DropStaging& e) {
   unstaged_.erase(e.update);
   staging_.Drop(e.update);
@@ -223,6 +266,7 @@ void RoundDriver::SettleUpdates() {
 
 void RoundDriver::Perform(effect::Aggregate& e) {
   aggregate_wanted_ = e.round;
+  model_chunks_.Clear();
   AggregateOnceUnread(true);
 }
 

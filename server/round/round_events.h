@@ -1,5 +1,6 @@
 // What the round machine hears and wants done besides what every machine does.
-// Tensors stay with the driver: transfers and updates are numbers here.
+// Tensors stay with the driver: transfers and updates are numbers here. The
+// driver puts the model's chunks into a Task that is sent with update_inline.
 #ifndef PARLEY_SERVER_ROUND_ROUND_EVENTS_H_
 #define PARLEY_SERVER_ROUND_ROUND_EVENTS_H_
 
@@ -13,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/wire/inline_chunks.h"
 #include "parley/v1/coordinator.pb.h"
 #include "parley/v1/journal.pb.h"
 #include "server/run/run_events.h"
@@ -48,6 +50,14 @@ struct TransferEnded {
 struct TransferCancelled {
   TransferId transfer;
 };
+// effect::StageChunks is done. OK: the update is whole.
+struct ChunksStaged {
+  UpdateId update;
+  std::string client;
+  absl::Status status;
+  uint64_t staged = 0;       // bytes of it that are whole
+  uint64_t bytes_moved = 0;  // on the wire, for the metrics
+};
 // effect::Aggregate is done: the model has its new version.
 struct Aggregated {
   absl::Status status;
@@ -69,9 +79,9 @@ struct DirectionMeasured {
 using RoundEvent = std::variant<
     event::SessionOpened, event::MessageReceived, event::SessionClosed,
     event::DownloadRequested, event::UploadRequested, event::TransferEnded,
-    event::TransferCancelled, event::Aggregated, event::CentrallyEvaluated,
-    event::DirectionPrepared, event::DirectionMeasured, event::TimerFired,
-    event::StopRequested>;
+    event::TransferCancelled, event::ChunksStaged, event::Aggregated,
+    event::CentrallyEvaluated, event::DirectionPrepared,
+    event::DirectionMeasured, event::TimerFired, event::StopRequested>;
 
 namespace effect {
 
@@ -94,6 +104,14 @@ struct OpenStaging {
   UpdateId update;
   std::string client;
   v1::UpdateReady header;  // validated
+};
+// Stages an update, just opened, whose chunks came with its announcement;
+// answered by event::ChunksStaged. The update is without room afterwards where
+// there is none at once, and may come by upload then.
+struct StageChunks {
+  UpdateId update;
+  std::string client;
+  InlineChunks chunks;
 };
 struct DropStaging {
   UpdateId update;
@@ -141,12 +159,12 @@ struct WriteCheckpoint {
 using RoundEffect =
     std::variant<effect::Send, effect::EndSession, effect::AnswerTransfer,
                  effect::CancelTransfer, effect::OpenStaging,
-                 effect::DropStaging, effect::Fold, effect::Aggregate,
-                 effect::DiscardAggregate, effect::EvaluateCentrally,
-                 effect::PrepareDirection, effect::MeasureDirection,
-                 effect::Record, effect::ReportRound, effect::WriteCheckpoint,
-                 effect::SetTimer, effect::StatusChanged, effect::Say,
-                 effect::EndRun>;
+                 effect::StageChunks, effect::DropStaging, effect::Fold,
+                 effect::Aggregate, effect::DiscardAggregate,
+                 effect::EvaluateCentrally, effect::PrepareDirection,
+                 effect::MeasureDirection, effect::Record, effect::ReportRound,
+                 effect::WriteCheckpoint, effect::SetTimer,
+                 effect::StatusChanged, effect::Say, effect::EndRun>;
 
 }  // namespace parley
 

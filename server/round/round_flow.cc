@@ -139,7 +139,8 @@ void RoundFlow::OpenRound(std::vector<std::string> members, CohortSize size) {
   central_.reset();
   direction_.clear();
   skipped_ = false;
-  round_up_ = round_down_ = 0;
+  up_before_ = context_.bytes_up;
+  down_before_ = context_.bytes_down;
   section_seconds_.clear();
   section_start_ = context_.out.now;
   stage_ = Stage::kTraining;
@@ -384,8 +385,8 @@ void RoundFlow::Commit() {
   report.opened = opened_;
   report.skipped = skipped_;
   report.central = central_;
-  report.bytes_up = round_up_;
-  report.bytes_down = round_down_;
+  report.bytes_up = context_.bytes_up - up_before_;
+  report.bytes_down = context_.bytes_down - down_before_;
   report.phase_seconds = section_seconds_;
   report.registered = static_cast<int32_t>(context_.registry.size());
   context_.out.Add(std::move(report));
@@ -446,12 +447,6 @@ void RoundFlow::EndSection(absl::string_view name) {
       std::string(name),
       absl::ToDoubleSeconds(context_.out.now - section_start_));
   section_start_ = context_.out.now;
-}
-
-void RoundFlow::CountBytes(TransferDesk::Way way, uint64_t bytes) {
-  const bool up = way == TransferDesk::Way::kUp;
-  (up ? round_up_ : round_down_) += bytes;
-  (up ? bytes_up_ : bytes_down_) += bytes;
 }
 
 }  // namespace parley

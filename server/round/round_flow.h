@@ -34,7 +34,6 @@ class RoundFlow {
   void OnDirectionMeasured(const event::DirectionMeasured& measured);
   // Ends the run as soon as the model is whole.
   void Stop(v1::RunState state, std::string reason);
-  void CountBytes(TransferDesk::Way way, uint64_t bytes);
 
   // The phase that takes answers, or took them last in this round; null
   // between rounds.
@@ -98,11 +97,10 @@ class RoundFlow {
   uint64_t model_hash_ = 0;
   std::vector<std::pair<std::string, double>> section_seconds_;
   absl::Time section_start_;
-  uint64_t round_up_ = 0, round_down_ = 0;
+  uint64_t up_before_ = 0, down_before_ = 0;  // bytes, as the round began
 
   // Of the run.
   NextValues next_values_;  // of the next round, once one is committed
-  uint64_t bytes_up_ = 0, bytes_down_ = 0;
   std::optional<double> loss_, accuracy_;
   std::optional<double> gap_, log_loss_;  // as direction_ last had them
 };

@@ -86,8 +86,8 @@ v1::RunStatus RoundFlow::Status() const {
   if (accuracy_) status.set_accuracy(*accuracy_);
   if (gap_) status.set_direction_gap(*gap_);
   if (log_loss_) status.set_log_loss(*log_loss_);
-  status.set_bytes_up(bytes_up_);
-  status.set_bytes_down(bytes_down_);
+  status.set_bytes_up(context_.bytes_up);
+  status.set_bytes_down(context_.bytes_down);
   status.set_clients(static_cast<int32_t>(context_.registry.size()));
   return status;
 }

@@ -79,6 +79,7 @@ class RoundMachine::Impl {
   void On(event::UploadRequested& e);
   void On(event::TransferEnded& e);
   void On(event::TransferCancelled& e);
+  void On(event::ChunksStaged& e);
   void On(event::Aggregated& e) { flow_.OnAggregated(e); }
   void On(event::CentrallyEvaluated& e) { flow_.OnCentrallyEvaluated(e); }
   void On(event::DirectionPrepared& e) { flow_.OnDirectionPrepared(e); }
@@ -171,7 +172,8 @@ void RoundMachine::Impl::On(event::MessageReceived& e) {
         reception_.Strike(e.session, *session,
                           "an update for another client's task");
       } else if (phase != nullptr) {
-        phase->OnUpdateReady(*client, update);
+        phase->OnUpdateReady(*client,
+                             std::move(*e.message.mutable_update_ready()));
       } else {
         AnswerLate(out_, *client, update.task());
       }
@@ -193,6 +195,8 @@ void RoundMachine::Impl::On(event::MessageReceived& e) {
       OnLeave(e.session, client->name, message.leave());
       break;
     case v1::ClientMessage::kRegister:
+    case v1::ClientMessage::kPeerReports:
+    case v1::ClientMessage::kPeerDone:
     case v1::ClientMessage::KIND_NOT_SET:
       reception_.Strike(e.session, *session,
                         "a message of a kind that is not known here");
@@ -287,7 +291,8 @@ void RoundMachine::Impl::On(event::UploadRequested& e) {
 void RoundMachine::Impl::On(event::TransferEnded& e) {
   const auto ended = context_.desk.End(e.transfer);
   if (!ended) return;
-  flow_.CountBytes(ended->way, e.bytes_moved);
+  (ended->way == TransferDesk::Way::kUp ? context_.bytes_up
+                                        : context_.bytes_down) += e.bytes_moved;
   if (ended->slot && flow_.phase() != nullptr) {
     flow_.phase()->OnTransferEnded(*ended->slot, ended->way, e);
   }
@@ -295,6 +300,11 @@ void RoundMachine::Impl::On(event::TransferEnded& e) {
 
 void RoundMachine::Impl::On(event::TransferCancelled& e) {
   if (flow_.phase() != nullptr) flow_.phase()->OnTransferCancelled(e.transfer);
+}
+
+void RoundMachine::Impl::On(event::ChunksStaged& e) {
+  context_.bytes_up += e.bytes_moved;
+  if (flow_.phase() != nullptr) flow_.phase()->OnChunksStaged(e);
 }
 
 // -------------------------------------------------------------------- people

@@ -43,7 +43,10 @@ class TransferDesk {
     std::optional<size_t> slot;  // none: was detached
   };
 
-  explicit TransferDesk(int permits) : downloads(permits), uploads(permits) {}
+  explicit TransferDesk(int permits)
+      : downloads(permits), uploads(permits), permits_(permits) {}
+
+  int permits() const { return permits_; }  // each way
 
   PermitQueue downloads;
   PermitQueue uploads;
@@ -58,6 +61,7 @@ class TransferDesk {
   std::optional<Ended> End(TransferId transfer);
 
  private:
+  const int permits_;
   absl::flat_hash_map<TransferId, Ended> running_;
 };
 

@@ -26,7 +26,7 @@ SessionReactor::SessionReactor(grpc::CallbackServerContext* context,
                                Coordinator* coordinator, LiveCalls* calls)
     : call_end_(context), coordinator_(coordinator), live_(calls) {}
 
-void SessionReactor::Enqueue(const v1::ServerMessage& message, bool ahead) {
+void SessionReactor::Enqueue(v1::ServerMessage message, bool ahead) {
   const size_t bytes = message.ByteSizeLong();
   bool too_slow = false;
   {
@@ -35,7 +35,7 @@ void SessionReactor::Enqueue(const v1::ServerMessage& message, bool ahead) {
     too_slow = too_slow_ = too_slow_ || queued_bytes_ + bytes > kMaxQueuedBytes;
     if (!too_slow) {
       queued_bytes_ += bytes;
-      queue_.push_back({message, ahead});
+      queue_.push_back({std::move(message), ahead});
     }
   }
   if (too_slow) {

@@ -31,11 +31,11 @@ class SessionReactor final
   static SessionReactor* Open(grpc::CallbackServerContext* context,
                               Coordinator* coordinator, LiveCalls* calls);
 
-  void Send(const v1::ServerMessage& message) override {
-    Enqueue(message, /*ahead=*/false);
+  void Send(v1::ServerMessage message) override {
+    Enqueue(std::move(message), /*ahead=*/false);
   }
-  void SendAhead(const v1::ServerMessage& message) override {
-    Enqueue(message, /*ahead=*/true);
+  void SendAhead(v1::ServerMessage message) override {
+    Enqueue(std::move(message), /*ahead=*/true);
   }
   void Close(const absl::Status& status) override;
 
@@ -52,7 +52,7 @@ class SessionReactor final
     bool ahead;  // of another one, which it may wait for
   };
 
-  void Enqueue(const v1::ServerMessage& message, bool ahead);
+  void Enqueue(v1::ServerMessage message, bool ahead);
   // Ends the session from this side and tells the coordinator, unless it is
   // the one that ended it.
   void Break(const absl::Status& why);

@@ -86,7 +86,8 @@ void BasicDriver::CloseSession(SessionId session, const absl::Status& why) {
 void BasicDriver::Perform(effect::Send& e) {
   const auto it = sessions_.find(e.session);
   if (it == sessions_.end()) return;
-  e.ahead ? it->second->SendAhead(e.message) : it->second->Send(e.message);
+  e.ahead ? it->second->SendAhead(std::move(e.message))
+          : it->second->Send(std::move(e.message));
 }
 
 void BasicDriver::Perform(effect::EndSession& e) {

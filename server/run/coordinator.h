@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
@@ -27,9 +28,11 @@ struct PeerIdentity {
 class SessionSink {
  public:
   virtual ~SessionSink() = default;
-  virtual void Send(const v1::ServerMessage& message) = 0;
+  virtual void Send(v1::ServerMessage message) = 0;
   // As Send, where another Send follows at once: both may go as one packet.
-  virtual void SendAhead(const v1::ServerMessage& message) { Send(message); }
+  virtual void SendAhead(v1::ServerMessage message) {
+    Send(std::move(message));
+  }
   // Ends the session once all that was sent is on its way. No more Sends.
   virtual void Close(const absl::Status& status) = 0;
 };

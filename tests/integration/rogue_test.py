@@ -89,9 +89,9 @@ class Rogue:
             protocol_version=1, name=self.name, incarnation=7, kinds=[pb.TRAIN],
             encodings=[model_pb2.ENCODING_FLOAT32]), **changes}))
 
-    def join(self):
+    def join(self, **changes):
         """Returns its task."""
-        self.register()
+        self.register(**changes)
         self.token = self.expect("registered").token
         return self.expect("task")
 
@@ -227,6 +227,21 @@ def bad_chunks(code, *wanted, chunks):
     return deed
 
 
+def chunks_within(rogue, task):
+    """In the answer, which this client's task did not allow."""
+    told(rogue, task, rogue.update(task, chunks=[chunk(bytes(BYTES))]),
+         "which the task did not allow")
+
+
+def bad_chunks_within(*wanted, chunks):
+    """As bad_chunks, of a client that may send them within its answer."""
+    def deed(rogue, task):
+        assert task.update_inline and len(task.chunks[0].data) == BYTES
+        told(rogue, task, rogue.update(task, chunks=[chunk(*c) for c in chunks]), *wanted)
+    deed.features = ["inline"]
+    return deed
+
+
 def not_finite(value):
     return bad_chunks(grpc.StatusCode.INVALID_ARGUMENT, "has a NaN or an infinity",
                       chunks=[[numbers(*[0.0] * FEATURES, value)]])
@@ -342,6 +357,13 @@ DEEDS = {
         chunks=[[bytes(8)]]),
     "NaN": not_finite(math.nan),
     "infinity": not_finite(-math.inf),
+    "chunks not asked for": chunks_within,
+    "NaN within an answer": bad_chunks_within(
+        "has a NaN or an infinity", chunks=[[numbers(*[0.0] * FEATURES, math.nan)]]),
+    "too few numbers within an answer": bad_chunks_within(
+        f"ended after 8 of {BYTES} bytes", chunks=[[bytes(8)]]),
+    "too many numbers within an answer": bad_chunks_within(
+        f"beyond the {BYTES} bytes", chunks=[[bytes(BYTES)], [bytes(8), BYTES]]),
     "wrong checksums": wrong_checksums,
     "garbage in an upload": garbage_after_the_header,
     "another one's token": another_ones_token,
@@ -434,7 +456,7 @@ def do_all_deeds(server, honest):
             await_rounds(server, done)
             honest["a"].send_signal(signal.SIGSTOP)
             with Rogue(address) as rogue:
-                deed(rogue, rogue.join())
+                deed(rogue, rogue.join(features=getattr(deed, "features", [])))
                 if deed not in (another_ones_token, flood):  # they left
                     rogue.leave()
             honest["a"].send_signal(signal.SIGCONT)

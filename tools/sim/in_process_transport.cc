@@ -32,23 +32,23 @@ class Stream : public std::enable_shared_from_this<Stream> {
     });
   }
 
-  void ToServer(const v1::ClientMessage& message) {
-    After([message](Stream& s) {
+  void ToServer(v1::ClientMessage message) {
+    After([message = std::move(message)](Stream& s) mutable {
       if (s.id_ == 0) return;
       if (Breaks(s.options_)) {
         return s.Break(absl::UnavailableError("the connection broke"));
       }
-      s.options_.coordinator->Receive(s.id_, message);
+      s.options_.coordinator->Receive(s.id_, std::move(message));
     });
   }
 
-  void ToClient(const v1::ServerMessage& message) {
-    After([message](Stream& s) {
+  void ToClient(v1::ServerMessage message) {
+    After([message = std::move(message)](Stream& s) mutable {
       if (s.listener_ == nullptr) return;
       if (Breaks(s.options_)) {
         return s.Break(absl::UnavailableError("the connection broke"));
       }
-      s.listener_->OnMessage(message);
+      s.listener_->OnMessage(std::move(message));
     });
   }
 
@@ -68,8 +68,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
    public:
     explicit Sink(std::shared_ptr<Stream> stream)
         : stream_(std::move(stream)) {}
-    void Send(const v1::ServerMessage& message) override {
-      stream_->ToClient(message);
+    void Send(v1::ServerMessage message) override {
+      stream_->ToClient(std::move(message));
     }
     void Close(const absl::Status& status) override {
       stream_->ServerCloses(status);
@@ -82,8 +82,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   template <typename F>
   void After(F f) {
     World* world = options_.world;
-    world->RunAt(world->Now() + options_.latency,
-                 [self = shared_from_this(), f = std::move(f)] { f(*self); });
+    world->RunAt(
+        world->Now() + options_.latency,
+        [self = shared_from_this(), f = std::move(f)]() mutable { f(*self); });
   }
 
   void TellServer(const absl::Status& status) {
@@ -111,8 +112,8 @@ class InProcessSession final : public ClientSession {
   explicit InProcessSession(std::shared_ptr<Stream> stream)
       : stream_(std::move(stream)) {}
   ~InProcessSession() override { stream_->ClientGone(); }
-  void Send(const v1::ClientMessage& message) override {
-    stream_->ToServer(message);
+  void Send(v1::ClientMessage message) override {
+    stream_->ToServer(std::move(message));
   }
 
  private:

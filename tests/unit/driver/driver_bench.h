@@ -116,7 +116,8 @@ class Bench {
                                    Turnstile* turnstile = nullptr,
                                    bool keep_downloads_open = false,
                                    FakeClient::Train train = nullptr,
-                                   bool stall = false) {
+                                   bool stall = false,
+                                   bool reads_inline = false) {
     if (train == nullptr) {
       train = [name](int64_t round, const std::vector<float>& w) {
         return Train(name, round, w);
@@ -128,7 +129,8 @@ class Bench {
                              .turnstile = turnstile,
                              .executor = &executor_,
                              .keep_downloads_open = keep_downloads_open,
-                             .stall = stall},
+                             .stall = stall,
+                             .reads_inline = reads_inline},
                             driver.get());
   }
   void Run() {

@@ -3,18 +3,16 @@
 #ifndef PARLEY_TESTS_UNIT_DRIVER_FAKE_CLIENT_H_
 #define PARLEY_TESTS_UNIT_DRIVER_FAKE_CLIENT_H_
 
-#include <cstring>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/base/executor.h"
 #include "common/base/mutex.h"
-#include "common/wire/checksum.h"
-#include "common/wire/protocol.h"
 #include "server/run/coordinator.h"
 
 namespace parley {
@@ -92,39 +90,14 @@ class FakeClient final : public SessionSink,
     Executor* executor = nullptr;
     bool keep_downloads_open = false;
     bool stall = false;  // in its first upload, after a chunk
+    bool reads_inline = false;
   };
 
   static std::shared_ptr<FakeClient> Join(Options options,
-                                          Coordinator* coordinator) {
-    std::shared_ptr<FakeClient> client(
-        new FakeClient(std::move(options), coordinator));
-    client->session_ = coordinator->OpenSession({}, client);
-    v1::ClientMessage message;
-    v1::Register& request = *message.mutable_register_();
-    request.set_protocol_version(kProtocolVersion);
-    request.set_name(client->options_.name);
-    request.set_incarnation(7);
-    request.add_kinds(v1::TRAIN);
-    request.add_encodings(v1::ENCODING_FLOAT32);
-    coordinator->Receive(client->session_, std::move(message));
-    return client;
-  }
+                                          Coordinator* coordinator);
 
-  void Send(const v1::ServerMessage& message) override {
-    {
-      MutexLock lock(inbox_mu_);
-      inbox_.push_back(message);
-      if (kept_waiting_)
-        ahead_.emplace_back(*kept_waiting_, message.kind_case());
-      kept_waiting_.reset();
-    }
-    options_.executor->Post([self = shared_from_this()] { self->TakeNext(); });
-  }
-  void SendAhead(const v1::ServerMessage& message) override {
-    Send(message);
-    MutexLock lock(inbox_mu_);
-    kept_waiting_ = message.kind_case();
-  }
+  void Send(v1::ServerMessage message) override;
+  void SendAhead(v1::ServerMessage message) override;
   void Close(const absl::Status&) override {
     MutexLock lock(mu_);
     closed_ = true;
@@ -150,6 +123,14 @@ class FakeClient final : public SessionSink,
     MutexLock lock(mu_);
     return counted_;
   }
+  int downloads() {
+    MutexLock lock(mu_);
+    return downloads_;
+  }
+  int grants() {
+    MutexLock lock(mu_);
+    return grants_;
+  }
   std::vector<std::string> refusals() {
     MutexLock lock(mu_);
     return refusals_;
@@ -164,16 +145,7 @@ class FakeClient final : public SessionSink,
     MutexLock lock(mu_);
     return broken_off_;
   }
-  void Beat() {
-    v1::ClientMessage message;
-    message.mutable_heartbeat();
-    {
-      MutexLock lock(mu_);
-      message.set_run(run_);
-      message.set_term(term_);
-    }
-    coordinator_->Receive(session_, message);
-  }
+  void Beat();
   void DropDownloads() {
     MutexLock lock(mu_);
     open_views_.clear();
@@ -185,129 +157,12 @@ class FakeClient final : public SessionSink,
       : options_(std::move(options)), coordinator_(coordinator) {}
 
   // In the order sent, whichever threads the executor has.
-  void TakeNext() {
-    MutexLock lock(mu_);
-    v1::ServerMessage message;
-    {
-      MutexLock inbox_lock(inbox_mu_);
-      message = std::move(inbox_.front());
-      inbox_.pop_front();
-    }
-    Take(message);
-  }
-
-  void Take(const v1::ServerMessage& message) REQUIRES(mu_) {
-    if (message.has_registered()) {
-      token_ = message.registered().token();
-    } else if (message.has_task()) {
-      Download(message.task());
-    } else if (message.has_grant_upload()) {
-      Upload(message.grant_upload());
-    } else if (message.has_verdict()) {
-      if (!message.verdict().accepted()) {
-        refusals_.push_back(message.verdict().reason());
-      }
-      if (options_.turnstile != nullptr) options_.turnstile->Through();
-    } else if (message.has_task_over()) {
-      counted_ += message.task_over().counted() ? 1 : 0;
-    }
-    run_ = message.run();
-    term_ = message.term();
-  }
-
-  void Download(const v1::Task& task) REQUIRES(mu_) {
-    v1::DownloadRequest request;
-    *request.mutable_task() = task.task();
-    request.set_token(token_);
-    coordinator_->OpenDownload(
-        request,
-        [self = shared_from_this(), task](auto source) {
-          if (!source.ok()) return;
-          self->options_.executor->Post(
-              [self, task, source = *std::move(source)]() mutable {
-                self->Read(task, std::move(source));
-              });
-        },
-        nullptr);
-  }
-
-  void Read(const v1::Task& task, std::unique_ptr<ChunkSource> source) {
-    std::vector<float> parameters(task.payloads(0).elements());
-    char* const begin = reinterpret_cast<char*>(parameters.data());
-    absl::string_view first;
-    while (const auto chunk = source->Next()) {
-      if (chunk->header.offset == 0) first = chunk->data;
-      std::memcpy(begin + chunk->header.offset, chunk->data.data(),
-                  chunk->data.size());
-    }
-    v1::ClientMessage message;
-    {
-      MutexLock lock(mu_);
-      if (options_.keep_downloads_open) {
-        open_.push_back(std::move(source));
-        open_views_.push_back(first);
-      }
-      update_ = options_.train(task.task().round(), parameters);
-      message.set_run(run_);
-      message.set_term(term_);
-    }
-    source.reset();
-    v1::UpdateReady& update = *message.mutable_update_ready();
-    *update.mutable_task() = task.task();
-    update.set_weight(options_.weight);
-    update.set_local_steps(1);
-    update.set_contributors(1);
-    update.set_base_version(task.model_version());
-    (*update.mutable_scalars())["loss"] = options_.weight / 2;
-    *update.add_payloads() = task.payloads(0);
-    const auto announce = [this, self = shared_from_this(), message] {
-      coordinator_->Receive(session_, message);
-    };
-    if (options_.turnstile == nullptr) return announce();
-    options_.turnstile->Pass(options_.name, announce);
-  }
-
-  void Upload(const v1::GrantUpload& grant) REQUIRES(mu_) {
-    v1::TransferHeader header;
-    *header.mutable_task() = grant.task();
-    header.set_token(token_);
-    coordinator_->OpenUpload(
-        header,
-        [self = shared_from_this(), offset = grant.offset()](auto sink) {
-          if (!sink.ok()) return;
-          self->options_.executor->Post(
-              [self, offset, sink = *std::move(sink)]() mutable {
-                self->Write(offset, std::move(sink));
-              });
-        },
-        [self = shared_from_this()](const absl::Status& why) {
-          MutexLock lock(self->mu_);
-          self->broken_off_.push_back(why);
-          self->stalled_.reset();
-        });
-  }
-
-  void Write(uint64_t offset, std::unique_ptr<ChunkSink> sink) {
-    std::vector<float> update;
-    {
-      MutexLock lock(mu_);
-      update = update_;
-    }
-    const absl::string_view bytes(reinterpret_cast<const char*>(update.data()),
-                                  4 * update.size());
-    constexpr size_t kChunk = 4000;  // several of them
-    while (offset < bytes.size()) {
-      const absl::string_view data = bytes.substr(offset, kChunk);
-      if (!sink->Write({0, offset, Checksum(data)}, {data}).ok()) return;
-      offset += data.size();
-      MutexLock lock(mu_);
-      if (options_.stall && broken_off_.empty()) {
-        stalled_ = std::move(sink);
-        return;
-      }
-    }
-    (void)sink->Finish();  // the verdict tells
-  }
+  void TakeNext();
+  void Take(const v1::ServerMessage& message) REQUIRES(mu_);
+  void Download(const v1::Task& task) REQUIRES(mu_);
+  void Read(const v1::Task& task, std::unique_ptr<ChunkSource> source);
+  void Upload(const v1::GrantUpload& grant) REQUIRES(mu_);
+  void Write(uint64_t offset, std::unique_ptr<ChunkSink> sink);
 
   const Options options_;
   Coordinator* const coordinator_;
@@ -325,6 +180,8 @@ class FakeClient final : public SessionSink,
   std::vector<float> update_ GUARDED_BY(mu_);
   bool closed_ GUARDED_BY(mu_) = false;
   int counted_ GUARDED_BY(mu_) = 0;
+  int downloads_ GUARDED_BY(mu_) = 0;
+  int grants_ GUARDED_BY(mu_) = 0;
   std::vector<std::string> refusals_ GUARDED_BY(mu_);
   std::vector<absl::Status> broken_off_ GUARDED_BY(mu_);
   std::unique_ptr<ChunkSink> stalled_ GUARDED_BY(mu_);

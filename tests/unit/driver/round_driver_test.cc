@@ -116,6 +116,55 @@ TEST(RoundDriver, SendsARoundsEndAheadOfTheNextTask) {
   }
 }
 
+TEST(RoundDriver, ShortPayloadsTravelWithinMessages) {
+  Bench bench({.config = Config(3)});
+  std::vector<std::shared_ptr<FakeClient>> clients;
+  for (const char* name : {"a", "b", "c"}) {  // c is of another release
+    clients.push_back(
+        bench.Join(name, nullptr, false, nullptr, false, name[0] != 'c'));
+  }
+  bench.Run();
+  ASSERT_TRUE(bench.end.has_value());
+  EXPECT_EQ(bench.end->state(), v1::FINISHED) << bench.end->detail();
+  EXPECT_EQ(Numbers(bench.driver->model()), Naive(bench.Cohorts()));
+  for (const auto& client : clients) {
+    const int transfers = client == clients[2] ? 3 : 0;
+    EXPECT_EQ(client->counted(), 3);
+    EXPECT_EQ(client->downloads(), transfers);
+    EXPECT_EQ(client->grants(), transfers);
+  }
+  for (const RoundReport& report : bench.reports) {  // counted all the same
+    EXPECT_EQ(report.bytes_up, 3 * 4 * (kWeights + 1));
+    EXPECT_EQ(report.bytes_down, 3 * 4 * (kWeights + 1));
+  }
+}
+
+TEST(RoundDriver, WhatHasNoRoomWithinAMessageComesByUpload) {
+  v1::RunConfig config = Config(2);
+  // One update at a time.
+  config.mutable_limits()->set_staging_bytes(6 * kWeights);
+  config.mutable_limits()->set_staging_disk_bytes(0);
+  Bench bench({.config = config});
+  std::vector<std::shared_ptr<FakeClient>> clients;
+  for (const char* name : {"a", "b", "c"}) {
+    clients.push_back(bench.Join(name, nullptr, false, nullptr, false, true));
+  }
+  bench.Run();
+  ASSERT_TRUE(bench.end.has_value())
+      << ::testing::PrintToString(bench.said)
+      << ::testing::PrintToString(clients[0]->refusals())
+      << ::testing::PrintToString(clients[1]->refusals())
+      << ::testing::PrintToString(clients[2]->refusals());
+  EXPECT_EQ(bench.end->state(), v1::FINISHED) << bench.end->detail();
+  EXPECT_EQ(Numbers(bench.driver->model()), Naive(bench.Cohorts()));
+  int grants = 0;
+  for (const auto& client : clients) {
+    EXPECT_EQ(client->downloads(), 0);
+    grants += client->grants();
+  }
+  EXPECT_GT(grants, 0);
+}
+
 TEST(RoundDriver, NumbersThatAreNotFiniteCostTheirClientOnly) {
   v1::RunConfig config = Config(1);
   config.mutable_cohort()->set_quorum(0.5);

@@ -32,12 +32,12 @@ inline v1::ClientMessage Hello(const std::string& name,
 // Thread-safe.
 class RecordingSink final : public SessionSink {
  public:
-  void Send(const v1::ServerMessage& message) override {
+  void Send(v1::ServerMessage message) override {
     MutexLock lock(mu_);
     messages_.push_back(message);
     changed_.SignalAll();
   }
-  void SendAhead(const v1::ServerMessage& message) override {
+  void SendAhead(v1::ServerMessage message) override {
     Send(message);
     MutexLock lock(mu_);
     ++ahead_;

@@ -177,10 +177,12 @@ TEST(Policies, FoldingBeginsBeforeAllHaveAnswered) {
   const auto folds = [&](auto&& act) {
     world.log.clear();
     act();
-    int count = 0;  // Fold is effect 6
+    int count = 0;
+    const std::string fold =
+        absl::StrCat(RoundEffect(effect::Fold{}).index(), " ");
     for (size_t at = 0; at < world.log.size();
          at = world.log.find('\n', at) + 1) {
-      count += world.log.compare(at, 2, "6 ") == 0;
+      count += world.log.compare(at, fold.size(), fold) == 0;
     }
     return count;
   };

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/wire/protocol.h"
 #include "tests/unit/round_machine/round_world.h"
 
 namespace parley {
@@ -38,6 +39,7 @@ v1::RunConfig RandomConfig(Rng& rng, int clients) {
   config.mutable_evaluation()->set_federated(rng.Below(2));
   config.mutable_evaluation()->set_central(rng.Below(2));
   config.mutable_limits()->set_transfers(1 + rng.Below(3));
+  if (rng.Below(2)) config.mutable_wire()->set_inline_bytes(kInlineBytes);
   return config;
 }
 
@@ -101,8 +103,15 @@ class RandomRun {
       workers_[name].holds = false;
       world_.Restart(name);
     } else {
-      world_.Join(name);
+      Join(name);
     }
+  }
+
+  // All but "a" read what comes within a message.
+  void Join(const std::string& name) {
+    v1::Register hello = world_.Hello(name);
+    if (name != "a") hello.add_features(kInlineFeature);
+    world_.Join(name, hello);
   }
 
   void Beat(const std::string& name) {
@@ -133,7 +142,7 @@ class RandomRun {
       world_.Restart(name);
       return;
     } else {
-      world_.Join(name);
+      Join(name);
       return;
     }
     After(rng_.Below(2) ? 30 : 3, [=, this] { Connect(name, restart); });
@@ -188,7 +197,15 @@ class RandomRun {
     v1::UpdateReady sent = worker.update;
     if (Chance(3)) sent.set_weight(-1);
     if (Chance(3)) sent.set_base_version(99);
+    if (task.update_inline() && sent.payloads_size() > 0) {
+      sent.add_chunks()->set_data("numbers");
+      world_.chunks_status = Chance(4)   ? absl::DataLossError("checksum")
+                             : Chance(4) ? absl::InvalidArgumentError("NaN")
+                             : Chance(4) ? absl::ResourceExhaustedError("full")
+                                         : absl::OkStatus();
+    }
     world_.Ready(name, sent);
+    sent.clear_chunks();
     if (Chance(3)) {  // and another one for a task that never was
       sent.mutable_task()->set_attempt(17);
       if (connected(name)) world_.Ready(name, sent);

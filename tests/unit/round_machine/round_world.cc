@@ -343,6 +343,17 @@ void RoundWorld::On(const effect::OpenStaging& e) {
   staged_[e.update].client = e.client;
 }
 
+void RoundWorld::On(const effect::StageChunks& e) {
+  if (keep_log) absl::StrAppend(&log, e.update, " ", e.client, "\n");
+  ASSERT_TRUE(staged_.contains(e.update));
+  EXPECT_EQ(staged_[e.update].client, e.client);
+  EXPECT_FALSE(e.chunks.empty());
+  const uint64_t staged = chunks_status.ok() ? total_ : 0;
+  staged_[e.update].bytes = staged;
+  queue_.push_back(
+      event::ChunksStaged{e.update, e.client, chunks_status, staged, staged});
+}
+
 void RoundWorld::On(const effect::DropStaging& e) {
   if (keep_log) absl::StrAppend(&log, e.update, "\n");
   ASSERT_TRUE(staged_.contains(e.update));

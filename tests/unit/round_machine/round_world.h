@@ -84,6 +84,7 @@ class RoundWorld {
   std::function<absl::StatusOr<std::map<std::string, double>>(int64_t)>
       direction;
   bool answers_cancelled = true;  // ends cancelled transfers at once
+  absl::Status chunks_status;     // of all StageChunks
   // Called with each message after it is noted.
   std::function<void(const std::string&, const v1::ServerMessage&)> on_message;
 
@@ -124,6 +125,7 @@ class RoundWorld {
   void On(const effect::AnswerTransfer& e);
   void On(const effect::CancelTransfer& e);
   void On(const effect::OpenStaging& e);
+  void On(const effect::StageChunks& e);
   void On(const effect::DropStaging& e);
   void On(const effect::Fold& e);
   void On(const effect::Aggregate& e);

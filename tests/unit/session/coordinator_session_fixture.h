@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "client/session/coordinator_session.h"
+#include "common/wire/checksum.h"
 #include "common/wire/encoding.h"
 #include "common/wire/payload_source.h"
 #include "common/wire/protocol.h"
@@ -107,7 +108,8 @@ class CoordinatorSessionTest : public ::testing::Test {
     return id;
   }
   void Task(int64_t round, v1::TaskKind kind = v1::TRAIN,
-            v1::Encoding up = v1::ENCODING_FLOAT32) {
+            v1::Encoding up = v1::ENCODING_FLOAT32,
+            std::vector<float> within = {}, bool break_them = false) {
     v1::ServerMessage message;
     v1::Task& task = *message.mutable_task();
     *task.mutable_task() = Id(round);
@@ -116,6 +118,12 @@ class CoordinatorSessionTest : public ::testing::Test {
     (*task.mutable_values())["step_size"] = 0.25;
     *task.add_payloads() =
         PayloadFor(kModelPayload, spec_, v1::ENCODING_FLOAT32);
+    if (!within.empty()) {
+      task.set_update_inline(true);
+      v1::Chunk& chunk = *task.add_chunks();
+      chunk.set_data(within.data(), 4 * within.size());
+      chunk.set_checksum(Checksum(chunk.data()) + break_them);
+    }
     Receive(message);
   }
   void TaskOver(int64_t round) {

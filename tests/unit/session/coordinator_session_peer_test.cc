@@ -70,7 +70,8 @@ class SessionOfAPeerTest : public CoordinatorSessionTest {
 
 TEST_F(SessionOfAPeerTest, BringsItsPeerWhatItNeedsAndTellsWhatItDid) {
   Gather();
-  EXPECT_THAT(transport_.sent[0].register_().features(), ElementsAre("gossip"));
+  EXPECT_THAT(transport_.sent[0].register_().features(),
+              ElementsAre("inline", "gossip"));
   EXPECT_EQ(last_sent().register_().peer_address(), "me:1");
   Work();
   EXPECT_THAT(host_.calls, ElementsAre("listen, a:1", "begin"));
@@ -195,7 +196,7 @@ TEST_F(SessionOfAPeerTest, APeerThatCannotBeginEndsTheSession) {
 TEST_F(SessionOfAPeerTest, WithoutAPeersHostItSaysThatItCannot) {
   peer_host_ = nullptr;
   Start();
-  EXPECT_TRUE(transport_.sent[0].register_().features().empty());
+  EXPECT_THAT(transport_.sent[0].register_().features(), ElementsAre("inline"));
   Receive(Gossip());  // of a coordinator that does not look at them
   Work();
   Advance(absl::Seconds(1));

@@ -76,6 +76,41 @@ TEST_F(CoordinatorSessionTest, TrainsAndUploadsTheChange) {
   EXPECT_EQ(clock_.timers(), 0);
 }
 
+TEST_F(CoordinatorSessionTest, ShortPayloadsTravelWithinMessages) {
+  Join();
+  EXPECT_THAT(transport_.sent[0].register_().features(),
+              ::testing::Contains(kInlineFeature));
+  Task(1, v1::TRAIN, v1::ENCODING_FLOAT32, {5, 6});
+  EXPECT_FALSE(transport_.bulk.has_value());
+  Work();
+  ASSERT_TRUE(last_sent().has_update_ready());
+  ASSERT_EQ(last_sent().update_ready().chunks_size(), 1);
+  const v1::Chunk chunk = last_sent().update_ready().chunks(0);
+  const std::vector<float> change = {1, 1};
+  EXPECT_EQ(chunk.data(), std::string(reinterpret_cast<const char*>(&change[0]),
+                                      4 * change.size()));
+  EXPECT_EQ(chunk.checksum(), Checksum(chunk.data()));
+  // What is asked for again, perhaps after a break, leaves it to an upload.
+  Task(1);
+  ASSERT_TRUE(last_sent().has_update_ready());
+  EXPECT_EQ(last_sent().update_ready().chunks_size(), 0);
+  Grant(1, 0);
+  EXPECT_THAT(Take(), ElementsAre(1, 1));
+}
+
+TEST_F(CoordinatorSessionTest, ChunksThatCameBrokenAreDownloaded) {
+  Join();
+  Task(1, v1::TRAIN, v1::ENCODING_FLOAT32, {5, 6}, /*break_them=*/true);
+  EXPECT_FALSE(transport_.bulk.has_value());
+  EXPECT_THAT(log_, HasSubstr("checksum"));
+  Advance(absl::Seconds(1));
+  ASSERT_TRUE(transport_.bulk.has_value());
+  EXPECT_EQ(transport_.bulk->download.offset(), 0);
+  Serve({5, 6});
+  Work();
+  EXPECT_TRUE(last_sent().has_update_ready());
+}
+
 TEST_F(CoordinatorSessionTest, EachTensorTravelsByItsMergeRule) {
   SetSpec({{"a", {2}, MergeRule::kMean},
            {"own", {2}, MergeRule::kLocal},

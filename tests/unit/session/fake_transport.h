@@ -80,7 +80,7 @@ class FakeTransport final : public CoordinatorTransport {
    public:
     explicit OpenedSession(FakeTransport* transport) : transport_(transport) {}
     ~OpenedSession() override { transport_->session.reset(); }
-    void Send(const v1::ClientMessage& message) override {
+    void Send(v1::ClientMessage message) override {
       transport_->sent.push_back(message);
     }
 

@@ -112,7 +112,7 @@ class EchoTransport final : public CoordinatorTransport {
       MutexLock lock(transport_->mu_);
       transport_->session_ = nullptr;
     }
-    void Send(const v1::ClientMessage& message) override {
+    void Send(v1::ClientMessage message) override {
       calls_.Post([this, message] { transport_->Hear(message); });
     }
     void Deliver(v1::ServerMessage message) {
