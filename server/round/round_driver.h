@@ -159,10 +159,10 @@ class RoundDriver final : public BasicDriver {
   // Who reads the model's buffer; downloads that got stuck are left an old one.
   uint64_t buffer_ = 0;
   int64_t readers_ = 0;
-  InlineChunks model_chunks_;                  // of the model; empty: not made
-  int64_t checkpoints_ = 0;                    // being written
-  int64_t aggregate_wanted_ = 0;               // the round, until Aggregated
-  bool aggregating_ = false;                   // on compute_
+  SharedChunks model_chunks_;     // a copy of the model; null: not made yet
+  int64_t checkpoints_ = 0;       // being written
+  int64_t aggregate_wanted_ = 0;  // the round, until Aggregated
+  bool aggregating_ = false;      // on compute_
   std::map<std::string, double> next_values_;  // of the last committed round
 
   WorkLane compute_;
