@@ -29,7 +29,8 @@ class WorkLane {
   void Run(Closure job, Closure done);
 
   // Waits for the jobs under way; the others, and what they would have told,
-  // are dropped. Thread-safe. Afterwards the lane does not touch `home`.
+  // are dropped. Thread-safe. Afterwards the lane does not touch `home`; what
+  // it has posted there may still run, so `home` ends before the lane does.
   void Close();
 
  private:
