@@ -67,10 +67,9 @@ TEST(WorkLaneTest, AJobMayBeginBeforeTheOneBeforeItHasTold) {
   home.Post([&] {
     lane.Run([] {}, [] {});  // while it is under way the others wait
     for (const char* name : {"a", "b"}) {
-      lane.Run([&order, name] { order.push_back(name); },
-               [&order, name] {
-                 order.push_back(std::string(name) + " told");
-               });
+      lane.Run(
+          [&order, name] { order.push_back(name); },
+          [&order, name] { order.push_back(std::string(name) + " told"); });
     }
   });
   for (int i = 0; i < 3; ++i) {
@@ -87,18 +86,14 @@ TEST(WorkLaneTest, WhatIsClosedTellsNothing) {
   Sequence home(&control);
   {
     WorkLane lane(&home, &control, &work);
-    home.Post([&] {
-      lane.Run([held] {}, [&told, held] { told = true; });
-    });
+    home.Post([&] { lane.Run([held] {}, [&told, held] { told = true; }); });
     control.RunAll();
     work.RunAll();
     control.RunAll();
     EXPECT_TRUE(told);
     told = false;
     lane.Close();
-    home.Post([&] {
-      lane.Run([held] {}, [&told, held] { told = true; });
-    });
+    home.Post([&] { lane.Run([held] {}, [&told, held] { told = true; }); });
     control.RunAll();
     work.RunAll();
     control.RunAll();

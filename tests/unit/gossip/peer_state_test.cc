@@ -32,8 +32,8 @@ TEST(PeerStateTest, WhatIsOnItsWayStaysAsItWasWhenTheAverageEnds) {
     for (const bool applied : {false, true}) {
       ASSERT_OK_AND_ASSIGN(
           const std::unique_ptr<PeerState> state,
-          PeerState::Create({.kind = "d_sgd"},
-                            ToParameters({1, 2, 3, 4, 5, 6}), /*self=*/1,
+          PeerState::Create({.kind = "d_sgd"}, ToParameters({1, 2, 3, 4, 5, 6}),
+                            /*self=*/1,
                             /*peers=*/3, /*joins=*/false));
       state->Prepare(1, plain);
       const auto numbers =
@@ -43,7 +43,8 @@ TEST(PeerStateTest, WhatIsOnItsWayStaysAsItWasWhenTheAverageEnds) {
       state->Fold({.peer = 0, .step = Average(0), .weight = 1, .omega = 1});
       const std::shared_ptr<ChunkSource> source = state->Source(2, Average(1));
       state->CloseAverage(applied);
-      const auto arrived = std::make_shared<ParameterVector>(ToParameters({0, 0}));
+      const auto arrived =
+          std::make_shared<ParameterVector>(ToParameters({0, 0}));
       NumberSink sink(arrived);
       Move(*source, sink);
       EXPECT_EQ(ToVector(*arrived), (Vector{11, 22})) << plain << applied;

@@ -67,8 +67,9 @@ class RendezvousDriverTest : public ::testing::Test {
   ~RendezvousDriverTest() override { failing_syncs = 0; }
 
   void Join(const std::string& name) {
-    const SessionId session = driver_->OpenSession(
-        {.address = "ip", .certificate_name = ""}, std::make_shared<DeafSink>());
+    const SessionId session =
+        driver_->OpenSession({.address = "ip", .certificate_name = ""},
+                             std::make_shared<DeafSink>());
     v1::ClientMessage message;
     v1::Register& hello = *message.mutable_register_();
     hello.set_protocol_version(kProtocolVersion);
