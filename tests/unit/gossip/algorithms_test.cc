@@ -275,11 +275,10 @@ TEST(Algorithms, Choco) {
 // A diverging peer sends something that the others can refuse.
 TEST(Algorithms, ChocoRefusesWhatIsNoNumber) {
   for (const char* compressor : {"top", "random", "int8", "bfloat16"}) {
-    const auto made = MakeCompressor(
-        {.kind = "choco", .compressor = compressor, .share = 1},
-        DType::kFloat64, 3);
-    const std::string bytes =
-        made->Encode({}, ToParameters({1, HUGE_VAL, -2}));
+    const auto made =
+        MakeCompressor({.kind = "choco", .compressor = compressor, .share = 1},
+                       DType::kFloat64, 3);
+    const std::string bytes = made->Encode({}, ToParameters({1, HUGE_VAL, -2}));
     ParameterVector v = ToParameters({0, 0, 0});
     EXPECT_THAT(made->Decode({}, bytes, &v),
                 StatusIs(absl::StatusCode::kInvalidArgument, "infinite"))
