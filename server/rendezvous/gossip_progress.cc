@@ -147,7 +147,9 @@ std::string GossipProgress::WaitsFor(size_t registered) const {
   int more = 0;
   const int64_t round = std::min(ledger_.told() + 1, rounds_);
   for (const PeerEntry& entry : peers_.entries()) {
-    if (entry.done || ledger_.latest(entry.name) > round) continue;
+    // Whoever has told the last round has yet to tell of the end.
+    const bool told = round < rounds_ && ledger_.latest(entry.name) >= round;
+    if (entry.done || told) continue;
     if (names.size() > 100) {
       ++more;
       continue;

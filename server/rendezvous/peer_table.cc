@@ -31,6 +31,8 @@ int PeerTable::peers() const {
 bool PeerTable::Takes(const std::string& name) const {
   if (begun()) {
     return IndexOf(name) >= 0 ||
+           std::any_of(waiting_.begin(), waiting_.end(),
+                       [&](const PeerEntry& e) { return e.name == name; }) ||
            entries_.size() + waiting_.size() < static_cast<size_t>(kMostPeers);
   }
   return gathering_.contains(name) ||
@@ -52,6 +54,9 @@ PeerTable::Change PeerTable::Register(const v1::Register& request,
   if (const int index = IndexOf(now.name); index >= 0) {
     PeerEntry& entry = entries_[index];
     if (entry.incarnation == now.incarnation) {
+      // It has taken the name back from one that was to follow it.
+      std::erase_if(waiting_,
+                    [&](const PeerEntry& e) { return e.name == now.name; });
       entry.lost = false;
       entry.reason.clear();
       entry.part = part;

@@ -66,7 +66,8 @@ std::optional<MixingMeasure> MeasureMixing(
   MixingMeasure measure;
   measure.distance = before / static_cast<double>(with.size());
   if (!std::isfinite(before) || !std::isfinite(after)) return std::nullopt;
-  if (before > 0) measure.contraction = std::sqrt(after / before);
+  const double shrunk = std::sqrt(after / before);
+  if (before > 0 && std::isfinite(shrunk)) measure.contraction = shrunk;
   return measure;
 }
 
@@ -103,16 +104,15 @@ int64_t RoundLedger::latest(const std::string& peer) const {
 
 std::optional<RoundReport> RoundLedger::Next(const Awaited& awaited) {
   if (open_.empty()) return std::nullopt;
-  const auto [round, reports] = *open_.begin();
+  const int64_t round = open_.begin()->first;
   if (round >= rounds_) return std::nullopt;
   if (open_.size() <= kMaxOpen) {
     for (const std::string& peer : awaited(round)) {
       if (latest(peer) < round) return std::nullopt;
     }
   }
-  open_.erase(open_.begin());
   told_ = round;
-  return Tell(round, reports);
+  return Tell(round, open_.extract(open_.begin()).mapped());
 }
 
 std::optional<RoundReport> RoundLedger::TakeLast() {
@@ -190,7 +190,10 @@ RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) {
   for (const auto& [peer, omega] : last_omega_) {
     if (!reports.contains(peer)) written_off += omega;
   }
-  told.metrics.merge(AuditConservation(books, written_off));
+  // Over what a peer may have told under the same names.
+  for (const auto& [name, value] : AuditConservation(books, written_off)) {
+    told.metrics[name] = value;
+  }
   told.seconds = {{"round", seconds}};
   AddTraffic(reports, &told);
   return told;

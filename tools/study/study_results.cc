@@ -211,12 +211,13 @@ void MeasureBias(const std::string& folder, const v1::RunConfig& config,
 void FitCell(CellResult* result) {
   const std::vector<double>* const t = result->Find("t");
   const std::vector<double>* const gap = result->Find("gap");
-  if (!result->margin.has_value() || t == nullptr || gap == nullptr) return;
-  DirectionCurve curve;
-  const std::vector<double>& norm = result->columns["norm"];
-  const std::vector<double>& loss = result->columns["log_loss"];
-  if (norm.size() != t->size() || loss.size() != t->size()) return;
-  curve = {*t, *gap, norm, loss};
+  const std::vector<double>* const norm = result->Find("norm");
+  const std::vector<double>* const loss = result->Find("log_loss");
+  if (!result->margin.has_value() || t == nullptr || gap == nullptr ||
+      norm == nullptr || loss == nullptr) {
+    return;
+  }
+  const DirectionCurve curve = {*t, *gap, *norm, *loss};
   if (auto fits = FitDirection(curve, *result->margin); fits.ok()) {
     result->fits = *std::move(fits);
   }

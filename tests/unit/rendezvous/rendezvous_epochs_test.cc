@@ -124,6 +124,19 @@ TEST_F(RendezvousEpochsTest, AProcessThatWasStartedAnewComesInAgain) {
   EXPECT_TRUE(world.Said("b was started anew; b joins again"));
 }
 
+TEST_F(RendezvousEpochsTest, AProcessThatIsBackKeepsItsPlaceFromAnother) {
+  RendezvousWorld& world = Begin(3);
+  world.Break("b");
+  world.Restart("b", "h:22");  // under its name, while it is away
+  world.Break("b");            // the first one, which is back, displaces it
+  world.peer("b").incarnation = 1;
+  world.Join("b", "h:2");
+  Pass(absl::Seconds(5), {"a", "b", "c"});
+  EXPECT_EQ(world.Told("a"), "epoch 0 from 1: 0=a@h:1 1=b@h:2 2=c@h:3");
+  Reports(11, {"a", "b", "c"});
+  EXPECT_THAT(world.reports.back().counted, ElementsAre("a", "b", "c"));
+}
+
 TEST_F(RendezvousEpochsTest, OneThatWasDroppedAliveComesInAgain) {
   RendezvousWorld& world = Begin(3);
   world.Break("b");

@@ -119,6 +119,22 @@ TEST(RendezvousMachineTest, ARoundIsToldOnceAllHaveReportedIt) {
   EXPECT_DOUBLE_EQ(world.status->loss(), 3);
 }
 
+TEST(RendezvousMachineTest, WhomARoundWaitsForIsSaid) {
+  RendezvousWorld world(GossipRun(3, 2));
+  JoinAll(world, 3);
+  world.Report("a", 1);
+  world.Report("c", 1);
+  world.Advance(RendezvousMachine::kSayEvery + absl::Seconds(1));
+  EXPECT_EQ(world.said.back(), "round 1: waiting for b");
+  // After the last one all are waited for until they are done.
+  for (int64_t round : {1, 2, 3}) world.Report("b", round);
+  world.Done("b");
+  world.Report("c", 2);
+  world.AdvanceWith(RendezvousMachine::kSayEvery + absl::Seconds(1),
+                    {"a", "b", "c"});
+  EXPECT_EQ(world.said.back(), "round 2: waiting for a, c");
+}
+
 TEST(RendezvousMachineTest, TheEndHasTheAverageAndItsEvaluation) {
   RendezvousWorld world(GossipRun(2, 1));
   JoinAll(world, 2);

@@ -46,6 +46,12 @@ TEST(RoundLedgerTest, MeasuresHowMixingShrinksTheSpread) {
   ASSERT_TRUE(equal);
   EXPECT_EQ(equal->distance, 0);
   EXPECT_FALSE(equal->contraction);
+  // Which no number says.
+  const v1::PeerReport tiny = Sketches({1e-160}, {1e150});
+  const v1::PeerReport zero = Sketches({0}, {0});
+  const auto grown = MeasureMixing({&tiny, &zero});
+  ASSERT_TRUE(grown);
+  EXPECT_FALSE(grown->contraction);
 }
 
 v1::PeerReport Books(int64_t round, double omega, int other, double flow) {
@@ -73,6 +79,19 @@ TEST(RoundLedgerTest, AuditsEdgesAndWritesOffWhoTellsNoMore) {
   EXPECT_DOUBLE_EQ(report->metrics.at(kMass), 0.25);
   EXPECT_DOUBLE_EQ(report->metrics.at(kWrittenOff), 1.5);
   EXPECT_EQ(report->metrics.at(kConservationError), 0);
+}
+
+TEST(RoundLedgerTest, APeerCannotTellWhatTheAuditFinds) {
+  RoundLedger ledger({"a", "b"}, 10, 0);
+  v1::PeerReport liar = Books(1, 1, 1, 3);
+  (*liar.mutable_scalars())[kConservationError] = 0;
+  (*liar.mutable_scalars())[kMass] = 2;
+  ledger.Add("a", liar, &kNames);
+  ledger.Add("b", Books(1, 1.5, 0, -2), &kNames);
+  const auto report = ledger.Next(For({"a", "b"}));
+  ASSERT_TRUE(report);
+  EXPECT_DOUBLE_EQ(report->metrics.at(kMass), 2.5);
+  EXPECT_DOUBLE_EQ(report->metrics.at(kConservationError), 0.2);
 }
 
 TEST(RoundLedgerTest, TellsWhatPeersFoundAndTheMean) {
