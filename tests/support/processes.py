@@ -8,15 +8,15 @@ import threading
 
 
 class Server:
-    """A parley-server on a free port of loopback; use it in a with statement.
-    Without a run file it has a queue."""
+    """A parley-server, on a free port of loopback unless `listen` says where; use
+    it in a with statement. Without a run file it has a queue."""
 
-    def __init__(self, bin_dir, run_file, folder, *flags):
+    def __init__(self, bin_dir, run_file, folder, *flags, listen="127.0.0.1:0"):
         self.folder = pathlib.Path(folder)
         ready, write = os.pipe()
         self.process = subprocess.Popen(
             [f"{bin_dir}/parley-server", *(["--run", run_file] if run_file else ["--queue"]),
-             "--listen", "127.0.0.1:0", "--dir", folder, "--ready-fd", str(write), *flags],
+             "--listen", listen, "--dir", folder, "--ready-fd", str(write), *flags],
             pass_fds=[write])
         os.close(write)
         with os.fdopen(ready) as pipe:
