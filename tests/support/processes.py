@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import threading
 
@@ -30,7 +31,9 @@ class Server:
 
     def __exit__(self, *_):
         if self.usage is None:
-            self.process.kill()
+            # Popen.kill would take the exit code of one that has ended by now,
+            # which wait is to get.
+            os.kill(self.process.pid, signal.SIGKILL)
             self.wait()
 
     def wait(self):
