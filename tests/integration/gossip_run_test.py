@@ -6,6 +6,7 @@ usage: gossip_run_test.py BIN_DIR [many]
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -151,6 +152,80 @@ class GossipRunTest(PeersTest):
         self.assertEqual(status_of(folder)["reason"], "all rounds are done")
         self.assertEqual(len(rounds_of(folder)[-1]["counted"]), 3)
         self.assertIn("joins 3 peers", self.log(1))
+
+    def test_a_client_with_data_of_its_own_joins_a_run_that_goes_on(self):
+        test = self.write_rows("test.svm", [3, 4])
+        run = pathlib.Path(self.write(3, rounds=LONG, lease=30, own_data=True))
+        run.write_text(run.read_text().replace(
+            "partition", f'test {{ libsvm {{ path: "{test}" }} }} partition'))
+        folder = self.folder / "run"
+        data = [f"libsvm:{self.write_rows(f'{i}.svm', [i])}" for i in range(3)]
+        # Classes that nobody else has, of which alone the test's rows are.
+        data.append(f"libsvm:{self.write_rows('3.svm', [3, 4])}")
+        with self.serve(str(run), folder) as server:
+            for i in range(3):
+                self.join(i, server.address, data=data[i])
+            self.wait_for_rounds(folder, 3)
+            with self.held(0):
+                self.join(3, server.address, data=data[3])
+                self.wait_for_rendezvous(f"4 peers; {name(3)} joins")
+            self.finish(server, range(4))
+        self.assertIn("joins 4 peers, membership epoch 1, round ", self.log(3))
+        for i in range(3):
+            self.assertIn("begins membership epoch 1: 4 peers", self.log(i))
+        self.assertEqual(len(self.saved_models(range(4))), 1)
+        self.assertEqual(status_of(folder)["reason"], "all rounds are done")
+        rounds = rounds_of(folder)
+        self.assertEqual([r["round"] for r in rounds], list(range(1, LONG + 1)))
+        self.assertEqual(rounds[0]["counted"], [name(i) for i in range(3)])
+        first = int(re.search(r"epoch 1 from round (\d+)", self.rendezvous_log())[1])
+        self.assertEqual([len(r["asked"]) for r in rounds],
+                         [3] * (first - 1) + [4] * (LONG + 1 - first))
+        # It is counted from when it is there on, and what it knows is learnt.
+        came = next(r["round"] for r in rounds if name(3) in r["counted"])
+        self.assertLess(came, LONG / 2)
+        for r in rounds[came - 1:]:
+            self.assertEqual(r["counted"], [name(i) for i in range(4)])
+        own = [r["federated"]["accuracy"] for r in rounds[:first - 1] if r["evaluations"]]
+        self.assertLess(own[-1], 0.5)
+        self.assertGreater(rounds[-1]["central"]["accuracy"], 0.9)
+        self.assertIn(name(3), (folder / "report.html").read_text())
+
+    def test_without_a_rendezvous_a_dead_peer_costs_its_edges_until_it_is_back(self):
+        run = self.write(3, rounds=2 * LONG, steps=100, lease=3, edge=2)
+        folder = self.folder / "run"
+        with self.serve(run, folder, back=True) as server:
+            self.join_all(3, server.address)
+            self.wait_for_rounds(folder, 3)
+            server.process.kill()
+            server.wait()
+        for i in range(3):
+            self.wait_for_log(i, "no connection to")
+        self.kill(1)
+        for i in (0, 2):
+            self.wait_for_log(i, f"lost {name(1)}: ")
+        # It tells of rounds that a peer says nothing of once 256 later ones wait.
+        with self.serve(run, folder, "--resume", back=True) as server:
+            self.wait_until(lambda: any(r["metrics"]["lost_edges"] == 2
+                                        for r in rounds_of(folder)), "a round without it")
+            for i in (0, 2):
+                self.assertNotIn("begins membership epoch", self.log(i))
+            self.join(1, server.address)
+            self.finish(server, range(3))
+        self.assertIn(f"{name(1)} was started anew; {name(1)} joins again", self.rendezvous_log())
+        self.assertIn("joins 3 peers, membership epoch 1, round ", self.log(1))
+        self.assertEqual(len(self.saved_models(range(3))), 1)
+        self.assertEqual(status_of(folder)["reason"], "all rounds are done")
+        rounds = rounds_of(folder)
+        self.assertEqual([r["round"] for r in rounds], list(range(1, 2 * LONG + 1)))
+        # Both of its edges, in each round until the epoch in which it is back.
+        first = int(re.search(r"epoch 1 from round (\d+)", self.rendezvous_log())[1])
+        lost = [r["metrics"]["lost_edges"] for r in rounds]
+        died = lost.index(2)
+        self.assertGreater(first - died, 10)
+        self.assertEqual(set(lost[died:first - 2]), {2})
+        self.assertEqual(rounds[-1]["counted"], [name(i) for i in range(3)])
+        self.assertEqual(lost[-2], 0)
 
     def test_a_killed_rendezvous_does_not_stop_its_peers(self):
         run = self.write(3, rounds=LONG, steps=100)

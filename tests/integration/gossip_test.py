@@ -21,8 +21,8 @@ BIN = pathlib.Path(sys.argv.pop(1)).resolve()
 class GossipTest(PeersTest):
     BIN = BIN
 
-    def write(self, peers, gossip="topology { ring {} }", rounds=6, run="run", **more):
-        return super().write(peers, gossip, rounds, edge=3, run=run,
+    def write(self, peers, gossip="topology { ring {} }", rounds=6, edge=3, run="run", **more):
+        return super().write(peers, gossip, rounds, edge=edge, run=run,
                              extra="evaluation { every: 3 }", **more)
 
     def metrics(self, i):
@@ -87,6 +87,37 @@ class GossipTest(PeersTest):
             self.assertIn(f"lost {name(2)}", self.log(i))
         self.assertGreater(sum(r["metrics"]["lost_edges"] for i in rest for r in self.metrics(i)),
                            0)
+
+    def test_a_dead_peer_costs_its_edges_until_it_is_back(self):
+        # The first one dials the others, so that it is back as soon as it is there.
+        self.write(3, rounds=LONG, steps=300, edge=2)
+        self.start_list(3)
+        self.wait_for_rounds(self.folder_of(0), 3)
+        self.kill(0)
+        before = len(self.metrics(0))
+
+        def lost(i):
+            return [r["round"] for r in self.metrics(i) if r["metrics"]["lost_edges"] > 0]
+
+        for i in (1, 2):
+            self.wait_until(lambda: len(lost(i)) >= 10, "ten rounds without it")
+            self.assertIn(f"lost {name(0)}: ", self.log(i))
+        again = self.folder / "again"
+        self.start_listed(0, folder=again)
+        self.ends_well(0, 1, 2)
+        # It began where the others were.
+        rounds = rounds_of(again)
+        self.assertGreaterEqual(rounds[0]["round"], before + 10)
+        self.assertEqual(rounds[-1]["round"], LONG + 1)
+        for i in (1, 2):
+            self.assertEqual([r["round"] for r in self.metrics(i)], list(range(1, LONG + 2)))
+            # Every round in between has lost it, and none once it was back.
+            without = lost(i)
+            self.assertEqual(without, list(range(without[0], without[-1] + 1)))
+            self.assertLess(without[-1], rounds[0]["round"] + 3)
+            self.assertIn("the exact average of all peers", self.log(i))
+        self.assertEqual({(again / "model.safetensors").read_bytes(), self.model(1)},
+                         {self.model(2)})
 
     def test_a_peer_waits_says_for_whom_and_leaves_cleanly(self):
         self.write(3)

@@ -69,6 +69,34 @@ class PairwiseTest(PeersTest):
         self.assertIn(f"3 of 4 peers have done all rounds: {name(2)}", status["reason"])
         self.assertEqual(rounds_of(folder)[-1]["round"], LONG)
 
+    def test_a_peer_that_was_killed_comes_back_under_its_name(self):
+        run = self.write(4, rounds=LONG, steps=300, edge=2)
+        folder = self.folder / "run"
+        with self.serve(run, folder) as server:
+            self.join_all(4, server.address)
+            self.wait_for_rounds(folder, 3)
+            self.kill(2)
+            for i in (1, 3):  # its neighbours
+                self.wait_for_log(i, f"lost {name(2)}: ")
+            before = self.log(2)
+            self.join(2, server.address)
+            self.wait_for_log(2, "begins with 4 peers", after=before)
+            self.wait_for_rendezvous(f"{name(2)} is at 127.0.0.1:")
+            self.ends_well(*range(4))
+            self.assertEqual(server.wait(), 0)
+        # The membership has not changed, and the average is of all.
+        self.assertEqual(status_of(folder)["reason"], "all rounds are done")
+        self.assertEqual(len(self.saved_models(range(4))), 1)
+        for i in range(4):
+            self.assertNotIn("the membership changes", self.log(i))
+        rounds = rounds_of(folder)
+        self.assertEqual([r["round"] for r in rounds], list(range(1, LONG + 1)))
+        self.assertLess(min(len(r["counted"]) for r in rounds), 4)
+        # It has exchanges again, with both.
+        self.assertEqual(rounds[-1]["counted"], [name(i) for i in range(4)])
+        late = {(e[0], e[1]) for r in rounds[LONG // 2:] for e in r["edges"]}
+        self.assertLessEqual({(2, 1), (2, 3), (1, 2), (3, 2)}, late)
+
     def test_peers_of_a_list_end_with_one_model(self):
         self.write(3, "path", rounds=8)
         self.start_list(3)

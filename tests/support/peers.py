@@ -4,7 +4,9 @@ or with a rendezvous, and what they have written so far."""
 import contextlib
 import json
 import pathlib
+import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -81,6 +83,21 @@ class PeersTest(unittest.TestCase):
                 process.kill()
                 process.wait()
 
+    def write_rows(self, file, classes, count=300):
+        """Rows of these classes alone, as a client's own data, or a run's: the
+        centres are the same in every file, the rows are not."""
+        centres = random.Random(1)
+        centres = [[centres.gauss(0, 1) for _ in range(FEATURES)] for _ in range(CLASSES)]
+        rng = random.Random(file)
+        path = self.folder / file
+        with open(path, "w") as out:
+            for i in range(count):
+                label = classes[i % len(classes)]
+                row = " ".join(f"{j + 1}:{x + rng.gauss(0, 1):.6g}"
+                               for j, x in enumerate(centres[label]))
+                out.write(f"{label} {row}\n")
+        return path
+
     def write(self, peers, gossip="topology { ring {} }", rounds=8, steps=10, lease=5, edge=60,
               own_data=False, extra="", run="run"):
         """The run file. With `own_data` the peers bring theirs: see write_rows."""
@@ -92,6 +109,16 @@ class PeersTest(unittest.TestCase):
         return str(path)
 
     # ---------------------------------------------------------------- processes
+
+    @contextlib.contextmanager
+    def held(self, i):
+        """Peer i stands still meanwhile, and its neighbours with it, for an edge
+        timeout at most: no machine is too fast for the test then."""
+        self.peers[i].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.peers[i].send_signal(signal.SIGCONT)
 
     def popen(self, *words, **more):
         process = subprocess.Popen(words, **more)
@@ -170,6 +197,9 @@ class PeersTest(unittest.TestCase):
         path = self.log_path(i)
         return path.read_text() if path.exists() else ""
 
+    def rendezvous_log(self):
+        return (self.folder / "rendezvous.log").read_text()
+
     def model(self, i):
         return (self.folder_of(i) / "model.safetensors").read_bytes()
 
@@ -196,6 +226,10 @@ class PeersTest(unittest.TestCase):
     def wait_for_log(self, i, text, after=""):
         """Until peer i says so, after what its log was."""
         self.wait_until(lambda: text in self.log(i)[len(after):], f"{name(i)}: {text}")
+
+    def wait_for_rendezvous(self, text):
+        """Until it says so."""
+        self.wait_until(lambda: text in self.rendezvous_log(), f"the rendezvous: {text}")
 
     def ends_well(self, *numbers):
         for i in numbers:
