@@ -13,7 +13,7 @@ import tempfile
 import time
 import unittest
 
-from processes import Server
+from processes import Server, rounds_of
 
 PATIENCE = 120  # seconds, for what takes a few
 # Rounds of a run that has to be under way still when its third was seen: they
@@ -38,15 +38,6 @@ stop {{ rounds: {rounds} }}
 def name(i):
     """As parley run and the simulator name them: random streams are drawn by it."""
     return f"client-{i + 1:04}"
-
-
-def rounds_of(folder):
-    """What metrics.jsonl has so far; its last line may be half written."""
-    path = pathlib.Path(folder, "metrics.jsonl")
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines(keepends=True)
-            if line.endswith("\n")]
 
 
 def status_of(folder):

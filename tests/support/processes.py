@@ -8,6 +8,15 @@ import subprocess
 import threading
 
 
+def rounds_of(folder):
+    """What metrics.jsonl has so far; its last line may be half written."""
+    path = pathlib.Path(folder, "metrics.jsonl")
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True)
+            if line.endswith("\n")]
+
+
 class Server:
     """A parley-server, on a free port of loopback unless `listen` says where; use
     it in a with statement. Without a run file it has a queue."""
@@ -44,8 +53,7 @@ class Server:
 
     def rounds(self):
         """The objects of metrics.jsonl."""
-        with open(self.folder / "metrics.jsonl") as lines:
-            return [json.loads(line) for line in lines]
+        return rounds_of(self.folder)
 
 
 class PeakAnonymous:
