@@ -88,7 +88,7 @@ class GossipRunTest(PeersTest):
         for victim, gossip in ((0, "topology { ring {} }"),
                                (2, "topology { ring {} } push_sum {}")):
             with self.subTest(victim=victim, gossip=gossip):
-                run = self.write(4, gossip, rounds=LONG, steps=20, lease=1, edge=10)
+                run = self.write(4, gossip, rounds=LONG, steps=20, lease=3, edge=10)
                 folder = self.folder / f"run-{victim}"
                 with self.serve(run, folder) as server:
                     self.join_all(4, server.address)
@@ -112,7 +112,7 @@ class GossipRunTest(PeersTest):
                     self.log_path(i).unlink()
 
     def test_a_local_run_has_its_model_whoever_was_killed(self):
-        run = self.write(3, rounds=LONG, steps=20, lease=1, edge=10)
+        run = self.write(3, rounds=LONG, steps=20, lease=3, edge=10)
         folder = self.folder / "run"
         process = self.popen(BIN / "parley", "run", run, "--dir", folder, cwd=self.folder,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -141,7 +141,7 @@ class GossipRunTest(PeersTest):
         self.assertEqual(len(rounds_of(folder)[-1]["counted"]), 2)
 
     def test_a_peer_that_was_killed_may_be_started_anew_elsewhere(self):
-        run = self.write(3, rounds=3 * LONG, steps=20, lease=1, edge=60)
+        run = self.write(3, rounds=3 * LONG, steps=20, edge=10)
         folder = self.folder / "run"
         with self.serve(run, folder) as server:
             self.join_all(3, server.address)
@@ -250,8 +250,17 @@ class GossipRunTest(PeersTest):
             self.wait_for_rounds(folder, 3)
             server.process.kill()
             server.wait()
-        with self.serve(run, folder, "--resume", back=True) as server:
-            self.finish(server, range(3))
+        for i in range(3):
+            self.wait_for_log(i, "no connection to")
+        # It waits for a peer's reports until 256 later rounds of others are there,
+        # so none is to be ahead of another that finds it later.
+        before = [self.log(i) for i in range(3)]
+        with self.held(0):
+            server = self.serve(run, folder, "--resume", back=True)
+            self.addCleanup(server.__exit__)
+            for i in (1, 2):
+                self.wait_for_log(i, "joined run", after=before[i])
+        self.finish(server, range(3))
         rounds = rounds_of(folder)
         self.assertEqual([r["round"] for r in rounds], list(range(1, LONG + 1)))
         self.assertTrue(all(len(r["counted"]) == 3 for r in rounds))

@@ -204,10 +204,12 @@ class PeersTest(unittest.TestCase):
         end = time.monotonic() + PATIENCE
         while not condition():
             if time.monotonic() >= end:
-                logs = "\n".join(f"== {path.name}\n{path.read_text()[-3000:]}"
-                                 for path in sorted(self.folder.glob("*.log")))
-                self.fail(f"waited in vain for {what}\n{logs}")
+                self.fail(f"waited in vain for {what}\n{self._logs()}")
             time.sleep(0.02)
+
+    def _logs(self):
+        return "\n".join(f"== {path.name}\n{path.read_text()[-3000:]}"
+                         for path in sorted(self.folder.glob("*.log")))
 
     def wait_for_rounds(self, folder, count):
         """Until so many are in its metrics; these."""
@@ -223,8 +225,10 @@ class PeersTest(unittest.TestCase):
         self.wait_until(lambda: text in self.rendezvous_log(), f"the rendezvous: {text}")
 
     def ends_well(self, *numbers):
+        """They end by themselves, and say that all is well."""
         for i in numbers:
-            self.assertEqual(self.peers[i].wait(timeout=PATIENCE), 0, self.log(i))
+            self.wait_until(lambda: self.peers[i].poll() is not None, f"the end of {name(i)}")
+            self.assertEqual(self.peers[i].returncode, 0, self.log(i))
 
     def kill(self, i):
         self.peers[i].kill()
