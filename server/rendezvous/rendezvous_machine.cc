@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/config/run_gossip.h"
 #include "server/registry/welcome.h"
 #include "server/rendezvous/peer_report_check.h"
 #include "server/rendezvous/rendezvous_machine_impl.h"
@@ -46,7 +47,9 @@ RendezvousMachine::Impl::Impl(RendezvousMachineOptions options)
                 absl::Milliseconds(welcome_.registered().heartbeat_ms())),
       registry_(ToRegistryOptions(options_)),
       out_(options_.run, options_.term),
-      peers_(options_.config.data().partition().parts(), options_.membership),
+      peers_(options_.config.data().partition().parts(),
+             TraitsOf(AlgorithmOptionsOf(options_.config)).pairs,
+             options_.membership),
       epochs_(options_.config, &peers_),
       ledger_(peers_.MembersOf(1), rounds_, options_.told_rounds),
       progress_(options_.run, rounds_, options_.contraction, &peers_,

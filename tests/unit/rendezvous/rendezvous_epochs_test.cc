@@ -231,6 +231,40 @@ TEST_F(RendezvousEpochsTest, AnAlgorithmThatCannotKeepsItsMembership) {
   EXPECT_EQ(world.TimesSaid("ad_psgd keeps the peers that it began with"), 1);
 }
 
+TEST_F(RendezvousEpochsTest, WhereTheMembershipStaysAnewProcessTakesItsPlace) {
+  v1::RunConfig config = GossipRun(3, kRounds);
+  config.mutable_gossip()->mutable_ad_psgd();
+  RendezvousWorld& world = Begin(config);
+  world.Break("b");
+  Pass(absl::Seconds(18), {"a", "c"});
+  EXPECT_EQ(world.TimesSaid("ad_psgd keeps the peers that it began with"), 1);
+  world.Restart("b", "h:22");
+  EXPECT_EQ(world.Told("a"), "epoch 0 from 1: 0=a@h:1 1=b@h:22 2=c@h:3");
+  EXPECT_EQ(world.Told("b"), world.Told("a"));
+  EXPECT_TRUE(world.Said("b is at h:22 now"));
+  // It counts, and is waited for.
+  Reports(20, {"a", "c"});
+  EXPECT_EQ(world.reports.back().round, 10);
+  Reports(20, {"b"});
+  EXPECT_THAT(world.reports.back().counted, ElementsAre("a", "b", "c"));
+  for (const char* name : {"a", "b", "c"}) world.Done(name);
+  ASSERT_TRUE(world.end.has_value());
+  EXPECT_EQ(world.end->reason, "all rounds are done");
+}
+
+TEST_F(RendezvousEpochsTest, AProcessThatComesWhenOthersAreDoneIsNotWaitedFor) {
+  v1::RunConfig config = GossipRun(3, kRounds);
+  config.mutable_gossip()->mutable_ad_psgd();
+  RendezvousWorld& world = Begin(config);
+  world.Done("a");
+  world.Restart("b", "h:22");
+  EXPECT_FALSE(world.end.has_value());
+  world.Done("c");
+  ASSERT_TRUE(world.end.has_value());
+  EXPECT_THAT(world.end->reason,
+              HasSubstr("2 of 3 peers have done all rounds: b was started"));
+}
+
 TEST_F(RendezvousEpochsTest, AResumedOneGoesOnWithTheLatestEpoch) {
   RendezvousWorld& world = Begin(4);
   world.Leave("a", "Terminated");
