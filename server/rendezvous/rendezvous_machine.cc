@@ -52,8 +52,13 @@ RendezvousMachine::Impl::Impl(RendezvousMachineOptions options)
              options_.membership),
       epochs_(options_.config, &peers_),
       ledger_(peers_.MembersOf(1), rounds_, options_.told_rounds),
-      progress_(options_.run, rounds_, options_.contraction, &peers_,
-                &ledger_) {}
+      progress_(options_.run, rounds_, &peers_, &ledger_) {
+  if (peers_.epoch() > 0) {
+    NoteContraction(options_.membership->first_round());
+  } else {
+    contractions_[1] = options_.contraction;
+  }
+}
 
 std::vector<RendezvousEffect> RendezvousMachine::Impl::Step(
     RendezvousEvent event, absl::Time now) {

@@ -97,6 +97,10 @@ void RoundLedger::Add(const std::string& peer, v1::PeerReport report,
   open_[round].emplace(NumberOf(peer), std::move(report));
 }
 
+void RoundLedger::WriteOff(const std::string& peer, int64_t first_round) {
+  replaced_.emplace_back(first_round, NumberOf(peer));
+}
+
 int64_t RoundLedger::latest(const std::string& peer) const {
   const auto it = latest_.find(peer);
   return it == latest_.end() ? 0 : it->second;
@@ -143,6 +147,14 @@ std::optional<RoundReport> RoundLedger::TakeLast() {
 RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) {
   RoundReport told;
   told.round = round;
+  std::erase_if(replaced_, [&](const auto& replaced) {
+    if (replaced.first > round) return false;
+    const auto before = last_omega_.find(replaced.second);
+    if (before == last_omega_.end()) return true;
+    written_off_ += before->second;
+    last_omega_.erase(before);
+    return true;
+  });
   std::vector<const v1::PeerReport*> all;
   // Peers count alike, as in the average that the run ends with.
   std::map<std::string, std::pair<double, double>> sums;
@@ -186,7 +198,7 @@ RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) {
       all.empty() ? 0 : bound / static_cast<double>(all.size());
   told.metrics[kUsedEdges] = static_cast<double>(used);
   told.metrics[kLostEdges] = static_cast<double>(lost);
-  double written_off = 0;
+  double written_off = written_off_;
   for (const auto& [peer, omega] : last_omega_) {
     if (!reports.contains(peer)) written_off += omega;
   }

@@ -16,6 +16,7 @@
 #include "common/base/executor.h"
 #include "common/base/log.h"
 #include "server/round/direction_meter.h"
+#include "server/round/loss_watch.h"
 #include "server/round/model_store.h"
 #include "server/round/round_machine.h"
 #include "server/round/run_model.h"
@@ -138,6 +139,7 @@ class RoundDriver final : public BasicDriver {
   absl::AnyInvocable<void(const RoundReport&)> on_round_;
   const std::unique_ptr<CentralEvaluator> evaluator_;  // may be null
   const std::unique_ptr<DirectionMeter> meter_;  // on compute_; may be null
+  LossWatch losses_;
   const std::unique_ptr<ModelStore> model_;  // on compute_, read by downloads
   const absl::Duration stall_time_;          // of a transfer
   RegionPool regions_;

@@ -377,6 +377,10 @@ void RoundDriver::Perform(effect::Record& e) {
 void RoundDriver::Perform(effect::ReportRound& e) {
   const RoundReport report = Summarize(e, Seconds());
   Append(report);
+  if (const auto warning = losses_.Take(report)) {
+    effect::Say say{LogLevel::kWarning, *warning};
+    Perform(say);
+  }
   if (on_round_) on_round_(report);
 }
 

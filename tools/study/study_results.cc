@@ -137,12 +137,16 @@ void TakePlane(const Clients& clients, StudySet* set) {
 }
 
 // What theory needs of the rows. What cannot be had is left out, with its
-// reason.
-absl::Status Analyse(const v1::RunConfig& config, StudySet* set) {
+// reason; so is what takes long, where that is not wanted.
+absl::Status Analyse(const v1::RunConfig& config, bool in_full, StudySet* set) {
   PARLEY_ASSIGN_OR_RETURN(const Clients clients, LoadClients(config));
   if (clients.rows.empty()) return absl::OkStatus();
   const int64_t features = clients.rows[0].features();
   if (features == 2) TakePlane(clients, set);
+  if (!in_full) {
+    set->without_offset = set->without_bias = "the study was interrupted";
+    return absl::OkStatus();
+  }
   PARLEY_ASSIGN_OR_RETURN(const Union all, UnionOf(clients));
   const auto& [rows, weights] = all;
   const bool separable =
@@ -286,7 +290,7 @@ std::optional<double> ConstantStepSize(const v1::LocalAlgorithm& local) {
 
 absl::StatusOr<StudyResults> ReadStudyResults(
     const Study& study, const std::string& folder,
-    const std::vector<CellState>& states) {
+    const std::vector<CellState>& states, bool in_full) {
   StudyResults results;
   results.study = &study;
   std::map<std::string, int> sets;
@@ -311,13 +315,17 @@ absl::StatusOr<StudyResults> ReadStudyResults(
       continue;
     }
     StudySet& set = results.sets[result.set];
-    if (set.facts.has_value()) continue;
+    if (set.facts.has_value() && set.facts->reference != "none") continue;
     const auto file = FileReader::Open(absl::StrCat(own, "/", kDirectionFile));
     if (!file.ok()) continue;
     PARLEY_ASSIGN_OR_RETURN(const std::string text,
                             (*file)->Read(0, (*file)->size()));
-    PARLEY_ASSIGN_OR_RETURN(set.facts, DirectionFactsFromJson(text));
-    PARLEY_RETURN_IF_ERROR(Analyse(cell.config, &set));
+    PARLEY_ASSIGN_OR_RETURN(DirectionFacts facts, DirectionFactsFromJson(text));
+    // Exact solutions are of the exponential loss, of which no minimum is
+    // computed; a cell with the logistic one may follow.
+    if (set.facts.has_value() && facts.reference == "none") continue;
+    set.facts = std::move(facts);
+    PARLEY_RETURN_IF_ERROR(Analyse(cell.config, in_full, &set));
   }
   for (size_t i = 0; i < results.cells.size(); ++i) {
     CellResult& result = results.cells[i];

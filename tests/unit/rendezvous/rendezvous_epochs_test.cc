@@ -64,6 +64,26 @@ TEST_F(RendezvousEpochsTest, ALostPeerIsDroppedByANewEpoch) {
               HasSubstr("3 of 4 peers have done all rounds: b is lost"));
 }
 
+TEST_F(RendezvousEpochsTest, EachRoundHasTheContractionOfItsGraph) {
+  v1::RunConfig config = GossipRun(6, kRounds);
+  config.mutable_gossip()->mutable_topology()->mutable_ring();
+  RendezvousWorld& world = Begin(std::move(config));
+  Reports(11, names_);
+  EXPECT_NEAR(world.reports.back().metrics.at("rho"), 2.0 / 3, 1e-9);
+  world.Leave("b", "Terminated");
+  const std::vector<std::string> others = {"a", "c", "d", "e", "f"};
+  Pass(absl::Seconds(2), others);
+  EXPECT_TRUE(world.Said("epoch 1 from round 12: 5 peers"));
+  for (const int64_t round : {12, 13}) Reports(round, others, 1);
+  ASSERT_EQ(world.reports.back().round, 13);
+  for (const RoundReport& report : world.reports) {
+    // (1 + 2 cos 2π/n)/3
+    EXPECT_NEAR(report.metrics.at("rho"),
+                report.round < 12 ? 2.0 / 3 : 0.539344662916632, 1e-9)
+        << report.round;
+  }
+}
+
 TEST_F(RendezvousEpochsTest, APeerThatLeavesIsDroppedSooner) {
   RendezvousWorld& world = Begin(3);
   world.Leave("b", "Terminated");

@@ -94,6 +94,23 @@ TEST(RoundLedgerTest, APeerCannotTellWhatTheAuditFinds) {
   EXPECT_DOUBLE_EQ(report->metrics.at(kConservationError), 0.2);
 }
 
+TEST(RoundLedgerTest, WritesOffWhatAPeerHadBeforeItWasStartedAnew) {
+  RoundLedger ledger({"a", "b"}, 10, 0);
+  const auto tell = [&](int64_t round, double a, double b) {
+    ledger.Add("a", Books(round, a, 1, 0), &kNames);
+    ledger.Add("b", Books(round, b, 0, 0), &kNames);
+    const auto report = ledger.Next(For({"a", "b"}));
+    EXPECT_TRUE(report);
+    return report->metrics;
+  };
+  EXPECT_EQ(tell(1, 0.5, 1.5).at(kWrittenOff), 0);
+  ledger.WriteOff("b", 3);
+  // The process that it was tells of one more round.
+  EXPECT_EQ(tell(2, 0.75, 1.25).at(kWrittenOff), 0);
+  EXPECT_DOUBLE_EQ(tell(3, 0.75, 0).at(kWrittenOff), 1.25);
+  EXPECT_DOUBLE_EQ(tell(4, 0.5, 0.25).at(kWrittenOff), 1.25);
+}
+
 TEST(RoundLedgerTest, TellsWhatPeersFoundAndTheMean) {
   RoundLedger ledger({"a", "b", "c"}, 10, 0);
   for (int i = 0; i < 3; ++i) {

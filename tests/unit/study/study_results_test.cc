@@ -205,5 +205,66 @@ TEST(StudyResultsTest, OddDataIsSaidSo) {
   EXPECT_THAT(zero.verdict(), Not(HasSubstr("are separable with margin")));
 }
 
+// Two rows alike with opposite labels on the first client.
+constexpr char kOpposite[] =
+    "+1 1:1 2:1\n-1 1:1 2:1\n+1 1:2\n-1 1:1\n+1 2:2\n-1 2:1\n";
+constexpr char kOppositeParts[] = "0\n0\n1\n1\n1\n1\n";
+
+TEST(StudyResultsTest, SaysOfExactSolutionsThatNothingSeparatesTheRows) {
+  const Ran ran("exact", kOpposite, kOppositeParts, 20,
+                "algorithm { modified_local_gd { log_lambda: [-4, -100] } } "
+                "algorithm { ppm { log_lambda: -100 } } "
+                "algorithm { local_gd {} } step_size { fixed: 0.1 }");
+  EXPECT_THAT(ran.verdict(),
+              HasSubstr("modified_local_gd-lnlambda-4: (measured) after 20 "
+                        "rounds ln f is -0.0"));
+  EXPECT_THAT(ran.verdict(), HasSubstr("no hyperplane is known to separate"));
+  // Though only local_gd's loss has a minimum that is known.
+  EXPECT_THAT(ran.verdict(), HasSubstr("does not end at the centralized min"));
+  EXPECT_THAT(ran.verdict(), HasSubstr("L = 1: (measured) ‖w − w*‖ = "));
+  // One sentence for both.
+  EXPECT_THAT(ran->verdict[0],
+              HasSubstr("Failed: modified_local_gd-lnlambda-100, "
+                        "ppm-lnlambda-100 (round 1: too few clients answered"));
+  EXPECT_THAT(ran->verdict[0], HasSubstr("a log_lambda nearer to 0"));
+  EXPECT_THAT(ran->verdict[0], Not(HasSubstr("0.0e")));
+}
+
+TEST(StudyResultsTest, SaysOfWhatIsNotComparedHowFarItIs) {
+  const Ran ran("far", kOpposite, kOppositeParts, 20,
+                "algorithm { loss_normalised { step_size: 0.05 } } "
+                "local_steps: [1, 4]");
+  EXPECT_THAT(ran.verdict(), HasSubstr("(measured) ‖w − w*‖/‖w*‖ is 0."));
+  EXPECT_THAT(ran.verdict(), HasSubstr("is not predicted here but for"));
+}
+
+// Both are in the max-margin direction from the first round on.
+TEST(StudyResultsTest, DividesByNoGapThatIsNone) {
+  const Ran ran("one_row", "+1 1:1 2:1\n", "0\n", 20,
+                "algorithm { local_gd {} } algorithm { modified_local_gd {} } "
+                "local_steps: [1, 4] step_size { fixed: 0.1 }");
+  EXPECT_THAT(ran.verdict(), HasSubstr("of 1 client are separable"));
+  EXPECT_THAT(ran.verdict(), HasSubstr("of the best local_gd"));
+  EXPECT_THAT(ran.verdict(), Not(HasSubstr("nan")));
+  EXPECT_THAT(ran.verdict(), Not(HasSubstr("inf ")));
+  EXPECT_THAT(ran.verdict(), Not(HasSubstr(" 0 times")));
+}
+
+TEST(StudyResultsTest, TellsStepsThatAreTooLargeFromTooFew) {
+  const auto verdict = [](const std::string& name, const std::string& scale) {
+    const std::string one = "1e" + scale, two = "2e" + scale;
+    return Ran(name,
+               absl::StrCat("+1 1:", one, " 2:", one, "\n+1 1:", two,
+                            "\n-1 1:-", two, " 2:", one, "\n-1 2:-", one, "\n"),
+               kPlaneParts, 100,
+               "algorithm { local_gd {} } local_steps: [8] step_size { fixed: "
+               "0.1 }")
+        .verdict();
+  };
+  EXPECT_THAT(verdict("huge", "2"), HasSubstr("steps of this η leap"));
+  const std::string tiny = verdict("tiny", "-6");
+  EXPECT_THAT(tiny, HasSubstr("ηLk is still too small"));
+}
+
 }  // namespace
 }  // namespace parley
