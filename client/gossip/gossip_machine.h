@@ -157,6 +157,8 @@ class GossipMachine {
 
   // ..._epochs.cc
   bool EpochIsDue() const;
+  bool HasGoneOn(int peer) const;
+  void HearOfEpoch(uint64_t link, const v1::PeerHello& hello);
   int64_t CurrentRound() const;
   void ChangeEpoch();
   void AdvanceCopy();

@@ -34,7 +34,9 @@ void GossipMachine::AdvanceAverage() {
         n->ready->use() != v1::COPY_MODEL && n->ready->round() > round_) {
       return FailAverage("a peer is in a later round");
     }
-    if (!n->up && EpochIsDue()) return FailAverage("the epoch changes");
+  }
+  if (HasGoneOn(Previous()) || HasGoneOn(Next())) {
+    return FailAverage("the epoch changes");
   }
   // What this step brought is folded: the next one may come.
   if (a.in == Part::kWhole && !staging_busy_) {
