@@ -193,6 +193,7 @@ class GossipMachine {
   bool DecidesExchange(int peer) const { return self_ < peer; }
   void AdvanceEdges();
   Edge* EdgeOf(int peer);
+  bool HasGivenUp(int peer);
   void Commit(Edge& edge);
   void FailEdge(Edge& edge, absl::string_view why);
   void EdgeLinkLost(Edge& edge, absl::string_view why);
