@@ -179,7 +179,7 @@ TEST_P(TwoDeathsTest, AllThatLiveEndWithOneModel) {
 // the others could not pass it on any more: the others do not make another one.
 TEST_P(TwoDeathsTest, WhoCannotKnowOfTheAverageEndsWithoutIt) {
   cut_ = true;
-  Run(0, 0, false, false);
+  Run(0, 0, true, true);
   EXPECT_TRUE(world_->killed(1));
   EXPECT_TRUE(world_->killed(4));
   EXPECT_EQ(epoch_, 0);
