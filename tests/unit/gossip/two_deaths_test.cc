@@ -194,9 +194,11 @@ TEST_P(TwoDeathsTest, WhoCannotKnowOfTheAverageEndsWithoutIt) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, TwoDeathsTest,
-    testing::Values(Case{"soon"}, Case{.name = "at_once", .epoch_after = 0.0003},
+    testing::Values(Case{"soon"},
+                    Case{.name = "at_once", .epoch_after = 0.0003},
                     Case{.name = "late", .epoch_after = 9},
-                    Case{.name = "push_sum", .algorithm = {.kind = "push_sum"}}),
+                    Case{.name = "push_sum",
+                         .algorithm = {.kind = "push_sum"}}),
     [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
