@@ -168,11 +168,11 @@ class GossipRunTest(unittest.TestCase):
                             str(self.folder / f"{i}.safetensors"))
 
     def test_the_others_go_on_without_a_peer_that_was_killed(self):
-        # Each round with an edge to the dead would take ten seconds.
+        # Each round with an edge to the dead would take a minute.
         for victim, gossip in ((0, "topology { ring {} }"),
                                (2, "topology { ring {} } push_sum {}")):
             with self.subTest(victim=victim, gossip=gossip):
-                run = self.write(4, gossip, rounds=LONG, steps=20, lease=1, edge=10)
+                run = self.write(4, gossip, rounds=LONG, steps=20, lease=1, edge=60)
                 folder = self.folder / f"run-{victim}"
                 with Server(BIN, run, str(folder)) as server:
                     self.start_all(server, 4)
@@ -197,7 +197,7 @@ class GossipRunTest(unittest.TestCase):
                 self.peers.clear()
 
     def test_a_local_run_has_its_model_whoever_was_killed(self):
-        run = self.write(3, rounds=LONG, steps=20, lease=1, edge=10)
+        run = self.write(3, rounds=LONG, steps=20, lease=1, edge=60)
         folder = self.folder / "run"
         process = subprocess.Popen([BIN / "parley", "run", run, "--dir", str(folder)],
                                    cwd=self.folder, stdout=subprocess.DEVNULL,
