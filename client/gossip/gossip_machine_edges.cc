@@ -33,6 +33,14 @@ GossipMachine::Edge* GossipMachine::EdgeOf(int peer) {
   return nullptr;
 }
 
+// The exchange that the other end is ready for.
+bool GossipMachine::HasGivenUp(int peer) {
+  const int64_t round = neighbours_[peer].ready->round();
+  const Edge* const edge = EdgeOf(peer);
+  return round < round_ ||
+         (round == round_ && edge != nullptr && edge->in == Part::kFailed);
+}
+
 bool GossipMachine::EdgesDone() const {
   for (const Edge& edge : edges_) {
     for (const Part part : {edge.in, edge.out}) {

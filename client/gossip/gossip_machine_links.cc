@@ -90,6 +90,7 @@ void GossipMachine::OnHello(uint64_t link, const v1::PeerHello& hello) {
   if (!reason.empty()) {
     // Another epoch may be ours soon.
     const bool retry = hello.epoch() != hello_.epoch();
+    if (retry) HearOfEpoch(link, hello);
     if (accepted && !retry && strangers_[link].MayBe(hello.name())) {
       for (auto& [peer, n] : neighbours_) {
         if (names_[peer] == hello.name() && !n.up) n.refusal = reason;

@@ -68,6 +68,7 @@ struct Neighbour {
   uint64_t earlier = 0;     // incarnation, until this one is in a round
   int64_t hello_round = 0;  // that it was in
   bool left = false;
+  bool ahead = false;    // in a later epoch, as it has said
   bool refused = false;  // they do not fit
   std::string refusal;   // why, as either has said last
   uint64_t chunks = 0;

@@ -84,11 +84,11 @@ class GossipRunTest(PeersTest):
         self.assertEqual(server.wait(), 0)
 
     def test_the_others_go_on_without_a_peer_that_was_killed(self):
-        # Each round with an edge to the dead would take ten seconds.
+        # Each round with an edge to the dead would take a minute.
         for victim, gossip in ((0, "topology { ring {} }"),
                                (2, "topology { ring {} } push_sum {}")):
             with self.subTest(victim=victim, gossip=gossip):
-                run = self.write(4, gossip, rounds=LONG, steps=20, lease=3, edge=10)
+                run = self.write(4, gossip, rounds=LONG, steps=20, lease=3, edge=60)
                 folder = self.folder / f"run-{victim}"
                 with self.serve(run, folder) as server:
                     self.join_all(4, server.address)
@@ -112,7 +112,7 @@ class GossipRunTest(PeersTest):
                     self.log_path(i).unlink()
 
     def test_a_local_run_has_its_model_whoever_was_killed(self):
-        run = self.write(3, rounds=LONG, steps=20, lease=3, edge=10)
+        run = self.write(3, rounds=LONG, steps=20, lease=3, edge=60)
         folder = self.folder / "run"
         process = self.popen(BIN / "parley", "run", run, "--dir", folder, cwd=self.folder,
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -170,6 +170,18 @@ TEST(RendezvousMachineTest, AveragesThatDifferAreSaid) {
   EXPECT_TRUE(world.Said("the peers' models differ"));
 }
 
+TEST(RendezvousMachineTest, ThoseThatEndWithoutTheAverageAreSaid) {
+  RendezvousWorld world(GossipRun(3, 1));
+  JoinAll(world, 3);
+  world.Done("a");
+  world.Done("b", 6, /*averaged=*/false);
+  world.Done("c", 7, /*averaged=*/false);
+  ASSERT_TRUE(world.end);
+  EXPECT_EQ(world.end->reason,
+            "all rounds are done; 2 end with models of their own, without the "
+            "average");
+}
+
 TEST(RendezvousMachineTest, ADeadPeerIsNotedAndTheOthersEndTheRun) {
   RendezvousWorld world(GossipRun(3, 3));
   JoinAll(world, 3);
