@@ -75,8 +75,8 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
     case v1::PeerMessage::kReady:
       if (stale(message.ready().step())) return;
       n.ready = message.ready().step();
-      if (n.ready->use() == v1::EXCHANGE && n.ready->round() < round_) {
-        // It need not wait for what this peer has given up.
+      if (n.ready->use() == v1::EXCHANGE && HasGivenUp(peer)) {
+        // It need not wait for what this peer does not wait for any more.
         SendDecision(peer, *n.ready, false,
                      absl::StrCat("it is in round ", round_));
       }

@@ -16,10 +16,10 @@
 // whatever peer dies at whatever step, all that live and take an average take
 // the same one, to the last bit. The average after all rounds is tried again,
 // in a new epoch without the dead or in the same one, for options.epoch_wait.
-// Not promised: that none is left in doubt where, of a ring of averages, all
-// who know of its end die or are out of reach for longer than that, and one of
-// them has ended the run with it: the others then pass another average, or end
-// without one. What is settled after the last average is written off.
+// Not promised: that none is left in doubt where all who know of the average's
+// end die, are out of reach for longer than that, or have ended the run with
+// it. No epoch begins then (epoch_keeper.h): the others end without an average,
+// and the run's end says so. What is settled after the last one is written off.
 #ifndef PARLEY_CLIENT_GOSSIP_GOSSIP_MACHINE_H_
 #define PARLEY_CLIENT_GOSSIP_GOSSIP_MACHINE_H_
 
@@ -111,6 +111,7 @@ class GossipMachine : public GossipMachineState {
 
   // ..._epochs.cc
   bool EpochIsDue() const;
+  bool HasGoneOn(int peer) const;
   int64_t CurrentRound() const;
   void ChangeEpoch();
   void AdvanceCopy();
@@ -135,6 +136,7 @@ class GossipMachine : public GossipMachineState {
 
   // ..._edges.cc
   void AdvanceEdges();
+  bool HasGivenUp(int peer);
   void Commit(Edge& edge);
   void FailEdge(Edge& edge, absl::string_view why);
   void EdgeLinkLost(Edge& edge, absl::string_view why);

@@ -24,12 +24,15 @@ void GossipMachine::AdvanceAverage() {
     if (n->refused || (n->left && AverageMoves())) {
       return FailAverage("a peer has left");
     }
-    // In doubt: it may know already that the average is committed.
-    if (!a.forwarded && n->up && n->ready &&
+    // Had it known that the average is committed it would have said so before.
+    // The first peer alone waits for its token, and decides.
+    if (!(a.forwarded && self_ == 0) && n->up && n->ready &&
         n->ready->use() != v1::COPY_MODEL && n->ready->round() > round_) {
       return FailAverage("a peer is in a later round");
     }
-    if (!n->up && EpochIsDue()) return FailAverage("the epoch changes");
+  }
+  if (HasGoneOn(Previous()) || HasGoneOn(Next())) {
+    return FailAverage("the epoch changes");
   }
   // What this step brought is folded: the next one may come.
   if (a.in == Part::kWhole && !staging_busy_) {

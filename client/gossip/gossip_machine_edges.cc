@@ -8,6 +8,14 @@
 
 namespace parley {
 
+// The exchange that the other end is ready for.
+bool GossipMachine::HasGivenUp(int peer) {
+  const int64_t round = neighbours_[peer].ready->round();
+  const Edge* const edge = EdgeOf(peer);
+  return round < round_ ||
+         (round == round_ && edge != nullptr && edge->in == Part::kFailed);
+}
+
 void GossipMachine::AdvanceEdges() {
   ServeCopies();
   bool first = true;  // of those that still come in

@@ -30,19 +30,19 @@ void GossipMachine::On(gossip_event::MembershipChanged& event) {
         absl::StrCat("membership epoch ", next_epoch_->epoch,
                      " has no place for ", names_[self_])));
   }
-  if (phase_ != Phase::kRound) return;
-  // Whoever is not in the new epoch does not come back. From its first round on
-  // the others may be in it already, and are not to be waited for here either.
-  const bool due = round_ >= next_epoch_->first_round;
+}
+
+// Whether a peer without a link does not come back in this epoch, so that it is
+// not to be waited for: it is in a later one already, has no place in the next
+// one, or may be in that, from its first round on.
+bool GossipMachine::HasGoneOn(int peer) const {
+  const auto it = neighbours_.find(peer);
+  if (it != neighbours_.end() && it->second.up) return false;
+  if (it != neighbours_.end() && it->second.ahead) return true;
+  if (!next_epoch_) return false;
   const std::vector<std::string>& stay = next_epoch_->names;
-  for (Edge& edge : edges_) {
-    const int peer = edge.plan.peer;
-    if (neighbours_[peer].up) continue;
-    if (due ||
-        std::find(stay.begin(), stay.end(), names_[peer]) == stay.end()) {
-      FailEdge(edge, "the epoch changes");
-    }
-  }
+  return EpochIsDue() ||
+         std::find(stay.begin(), stay.end(), names_[peer]) == stay.end();
 }
 
 bool GossipMachine::EpochIsDue() const {

@@ -25,7 +25,7 @@ absl::Time GossipMachine::DeadlineOf(const Edge& edge) const {
   const auto it = neighbours_.find(edge.plan.peer);
   if (it == neighbours_.end()) return now_;
   const Neighbour& n = it->second;
-  if (n.left || n.refused) return now_;
+  if (n.left || n.refused || HasGoneOn(edge.plan.peer)) return now_;
   // The other end may wait for those before it in its own order.
   const absl::Time moved =
       edge.moved + (1 + edge.position) * options_.edge_timeout;

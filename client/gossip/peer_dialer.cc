@@ -106,6 +106,7 @@ bool PeerDialer<Neighbour>::Fits(uint64_t link, const v1::PeerHello& hello) {
   if (reason.empty()) return true;
   const bool retry =
       options_.epochs && hello.epoch() != options_.hello->epoch();
+  if (retry) HearOfEpoch(link, hello);
   if (accepted && !retry && stranger->second.MayBe(hello.name())) {
     for (auto& [peer, n] : *options_.neighbours) {
       if ((*options_.names)[peer] == hello.name() && !n.up) n.refusal = reason;
@@ -113,6 +114,28 @@ bool PeerDialer<Neighbour>::Fits(uint64_t link, const v1::PeerHello& hello) {
   }
   Refuse(link, reason, retry);
   return false;
+}
+
+// Each of two peers in different epochs learns which of them is ahead, whoever
+// dials: the one that is behind waits for an edge that the other one has left.
+template <typename Neighbour>
+void PeerDialer<Neighbour>::HearOfEpoch(uint64_t link,
+                                        const v1::PeerHello& hello) {
+  if (hello.run_id() != options_.hello->run_id()) return;
+  for (auto& [peer, n] : *options_.neighbours) {
+    if ((*options_.names)[peer] != hello.name()) continue;
+    const auto stranger = strangers_.find(link);
+    const bool accepted = stranger != strangers_.end();
+    if (accepted ? !stranger->second.MayBe(hello.name()) : n.link != link) {
+      return;
+    }
+    if (hello.epoch() > options_.hello->epoch()) {
+      n.ahead = true;
+    } else if (accepted) {
+      Do(gossip_effect::Send{link, options_.hello_to(n)});
+    }
+    return;
+  }
 }
 
 template <typename Neighbour>

@@ -30,6 +30,7 @@ struct PeerContact {
   absl::Time dial_at = absl::InfinitePast();
   int failures = 0;
   bool left = false;
+  bool ahead = false;    // in a later epoch, as it has said
   bool refused = false;  // they do not fit
   std::string refusal;   // why, as either has said last
 };
@@ -124,6 +125,7 @@ class PeerDialer {
   int Dialled(uint64_t link) const;  // not up yet; −1: none
   std::string WhyNot(uint64_t link, const v1::PeerHello& hello) const;
   void NoteRefusal(int peer, absl::string_view reason);
+  void HearOfEpoch(uint64_t link, const v1::PeerHello& hello);
   void Say(LogLevel level, std::string text);
   template <typename E>
   void Do(E effect) {

@@ -20,6 +20,12 @@ void Renew(DType dtype, int64_t elements,
   *numbers = std::make_shared<ParameterVector>(dtype, elements);
 }
 
+// The same numbers, which nobody else holds.
+void Detach(std::shared_ptr<ParameterVector>* numbers) {
+  if (numbers->use_count() == 1) return;
+  *numbers = std::make_shared<ParameterVector>((*numbers)->Clone());
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PeerState>> PeerState::Create(
@@ -266,19 +272,23 @@ double PeerState::MeanOmega() const {
 }
 
 void PeerState::CloseAverage(bool applied) {
-  if (applied && plain_) {
-    // Without the detour of the difference all peers end with the same bits.
-    omega_ = MeanOmega();
-    ScaleBy(1.0 / peers_, mixed_.get());
-    CopyInto(*mixed_, &x_);
-    SetZero(mixed_.get());
-  } else if (applied) {
+  if (applied && !plain_) {
+    Detach(&mixed_);
     TakeMean(mixed_.get(), &mixed_omega_);
     flows_[-1].sum += SumOf(*mixed_);
     flows_[-1].omega += mixed_omega_;
-  } else {
-    SetZero(mixed_.get());
+    return;
   }
+  if (applied) {
+    // Without the detour of the difference all peers end with the same bits.
+    omega_ = MeanOmega();
+    CopyInto(*mixed_, &x_);
+    ScaleBy(1.0 / peers_, &x_);
+  }
+  // Where this peer gives up, its last segment may still be on its way, and the
+  // others may take the average.
+  Renew(x_.dtype(), mixed_->elements(), &mixed_);
+  SetZero(mixed_.get());
 }
 
 // --------------------------------------------------------------- transfers

@@ -5,11 +5,16 @@
 #include "common/rpc/status.h"
 
 namespace parley {
+namespace {
+
+constexpr char kSession[] = "/parley.v1.Coordinator/Session";
+
+}  // namespace
 
 SessionStream::SessionStream(std::shared_ptr<grpc::Channel> channel,
                              SessionListener* listener)
-    : stub_(v1::Coordinator::NewStub(std::move(channel))), listener_(listener) {
-  stub_->async()->Session(&context_, this);
+    : stub_(std::move(channel)), listener_(listener) {
+  stub_.PrepareBidiStreamingCall(&context_, kSession, {}, this);
   AddHold();
   StartRead(&in_);
   StartCall();
@@ -21,20 +26,26 @@ SessionStream::~SessionStream() {
   while (!done_) ended_.Wait(mu_);
 }
 
-void SessionStream::Send(v1::ClientMessage message) {
+void SessionStream::Enqueue(grpc::ByteBuffer bytes) {
   {
     MutexLock lock(mu_);
     if (broken_) return;
-    queue_.push_back(std::move(message));
+    queue_.push_back(std::move(bytes));
   }
   Advance();
 }
 
 void SessionStream::OnReadDone(bool ok) {
   if (ok) {
-    listener_->OnMessage(std::exchange(in_, {}));
-    StartRead(&in_);
-    return;
+    v1::ServerMessage message;
+    const absl::Status read = DecodeSessionMessage(&in_, &message);
+    in_.Clear();
+    if (read.ok()) {
+      listener_->OnMessage(std::move(message));
+      StartRead(&in_);
+      return;
+    }
+    context_.TryCancel();
   }
   {
     MutexLock lock(mu_);
@@ -47,6 +58,7 @@ void SessionStream::OnWriteDone(bool ok) {
   {
     MutexLock lock(mu_);
     writing_ = false;
+    out_.Clear();
     if (!ok) broken_ = true;
   }
   Advance();

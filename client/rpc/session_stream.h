@@ -4,6 +4,7 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/client_callback.h>
 
 #include <deque>
@@ -13,7 +14,8 @@
 #include "client/rpc/failed_dial.h"
 #include "client/session/coordinator_transport.h"
 #include "common/base/mutex.h"
-#include "parley/v1/coordinator.grpc.pb.h"
+#include "common/rpc/chunk_codec.h"
+#include "parley/v1/coordinator.pb.h"
 
 namespace parley {
 
@@ -21,30 +23,36 @@ namespace parley {
 // waits for its end. Messages are written one at a time. Thread-safe.
 class SessionStream final
     : public ClientSession,
-      private grpc::ClientBidiReactor<v1::ClientMessage, v1::ServerMessage> {
+      private grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   SessionStream(std::shared_ptr<grpc::Channel> channel,
                 SessionListener* listener);
   ~SessionStream() override;
 
-  void Send(v1::ClientMessage message) override;
+  void Send(v1::ClientMessage message) override {
+    Enqueue(EncodeSessionMessage(std::move(message), nullptr));
+  }
+  void SendWithChunks(v1::ClientMessage message, SharedChunks chunks) override {
+    Enqueue(EncodeSessionMessage(std::move(message), chunks));
+  }
 
  private:
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
   void OnDone(const grpc::Status& status) override;
+  void Enqueue(grpc::ByteBuffer bytes);
   // Writes the next message, or lets the stream end.
   void Advance();
 
-  const std::unique_ptr<v1::Coordinator::Stub> stub_;
+  grpc::GenericStub stub_;
   SessionListener* const listener_;
   grpc::ClientContext context_;
-  v1::ServerMessage in_;   // being read
-  v1::ClientMessage out_;  // being written
+  grpc::ByteBuffer in_;   // being read
+  grpc::ByteBuffer out_;  // being written
 
   Mutex mu_;
   CondVar ended_;
-  std::deque<v1::ClientMessage> queue_ GUARDED_BY(mu_);
+  std::deque<grpc::ByteBuffer> queue_ GUARDED_BY(mu_);
   bool writing_ GUARDED_BY(mu_) = false;
   bool broken_ GUARDED_BY(mu_) = false;  // nothing more can be sent
   // gRPC does not end the stream while we might still write.

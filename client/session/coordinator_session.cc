@@ -115,10 +115,12 @@ class CoordinatorSession::Impl {
   void Perform(session_effect::HangUp&) { connection_.reset(); }
   void Perform(session_effect::Send& e) {
     if (!connection_) return;
-    if (e.message.has_update_ready() && job_) {
-      job_->AddChunks(e.message.mutable_update_ready());
-    }
-    connection_->session->Send(std::move(e.message));
+    ClientSession& session = *connection_->session;
+    const SharedChunks chunks = e.message.has_update_ready() && job_
+                                    ? job_->ChunksFor(e.message.update_ready())
+                                    : nullptr;
+    chunks == nullptr ? session.Send(std::move(e.message))
+                      : session.SendWithChunks(std::move(e.message), chunks);
   }
   void Perform(session_effect::Say& e) { Say(e.level, e.text); }
   void Say(LogLevel level, absl::string_view text) {

@@ -5,10 +5,12 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "common/wire/chunk.h"
+#include "common/wire/inline_chunks.h"
 #include "parley/v1/coordinator.pb.h"
 
 namespace parley {
@@ -30,6 +32,11 @@ class ClientSession {
  public:
   virtual ~ClientSession() = default;
   virtual void Send(v1::ClientMessage message) = 0;
+  // Of an UpdateReady: sends it with these chunks, as if it held them.
+  virtual void SendWithChunks(v1::ClientMessage message, SharedChunks chunks) {
+    *message.mutable_update_ready()->mutable_chunks() = *chunks;
+    Send(std::move(message));
+  }
 };
 
 // A transfer under way. The destructor cancels it and returns once neither the

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/kernels/kernels.h"
 #include "common/wire/encoding.h"
 #include "common/wire/payload_source.h"
 #include "common/wire/protocol.h"
@@ -23,7 +24,8 @@ namespace {
 ParameterVector Assemble(const ParameterSpec& spec,
                          const ParameterVector& travelled,
                          const ParameterVector& local) {
-  ParameterVector all(spec.dtype(), spec.elements());
+  ParameterVector all =
+      ParameterVector::Uninitialized(spec.dtype(), spec.elements());
   const size_t size = SizeOf(spec.dtype());
   const char* next_travelled = travelled.data();
   const char* next_local = local.data();
@@ -46,20 +48,22 @@ ParameterVector Assemble(const ParameterSpec& spec,
 template <typename T>
 int64_t MakeUpdate(const ParameterSpec& spec, absl::Span<const T> base,
                    absl::Span<T> trained, absl::Span<T> local) {
-  int64_t to = 0, to_local = 0;  // `to` never overtakes `from`
+  int64_t to = 0, to_local = 0;  // `to` never overtakes what is read
   for (size_t i = 0; i < spec.tensors().size(); ++i) {
     const TensorSpec& tensor = spec.tensors()[i];
-    const int64_t from = spec.offset(i);
+    const T* const from = trained.data() + spec.offset(i);
     const int64_t n = tensor.elements();
     if (tensor.merge == MergeRule::kLocal) {
-      for (int64_t k = 0; k < n; ++k) local[to_local++] = trained[from + k];
-    } else if (tensor.merge == MergeRule::kCopy) {
-      for (int64_t k = 0; k < n; ++k) trained[to++] = trained[from + k];
-    } else {
-      for (int64_t k = 0; k < n; ++k, ++to) {
-        trained[to] = trained[from + k] - base[to];
-      }
+      std::copy_n(from, n, local.data() + to_local);
+      to_local += n;
+      continue;
     }
+    T* const out = trained.data() + to;
+    if (out != from) std::memmove(out, from, n * sizeof(T));
+    if (tensor.merge == MergeRule::kMean) {
+      KernelsFor<T>().axpy(n, -1, base.data() + to, out);
+    }
+    to += n;
   }
   return to;
 }
@@ -112,7 +116,8 @@ absl::StatusOr<ParameterSink*> TaskJob::Sink(const ParameterSpec& spec) {
         "}; this client knows tasks with one, \"", kModelPayload, "\""));
   }
   PARLEY_RETURN_IF_ERROR(CheckPayload(task_.payloads(0), spec));
-  base_ = ParameterVector(spec.dtype(), TravellingSpec(spec).elements());
+  base_ = ParameterVector::Uninitialized(spec.dtype(),
+                                         TravellingSpec(spec).elements());
   sink_.emplace(std::vector<PayloadTarget>{
       {.encoding = task_.payloads(0).encoding(), .into = &base_}});
   return &*sink_;
@@ -126,16 +131,18 @@ absl::Status TaskJob::TakeChunks(const ParameterSpec& spec) {
   return WriteAll(chunks, *sink);
 }
 
-void TaskJob::AddChunks(v1::UpdateReady* announcement) {
-  if (!task_.update_inline() || std::exchange(added_chunks_, true)) return;
-  int64_t bytes = 0;
-  for (const v1::Payload& payload : announcement->payloads()) {
-    bytes += payload.bytes();
+SharedChunks TaskJob::ChunksFor(const v1::UpdateReady& announcement) {
+  if (!task_.update_inline() || std::exchange(gave_chunks_, true)) {
+    return nullptr;
   }
-  if (bytes == 0 || bytes > kInlineBytes) return;
+  int64_t bytes = 0;
+  for (const v1::Payload& payload : announcement.payloads()) {
+    bytes += static_cast<int64_t>(payload.bytes());
+  }
+  if (bytes == 0 || bytes > kInlineBytes) return nullptr;
   const auto source = Source(0);
   PARLEY_CHECK(source.ok());
-  *announcement->mutable_chunks() = ReadAll(**source);
+  return std::make_shared<InlineChunks>(ReadAll(**source));
 }
 
 absl::StatusOr<v1::UpdateReady> TaskJob::Work(Workbench& bench) {

@@ -55,10 +55,10 @@ class TaskJob {
   // job. InvalidArgument as PayloadSource::Create.
   absl::StatusOr<std::unique_ptr<ChunkSource>> Source(uint64_t offset) const;
 
-  // Puts the result's chunks into its announcement, once, where the task allows
-  // it and they are few: if the link breaks over it, an upload can go on where
-  // it stopped.
-  void AddChunks(v1::UpdateReady* announcement);
+  // The result's chunks, to go with its announcement: once, where the task
+  // allows it and they are few; else null. If the link breaks over it, an
+  // upload can go on where it stopped.
+  SharedChunks ChunksFor(const v1::UpdateReady& announcement);
 
   void Cancel() { cancelled_ = true; }
 
@@ -74,7 +74,7 @@ class TaskJob {
   const uint64_t number_;
   v1::Task task_;  // but for its chunks
   InlineChunks chunks_;
-  bool added_chunks_ = false;
+  bool gave_chunks_ = false;
   std::atomic<bool> cancelled_ = false;
   std::atomic<double> fraction_ = -1;  // below 0: not known
 

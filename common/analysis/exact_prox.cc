@@ -84,12 +84,13 @@ absl::Status ExactProx::SolvePrimal(absl::Span<double> v,
     if (!absl::IsFailedPrecondition(steps.status())) return steps.status();
   }
   return absl::FailedPreconditionError(absl::StrFormat(
-      "no hyperplane through the origin separates this client's rows (by a "
-      "margin above %.1e), and with ln λ = %g double precision cannot solve "
-      "the "
-      "exact local problem of such rows: take local steps, or a log_lambda "
-      "nearer to 0 (-5 or so)",
-      *margin_bound_, options_.log_lambda));
+      "no hyperplane through the origin separates this client's rows%s, and "
+      "with ln λ = %g double precision cannot solve the exact local problem of "
+      "such rows: take local steps, or a log_lambda nearer to 0 (-5 or so)",
+      *margin_bound_ > 0
+          ? absl::StrFormat(" (by a margin above %.1e)", *margin_bound_)
+          : "",
+      options_.log_lambda));
 }
 
 absl::Status ExactProx::SolveDual(absl::Span<double> v,

@@ -49,9 +49,11 @@ std::string ToString(const Reference& reference) {
       return absl::StrFormat("separable with margin %.6g", reference.margin);
     case Separability::kNotSeparable:
       return absl::StrFormat(
-          "not separable by any margin above %.1e; least logistic loss %.6g%s",
-          reference.margin_bound, reference.loss,
-          reference.w.empty() ? ", not attained" : "");
+          "not separable by any margin%s; least logistic loss %.6g%s",
+          reference.margin_bound > 0
+              ? absl::StrFormat(" above %.1e", reference.margin_bound)
+              : "",
+          reference.loss, reference.w.empty() ? ", not attained" : "");
     default:
       return absl::StrFormat(
           "undecided: it may be separable by a margin below %.3g, or not at "

@@ -20,6 +20,9 @@ namespace {
 
 constexpr int64_t kKiB = 1 << 10;
 constexpr int64_t kMiB = 1 << 20;
+// It depends on the kind of layers.
+constexpr char kNotCounted[] =
+    "; not counted: what the model's layers compute of a batch";
 
 // Sums and products of numbers >= 0 that stay at the highest there is.
 constexpr int64_t kHighest = std::numeric_limits<int64_t>::max();
@@ -348,7 +351,7 @@ std::string Explain(const v1::RunConfig& config, const RunCosts& costs) {
     line(
         "memory of a peer",
         absl::StrCat(FormatBytes(costs.client_memory), ", ", costs.peer_vectors,
-                     " models and its rows, beside the program"));
+                     " models and its rows, beside the program", kNotCounted));
     return text;
   }
   line("clients a round", absl::StrCat(costs.asked, " of ", costs.clients,
@@ -362,7 +365,8 @@ std::string Explain(const v1::RunConfig& config, const RunCosts& costs) {
   }
   line("both ways, all rounds", FormatBytes(costs.bytes_in_all));
   line("memory of the coordinator", FormatBytes(costs.coordinator_memory));
-  line("memory of a client", FormatBytes(costs.client_memory));
+  line("memory of a client",
+       absl::StrCat(FormatBytes(costs.client_memory), kNotCounted));
   return text;
 }
 

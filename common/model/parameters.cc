@@ -28,8 +28,8 @@ constexpr size_t kAlignment = 64;
 // pages are there already.
 constexpr size_t kMappedBytes = 8 << 20;
 
-// Of zeros, preceded by its size.
-char* Allocate(size_t bytes) {
+// Preceded by its size.
+char* Allocate(size_t bytes, bool zeros) {
   const size_t size =
       (bytes + kAlignment - 1) / kAlignment * kAlignment + kAlignment;
   void* block;
@@ -39,7 +39,7 @@ char* Allocate(size_t bytes) {
     if (block == MAP_FAILED) block = nullptr;
   } else {
     block = std::aligned_alloc(kAlignment, size);
-    if (block != nullptr) std::memset(block, 0, size);
+    if (block != nullptr && zeros) std::memset(block, 0, size);
   }
   if (block == nullptr) {
     Fatal(__FILE__, __LINE__, absl::StrCat("no memory for ", size, " bytes"));
@@ -156,7 +156,18 @@ ParameterVector::ParameterVector(DType dtype, int64_t elements)
     : dtype_(dtype), elements_(elements) {
   PARLEY_CHECK(elements >= 0);
   if (elements == 0) return;
-  data_.reset(Allocate(static_cast<size_t>(bytes())));
+  data_.reset(Allocate(static_cast<size_t>(bytes()), /*zeros=*/true));
+}
+
+ParameterVector ParameterVector::Uninitialized(DType dtype, int64_t elements) {
+  PARLEY_CHECK(elements >= 0);
+  ParameterVector vector(dtype, 0);
+  vector.elements_ = elements;
+  if (elements > 0) {
+    vector.data_.reset(
+        Allocate(static_cast<size_t>(vector.bytes()), /*zeros=*/false));
+  }
+  return vector;
 }
 
 void ParameterVector::Free::operator()(char* p) const { Release(p); }
@@ -167,7 +178,7 @@ void ParameterVector::Expect(DType dtype) const {
 }
 
 ParameterVector ParameterVector::Clone() const {
-  ParameterVector copy(dtype_, elements_);
+  ParameterVector copy = Uninitialized(dtype_, elements_);
   if (elements_ > 0) std::memcpy(copy.data(), data(), bytes());
   return copy;
 }

@@ -76,6 +76,8 @@ class ParameterVector {
  public:
   ParameterVector() = default;
   ParameterVector(DType dtype, int64_t elements);
+  // Its numbers are whatever they are: for whoever writes all of them.
+  static ParameterVector Uninitialized(DType dtype, int64_t elements);
 
   DType dtype() const { return dtype_; }
   int64_t elements() const { return elements_; }

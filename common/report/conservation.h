@@ -14,7 +14,8 @@ namespace parley {
 //
 // Σω over the peers that told of the round: push-sum moves ω about, all other
 // algorithms leave it at 1 each. With what was written off and what is in doubt
-// it is the number of peers.
+// it is the number of peers, and of those that came later with an ω of their
+// own.
 inline constexpr char kMass[] = "mass";
 // What went over an edge is counted at both ends, with opposite signs, of x and
 // of ω: the largest sum of the two, divided by the sum of all the magnitudes;
@@ -25,7 +26,8 @@ inline constexpr char kConservationError[] = "conservation_error";
 // last exchange. They are settled later, and not part of the error until then.
 inline constexpr char kInDoubt[] = "in_doubt";
 // ω of the peers that told of earlier rounds and not of this one, as they told
-// last: what is lost with them.
+// last: what is lost with them. Also of those that have come again since, as
+// processes that knew nothing of it.
 inline constexpr char kWrittenOff[] = "written_off";
 
 // What a peer says of its edges after a round.

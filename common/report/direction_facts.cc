@@ -19,15 +19,6 @@ std::string Count(int64_t n, const char* what) {
   return absl::StrCat(n, " ", what, n == 1 ? "" : "s");
 }
 
-// With a margin of (1 − ε)γ at least, w scaled to min z·w = 1 has w·ŵ >= ‖ŵ‖²
-// (ŵ is a projection), so that cos(w, ŵ) >= 1 − ε and the gap is <= √(2ε).
-// Never less than what rounding of a margin brings.
-double ReferenceError(const DirectionFacts& facts) {
-  const double epsilon =
-      1 - facts.margin.value_or(0) / std::max(facts.margin_bound, 1e-300);
-  return std::sqrt(2 * std::max(epsilon, 1e-16));
-}
-
 std::string Spread(const DirectionFacts& facts) {
   std::string text;
   if (facts.heterogeneity_mean.has_value()) {
@@ -52,6 +43,15 @@ std::string Spread(const DirectionFacts& facts) {
 }
 
 }  // namespace
+
+// With a margin of (1 − ε)γ at least, w scaled to min z·w = 1 has w·ŵ >= ‖ŵ‖²
+// (ŵ is a projection), so that cos(w, ŵ) >= 1 − ε and the gap is <= √(2ε).
+// Never less than what rounding of a margin brings.
+double ReferenceError(const DirectionFacts& facts) {
+  const double epsilon =
+      1 - facts.margin.value_or(0) / std::max(facts.margin_bound, 1e-300);
+  return std::sqrt(2 * std::max(epsilon, 1e-16));
+}
 
 std::vector<std::string> SentencesOf(const DirectionFacts& facts) {
   std::vector<std::string> words;

@@ -43,6 +43,10 @@ struct DirectionFacts {
   bool operator==(const DirectionFacts&) const = default;
 };
 
+// How far the direction of the largest margin that is measured against may be
+// from the true one.
+double ReferenceError(const DirectionFacts& facts);
+
 // One JSON object; "words" in it are SentencesOf.
 std::string ToJsonText(const DirectionFacts& facts);
 // InvalidArgument: it is not what ToJsonText writes.

@@ -114,6 +114,10 @@ bool ReadFields(CodedInputStream* in, ReceivedChunk* chunk) {
   return in->ConsumedEntireMessage();
 }
 
+ChunkView ViewOf(const v1::Chunk& chunk) {
+  return {{chunk.payload(), chunk.offset(), chunk.checksum()}, chunk.data()};
+}
+
 // A chunk's bytes but for its data.
 std::string BeforeData(const v1::TransferHeader* header,
                        const ChunkView& chunk) {
@@ -138,6 +142,46 @@ grpc::ByteBuffer WithData(const std::string& before, const ChunkView& chunk,
       chunk.stable ? View(chunk.data, std::move(owner))
                    : grpc::Slice(chunk.data.data(), chunk.data.size())};
   return grpc::ByteBuffer(slices, 2);
+}
+
+// `message`, and a field `part` of it that is `body` and, in its field `field`,
+// the chunks.
+grpc::ByteBuffer WithChunks(const google::protobuf::Message& message, int part,
+                            const google::protobuf::Message& body, int field,
+                            const SharedChunks& chunks) {
+  const auto tag = [](int number) {
+    return Tag(number, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+  };
+  std::string before = body.SerializeAsString();
+  size_t size = before.size();
+  std::vector<std::string> heads;
+  for (const v1::Chunk& chunk : *chunks) {
+    const std::string head = BeforeData(nullptr, ViewOf(chunk));
+    std::string& prefix = heads.emplace_back();
+    AppendPrefix(tag(field), head.size() + chunk.data().size(), &prefix);
+    prefix += head;
+    size += prefix.size() + chunk.data().size();
+  }
+  std::string first = message.SerializeAsString();
+  AppendPrefix(tag(part), size, &first);
+  std::vector<grpc::Slice> slices = {grpc::Slice(first + before)};
+  for (size_t i = 0; i < heads.size(); ++i) {
+    slices.emplace_back(heads[i]);
+    const std::string& data = (*chunks)[static_cast<int>(i)].data();
+    if (!data.empty()) slices.push_back(View(data, chunks));
+  }
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+grpc::ByteBuffer Encode(const google::protobuf::Message& message) {
+  const grpc::Slice slice(message.SerializeAsString());
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+bool Parse(grpc::ByteBuffer* buffer, google::protobuf::Message* message) {
+  if (!buffer->Valid()) return message->ParseFromString("");
+  grpc::ProtoBufferReader reader(buffer);
+  return reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
 }
 
 // The rest of a message that began with the tag of its chunk.
@@ -181,8 +225,7 @@ grpc::ByteBuffer EncodePeerChunk(const ChunkView& chunk,
 }
 
 grpc::ByteBuffer EncodePeerMessage(const v1::PeerMessage& message) {
-  const grpc::Slice slice(message.SerializeAsString());
-  return grpc::ByteBuffer(&slice, 1);
+  return Encode(message);
 }
 
 absl::Status DecodePeerMessage(grpc::ByteBuffer* buffer,
@@ -208,6 +251,39 @@ absl::Status DecodePeerMessage(grpc::ByteBuffer* buffer,
   return absl::InvalidArgumentError(absl::StrCat(
       "this is no PeerMessage, or one with more than ", kMaxChunkBytes,
       " bytes of data or ", kMaxControlBytes, " bytes of anything else"));
+}
+
+grpc::ByteBuffer EncodeSessionMessage(v1::ServerMessage message,
+                                      const SharedChunks& chunks) {
+  if (chunks == nullptr) return Encode(message);
+  const std::unique_ptr<v1::Task> task(message.release_task());
+  return WithChunks(message, v1::ServerMessage::kTaskFieldNumber, *task,
+                    v1::Task::kChunksFieldNumber, chunks);
+}
+
+grpc::ByteBuffer EncodeSessionMessage(v1::ClientMessage message,
+                                      const SharedChunks& chunks) {
+  if (chunks == nullptr) return Encode(message);
+  const std::unique_ptr<v1::UpdateReady> update(message.release_update_ready());
+  return WithChunks(message, v1::ClientMessage::kUpdateReadyFieldNumber,
+                    *update, v1::UpdateReady::kChunksFieldNumber, chunks);
+}
+
+absl::Status DecodeSessionMessage(grpc::ByteBuffer* buffer,
+                                  v1::ClientMessage* message) {
+  const size_t size = buffer->Valid() ? buffer->Length() : 0;
+  if (size > kMaxControlBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a control message has more than ", kMaxControlBytes, " bytes"));
+  }
+  if (Parse(buffer, message)) return absl::OkStatus();
+  return absl::InvalidArgumentError("this is no ClientMessage");
+}
+
+absl::Status DecodeSessionMessage(grpc::ByteBuffer* buffer,
+                                  v1::ServerMessage* message) {
+  if (Parse(buffer, message)) return absl::OkStatus();
+  return absl::InvalidArgumentError("this is no ServerMessage");
 }
 
 }  // namespace parley

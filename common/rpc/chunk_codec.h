@@ -1,6 +1,6 @@
-// v1::Chunk, alone and in a v1::PeerMessage, to and from gRPC's buffers,
-// without copying the numbers. The bytes are those that the generated classes
-// write and read.
+// v1::Chunk, alone, in a v1::PeerMessage and in the messages of a session, to
+// and from gRPC's buffers, without copying the numbers. The bytes are those
+// that the generated classes write and read.
 #ifndef PARLEY_COMMON_RPC_CHUNK_CODEC_H_
 #define PARLEY_COMMON_RPC_CHUNK_CODEC_H_
 
@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "common/wire/chunk.h"
+#include "common/wire/inline_chunks.h"
 #include "parley/v1/coordinator.pb.h"
 #include "parley/v1/peer.pb.h"
 
@@ -49,6 +50,21 @@ grpc::ByteBuffer EncodePeerMessage(const v1::PeerMessage& message);
 absl::Status DecodePeerMessage(grpc::ByteBuffer* buffer,
                                v1::PeerMessage* message,
                                std::optional<ReceivedChunk>* chunk);
+
+// A message of a session, with `chunks` in its Task or UpdateReady, or, where
+// they are null, as it is.
+grpc::ByteBuffer EncodeSessionMessage(v1::ServerMessage message,
+                                      const SharedChunks& chunks);
+grpc::ByteBuffer EncodeSessionMessage(v1::ClientMessage message,
+                                      const SharedChunks& chunks);
+
+// The numbers of chunks in it are copied. InvalidArgument: it is none, or has
+// more than kMaxControlBytes.
+absl::Status DecodeSessionMessage(grpc::ByteBuffer* buffer,
+                                  v1::ClientMessage* message);
+// Of a coordinator, which is trusted: no bound but gRPC's.
+absl::Status DecodeSessionMessage(grpc::ByteBuffer* buffer,
+                                  v1::ServerMessage* message);
 
 }  // namespace parley
 

@@ -1,6 +1,7 @@
 """Watching and stopping a run, and reading what it left."""
 
 import json
+import threading
 
 import pytest
 
@@ -16,12 +17,18 @@ def test_watch_follows_a_run_to_its_end(serve, clients):
         first = next(seen)
         assert first.state is parley.RunState.WAITING and not first.state.over
         assert (first.run, first.rounds, first.connected, first.loss) == ("run", 3, 0, None)
+        # A status comes every 100 ms at most, which three rounds need not take.
+        met = threading.Event()
         for name in ("p1", "p3"):
-            clients.start(probe(name), server.address)
-        statuses = list(seen)
+            clients.start(probe(name, before=lambda: met.wait(90)), server.address)
+        statuses = []
+        for status in seen:
+            statuses.append(status)
+            if {c.name for c in status.clients} == {"p1", "p3"}:
+                met.set()
     assert statuses[-1].state is parley.RunState.FINISHED and statuses[-1].state.over
     assert statuses[-1].round == 3 and statuses[-1].accuracy == 0.5
-    assert any({c.name for c in s.clients} == {"p1", "p3"} for s in statuses)
+    assert met.is_set()
     assert statuses[-1].folder == str(server.folder)
     assert server.wait() == 0
     clients.join()

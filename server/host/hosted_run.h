@@ -65,6 +65,9 @@ class HostedSink final : public SessionSink {
 
   void Send(v1::ServerMessage message) override;
   void SendAhead(v1::ServerMessage message) override;
+  void SendWithChunks(v1::ServerMessage message, SharedChunks chunks) override {
+    guest_.sink->SendWithChunks(std::move(message), std::move(chunks));
+  }
   void Close(const absl::Status& status) override;
 
  private:

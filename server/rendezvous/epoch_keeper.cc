@@ -69,7 +69,8 @@ std::optional<EpochKeeper::Next> EpochKeeper::Decide(int64_t latest,
     stays_.clear();
     return std::nullopt;
   };
-  // At the end all that are there are members already, or come too late.
+  // At the end all that are there are members already, or come too late. And
+  // beside the average of those that have ended with it there must be no other.
   if (!peers_.begun() || peers_.done() > 0) return nothing();
   const int staying = peers_.peers() - peers_.lost();
   std::vector<PeerEntry> joiners;

@@ -41,8 +41,8 @@ class EpochKeeper {
     int64_t first_round = 0;
     std::string what;  // "client-0002 is lost; client-0005 joins"
   };
-  // The next epoch, where it is time for one: it is taken as made. `latest` is
-  // the round that the peers have told of.
+  // The next epoch, where it is time for one: it is taken as made; none once a
+  // peer is done. `latest` is the round that the peers have told of.
   std::optional<Next> Decide(int64_t latest, absl::Time now);
 
   // When Decide may say something else, whatever happens.

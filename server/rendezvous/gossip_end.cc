@@ -17,6 +17,19 @@ std::optional<double> Read(const Numbers& numbers, const char* name) {
   return it == numbers.end() ? std::nullopt : std::optional(it->second);
 }
 
+// Where some peers have the exact average and others do not.
+std::string WithoutAverage(const PeerTable& peers) {
+  int alone = 0;
+  for (const PeerEntry& entry : peers.entries()) {
+    alone += entry.done && !entry.done->averaged() ? 1 : 0;
+  }
+  if (alone == 0 || alone == peers.done()) return "";
+  return absl::StrCat("; ", alone,
+                      alone == 1 ? " ends with a model of its own"
+                                 : " end with models of their own",
+                      ", without the average");
+}
+
 }  // namespace
 
 std::optional<RunEnd> EndOf(const PeerTable& peers) {
@@ -32,11 +45,15 @@ std::optional<RunEnd> EndOf(const PeerTable& peers) {
     if (entry.lost && !entry.done) name(entry.name, entry.reason);
   }
   for (const auto& [peer, gone] : peers.gone()) name(peer, gone.reason);
-  if (lost.empty()) return RunEnd(v1::FINISHED, "all rounds are done");
+  // Who took the average and died, or was done, could not tell them of it.
+  const std::string alone = WithoutAverage(peers);
+  if (lost.empty()) {
+    return RunEnd(v1::FINISHED, absl::StrCat("all rounds are done", alone));
+  }
   return RunEnd(
       v1::FINISHED,
       absl::StrCat(peers.done(), " of ", peers.peers() + peers.gone().size(),
-                   " peers have done all rounds: ", Printable(lost)));
+                   " peers have done all rounds: ", Printable(lost), alone));
 }
 
 bool AddEvaluations(const PeerTable& peers, RoundReport* last) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/report/gossip_facts.h"
 
 namespace parley {
 namespace {
@@ -53,6 +54,10 @@ void GossipProgress::Take(const RoundReport& report) {
   if (const auto shrunk = number(kContraction); shrunk && *shrunk > 0) {
     log_contraction_ += std::log(*shrunk);
     ++contractions_;
+    if (const auto rho = number(kRho)) {
+      log_rho_ += std::log(*rho);
+      ++rhos_;
+    }
   }
   bytes_up_ += report.bytes_up;
   bytes_down_ += report.bytes_down;
@@ -93,7 +98,10 @@ v1::RunStatus GossipProgress::Status(const std::optional<RunEnd>& end,
   if (contractions_ > 0) {
     status.set_contraction(
         std::exp(log_contraction_ / static_cast<double>(contractions_)));
-    if (expected_) status.set_expected_contraction(*expected_);
+    if (rhos_ == contractions_) {
+      status.set_expected_contraction(
+          std::exp(log_rho_ / static_cast<double>(rhos_)));
+    }
   }
   status.set_bytes_up(bytes_up_);
   status.set_bytes_down(bytes_down_);
@@ -147,7 +155,9 @@ std::string GossipProgress::WaitsFor(size_t registered) const {
   int more = 0;
   const int64_t round = std::min(ledger_.told() + 1, rounds_);
   for (const PeerEntry& entry : peers_.entries()) {
-    if (entry.done || ledger_.latest(entry.name) > round) continue;
+    // Whoever has told the last round has yet to tell of the end.
+    const bool told = round < rounds_ && ledger_.latest(entry.name) >= round;
+    if (entry.done || told) continue;
     if (names.size() > 100) {
       ++more;
       continue;

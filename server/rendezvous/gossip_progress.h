@@ -21,13 +21,10 @@ using RunEnd = std::pair<v1::RunState, std::string>;
 // Borrows both. Not thread-safe.
 class GossipProgress {
  public:
-  // `contraction` is ρ, where there is one.
-  GossipProgress(std::string run, int64_t rounds,
-                 std::optional<double> contraction, const PeerTable* peers,
+  GossipProgress(std::string run, int64_t rounds, const PeerTable* peers,
                  const RoundLedger* ledger)
       : run_(std::move(run)),
         rounds_(rounds),
-        expected_(contraction),
         peers_(*peers),
         ledger_(*ledger) {}
 
@@ -44,7 +41,6 @@ class GossipProgress {
 
   const std::string run_;
   const int64_t rounds_;
-  const std::optional<double> expected_;
   const PeerTable& peers_;
   const RoundLedger& ledger_;
 
@@ -53,6 +49,8 @@ class GossipProgress {
   std::string spread_;          // of the peers' own models, in words
   double log_contraction_ = 0;  // summed up over `contractions_` rounds
   int64_t contractions_ = 0;
+  double log_rho_ = 0;  // the same, of ρ
+  int64_t rhos_ = 0;    // of those rounds had one
   uint64_t bytes_up_ = 0, bytes_down_ = 0;
 };
 

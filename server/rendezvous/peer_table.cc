@@ -8,8 +8,9 @@
 
 namespace parley {
 
-PeerTable::PeerTable(int peers, const std::optional<v1::Membership>& membership)
-    : planned_(peers) {
+PeerTable::PeerTable(int peers, bool stays,
+                     const std::optional<v1::Membership>& membership)
+    : planned_(peers), stays_(stays) {
   if (!membership) return;
   begun_ = true;
   epoch_ = membership->epoch();
@@ -31,6 +32,8 @@ int PeerTable::peers() const {
 bool PeerTable::Takes(const std::string& name) const {
   if (begun()) {
     return IndexOf(name) >= 0 ||
+           std::any_of(waiting_.begin(), waiting_.end(),
+                       [&](const PeerEntry& e) { return e.name == name; }) ||
            entries_.size() + waiting_.size() < static_cast<size_t>(kMostPeers);
   }
   return gathering_.contains(name) ||
@@ -51,7 +54,11 @@ PeerTable::Change PeerTable::Register(const v1::Register& request,
   const bool listens = !now.address.empty();
   if (const int index = IndexOf(now.name); index >= 0) {
     PeerEntry& entry = entries_[index];
+    if (stays_ && done() == 0) entry.incarnation = now.incarnation;
     if (entry.incarnation == now.incarnation) {
+      // It has taken the name back from one that was to follow it.
+      std::erase_if(waiting_,
+                    [&](const PeerEntry& e) { return e.name == now.name; });
       entry.lost = false;
       entry.reason.clear();
       entry.part = part;

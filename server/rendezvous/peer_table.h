@@ -38,8 +38,11 @@ class PeerTable {
   // So many epochs are remembered.
   static constexpr size_t kMaxEpochs = 100;
 
-  // Of a run of `peers` peers; `membership` where it has begun.
-  PeerTable(int peers, const std::optional<v1::Membership>& membership);
+  // Of a run of `peers` peers; `membership` where it has begun. Where it
+  // `stays` there are no epochs to come: a process takes the place of an
+  // earlier one of its name as it is, as long as nobody is done.
+  PeerTable(int peers, bool stays,
+            const std::optional<v1::Membership>& membership);
 
   // Of the present epoch; before the beginning: that it needs.
   int peers() const;
@@ -99,6 +102,7 @@ class PeerTable {
   void Note(int64_t first_round);  // the present epoch
 
   const int planned_;
+  const bool stays_;
   bool begun_ = false;
   int64_t epoch_ = 0;
   std::map<std::string, PeerEntry> gathering_;

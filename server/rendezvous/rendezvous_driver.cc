@@ -105,7 +105,8 @@ void RendezvousDriver::Perform(effect::TellRound& e) {
 
 void RendezvousDriver::Perform(effect::EndRun& e) {
   BeginEnd(e);
-  FinishEnd();
+  // After the sync under way, which may fail yet.
+  files()->Run([] {}, [this] { FinishEnd(); });
 }
 
 }  // namespace parley

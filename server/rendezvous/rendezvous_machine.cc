@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/config/run_gossip.h"
 #include "server/registry/welcome.h"
 #include "server/rendezvous/peer_report_check.h"
 #include "server/rendezvous/rendezvous_machine_impl.h"
@@ -37,11 +38,18 @@ RendezvousMachine::Impl::Impl(RendezvousMachineOptions options)
       reception_(MakeWelcome(options_.config, options_.spec, options_.run_id),
                  absl::Seconds(options_.config.limits().lease_seconds()),
                  &registry_, &out_, /*on_disconnected=*/nullptr),
-      peers_(options_.config.data().partition().parts(), options_.membership),
+      peers_(options_.config.data().partition().parts(),
+             TraitsOf(AlgorithmOptionsOf(options_.config)).pairs,
+             options_.membership),
       epochs_(options_.config, &peers_),
       ledger_(peers_.MembersOf(1), rounds_, options_.told_rounds),
-      progress_(options_.run, rounds_, options_.contraction, &peers_,
-                &ledger_) {}
+      progress_(options_.run, rounds_, &peers_, &ledger_) {
+  if (peers_.epoch() > 0) {
+    NoteContraction(options_.membership->first_round());
+  } else {
+    contractions_[1] = options_.contraction;
+  }
+}
 
 std::vector<RendezvousEffect> RendezvousMachine::Impl::Step(
     RendezvousEvent event, absl::Time now) {

@@ -33,11 +33,10 @@ struct RendezvousMachineOptions {
   uint64_t run_id = 0;
   ParameterSpec spec;  // of the model
   std::string token_key;
-  // Of a run that is taken up again: its latest membership, the rounds that
-  // were told, and what they took.
+  // Of a run that is taken up again: its latest membership, and the rounds that
+  // were told.
   std::optional<v1::Membership> membership;
   int64_t told_rounds = 0;
-  absl::Duration elapsed;
   // ρ of the topology, where it has one for each round.
   std::optional<double> contraction;
 };

@@ -4,6 +4,7 @@
 #define PARLEY_SERVER_RENDEZVOUS_RENDEZVOUS_MACHINE_IMPL_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -47,6 +48,7 @@ class RendezvousMachine::Impl {
   void ChangeEpochIfDue();
   int64_t LatestRound() const;
   void TellMembership();
+  void NoteContraction(int64_t first_round);  // of the present epoch
   void TellRounds();
   std::vector<std::string> AwaitedIn(int64_t round) const;
   void Tell(RoundReport report);
@@ -67,6 +69,7 @@ class RendezvousMachine::Impl {
   EpochKeeper epochs_;
   RoundLedger ledger_;
   GossipProgress progress_;
+  std::map<int64_t, std::optional<double>> contractions_;  // by first round
   std::optional<RunEnd> end_;
   bool ended_ = false;
   // Of a run that was taken up again: peers that are not back by then are lost.

@@ -1,10 +1,12 @@
 // The rendezvous machine's rounds, epochs and end, and what people are told.
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/report/gossip_facts.h"
 #include "common/topology/topology.h"
 #include "server/rendezvous/peer_report_check.h"
 #include "server/rendezvous/rendezvous_machine_impl.h"
@@ -105,6 +107,10 @@ void RendezvousMachine::Impl::Tell(RoundReport report) {
     report.refused.push_back({name, reason});
   }
   report.clients = static_cast<int32_t>(registry_.size());
+  const auto epoch = contractions_.upper_bound(report.round);
+  if (epoch != contractions_.begin() && std::prev(epoch)->second) {
+    report.metrics[kRho] = *std::prev(epoch)->second;
+  }
   progress_.Take(report);
   owes_ = true;
   out_.Add(effect::TellRound{std::move(report)});
@@ -125,12 +131,28 @@ int64_t RendezvousMachine::Impl::LatestRound() const {
   return std::max(*middle, ledger_.told());
 }
 
+void RendezvousMachine::Impl::NoteContraction(int64_t first_round) {
+  const auto found =
+      ContractionOf(options_.config, peers_.epoch(), peers_.peers());
+  // A later epoch may begin with the same round, or an earlier one.
+  contractions_.erase(contractions_.lower_bound(first_round),
+                      contractions_.end());
+  contractions_[first_round] = found.ok() ? *found : std::nullopt;
+}
+
 void RendezvousMachine::Impl::ChangeEpochIfDue() {
   if (end_) return;
   std::optional<EpochKeeper::Next> next =
       epochs_.Decide(LatestRound(), out_.now);
   if (next) {
+    for (const PeerEntry& entry : next->members) {
+      const int before = peers_.IndexOf(entry.name);
+      if (before < 0 || peers_.entries()[before].lost) {
+        ledger_.WriteOff(entry.name, next->first_round);
+      }
+    }
     peers_.Advance(std::move(next->members), next->first_round);
+    NoteContraction(next->first_round);
     out_.Say(absl::StrCat("epoch ", peers_.epoch(), " from round ",
                           next->first_round, ": ", peers_.peers(), " peer",
                           peers_.peers() == 1 ? "" : "s", "; ", next->what));

@@ -66,7 +66,8 @@ std::optional<MixingMeasure> MeasureMixing(
   MixingMeasure measure;
   measure.distance = before / static_cast<double>(with.size());
   if (!std::isfinite(before) || !std::isfinite(after)) return std::nullopt;
-  if (before > 0) measure.contraction = std::sqrt(after / before);
+  const double shrunk = std::sqrt(after / before);
+  if (before > 0 && std::isfinite(shrunk)) measure.contraction = shrunk;
   return measure;
 }
 
@@ -96,6 +97,10 @@ void RoundLedger::Add(const std::string& peer, v1::PeerReport report,
   open_[round].emplace(NumberOf(peer), std::move(report));
 }
 
+void RoundLedger::WriteOff(const std::string& peer, int64_t first_round) {
+  replaced_.emplace_back(first_round, NumberOf(peer));
+}
+
 int64_t RoundLedger::latest(const std::string& peer) const {
   const auto it = latest_.find(peer);
   return it == latest_.end() ? 0 : it->second;
@@ -103,16 +108,15 @@ int64_t RoundLedger::latest(const std::string& peer) const {
 
 std::optional<RoundReport> RoundLedger::Next(const Awaited& awaited) {
   if (open_.empty()) return std::nullopt;
-  const auto [round, reports] = *open_.begin();
+  const int64_t round = open_.begin()->first;
   if (round >= rounds_) return std::nullopt;
   if (open_.size() <= kMaxOpen) {
     for (const std::string& peer : awaited(round)) {
       if (latest(peer) < round) return std::nullopt;
     }
   }
-  open_.erase(open_.begin());
   told_ = round;
-  return Tell(round, reports);
+  return Tell(round, open_.extract(open_.begin()).mapped());
 }
 
 std::optional<RoundReport> RoundLedger::TakeLast() {
@@ -143,6 +147,14 @@ std::optional<RoundReport> RoundLedger::TakeLast() {
 RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) {
   RoundReport told;
   told.round = round;
+  std::erase_if(replaced_, [&](const auto& replaced) {
+    if (replaced.first > round) return false;
+    const auto before = last_omega_.find(replaced.second);
+    if (before == last_omega_.end()) return true;
+    written_off_ += before->second;
+    last_omega_.erase(before);
+    return true;
+  });
   std::vector<const v1::PeerReport*> all;
   // Peers count alike, as in the average that the run ends with.
   std::map<std::string, std::pair<double, double>> sums;
@@ -186,11 +198,14 @@ RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) {
       all.empty() ? 0 : bound / static_cast<double>(all.size());
   told.metrics[kUsedEdges] = static_cast<double>(used);
   told.metrics[kLostEdges] = static_cast<double>(lost);
-  double written_off = 0;
+  double written_off = written_off_;
   for (const auto& [peer, omega] : last_omega_) {
     if (!reports.contains(peer)) written_off += omega;
   }
-  told.metrics.merge(AuditConservation(books, written_off));
+  // Over what a peer may have told under the same names.
+  for (const auto& [name, value] : AuditConservation(books, written_off)) {
+    told.metrics[name] = value;
+  }
   told.seconds = {{"round", seconds}};
   AddTraffic(reports, &told);
   return told;

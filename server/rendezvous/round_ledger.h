@@ -47,6 +47,10 @@ class RoundLedger {
   void Add(const std::string& peer, v1::PeerReport report,
            const std::vector<std::string>* names);
 
+  // The peer is another process from that round on: what it told before is lost
+  // with the one that it was.
+  void WriteOff(const std::string& peer, int64_t first_round);
+
   // The next round of which all that it waits for have told it or a later one;
   // or that has waited for too long.
   using Awaited = std::function<std::vector<std::string>(int64_t round)>;
@@ -73,6 +77,8 @@ class RoundLedger {
   std::map<std::string, int64_t> latest_;
   std::map<int64_t, Reports> open_;
   std::map<int, double> last_omega_;  // by peer, of the last round told
+  std::vector<std::pair<int64_t, int>> replaced_;  // from a round on: a peer
+  double written_off_ = 0;                         // of those that came again
 };
 
 }  // namespace parley

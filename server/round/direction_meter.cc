@@ -213,13 +213,13 @@ absl::Status DirectionMeter::BeginCentralized() {
     }
   }
   const absl::Span<const double> start = options_.start.As<double>();
-  const auto make = [&] {
-    return std::make_unique<CentralizedDescent>(
-        *rows_, weights_, std::vector<double>(start.begin(), start.end()),
-        options);
-  };
-  by_steps_ = make();
-  if (local_steps_ > 1) by_rounds_ = make();
+  by_steps_ = std::make_unique<CentralizedDescent>(
+      *rows_, weights_, std::vector<double>(start.begin(), start.end()),
+      options);
+  // A copy: its Gram matrix takes long to make.
+  if (local_steps_ > 1) {
+    by_rounds_ = std::make_unique<CentralizedDescent>(*by_steps_);
+  }
   return Retake();
 }
 

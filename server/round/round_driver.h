@@ -16,6 +16,7 @@
 #include "common/base/executor.h"
 #include "common/base/log.h"
 #include "server/round/direction_meter.h"
+#include "server/round/loss_watch.h"
 #include "server/round/model_store.h"
 #include "server/round/round_machine.h"
 #include "server/round/run_model.h"
@@ -138,6 +139,7 @@ class RoundDriver final : public BasicDriver {
   absl::AnyInvocable<void(const RoundReport&)> on_round_;
   const std::unique_ptr<CentralEvaluator> evaluator_;  // may be null
   const std::unique_ptr<DirectionMeter> meter_;  // on compute_; may be null
+  LossWatch losses_;
   const std::unique_ptr<ModelStore> model_;  // on compute_, read by downloads
   const absl::Duration stall_time_;          // of a transfer
   RegionPool regions_;
@@ -159,10 +161,10 @@ class RoundDriver final : public BasicDriver {
   // Who reads the model's buffer; downloads that got stuck are left an old one.
   uint64_t buffer_ = 0;
   int64_t readers_ = 0;
-  InlineChunks model_chunks_;                  // of the model; empty: not made
-  int64_t checkpoints_ = 0;                    // being written
-  int64_t aggregate_wanted_ = 0;               // the round, until Aggregated
-  bool aggregating_ = false;                   // on compute_
+  SharedChunks model_chunks_;     // a copy of the model; null: not made yet
+  int64_t checkpoints_ = 0;       // being written
+  int64_t aggregate_wanted_ = 0;  // the round, until Aggregated
+  bool aggregating_ = false;      // on compute_
   std::map<std::string, double> next_values_;  // of the last committed round
 
   WorkLane compute_;

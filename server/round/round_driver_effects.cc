@@ -76,7 +76,7 @@ v1::Encoding RoundDriver::DownEncoding() const {
 void RoundDriver::Perform(effect::Send& e) {
   if (e.message.task().update_inline()) {
     PARLEY_CHECK(aggregate_wanted_ == 0);  // nobody writes to the model
-    if (model_chunks_.empty()) {
+    if (model_chunks_ == nullptr) {
       const ParameterVector& model = *model_->model();
       const auto source = PayloadSource::Create({{.dtype = model.dtype(),
                                                   .encoding = DownEncoding(),
@@ -84,9 +84,9 @@ void RoundDriver::Perform(effect::Send& e) {
                                                   .data = model.data()}},
                                                 0);
       PARLEY_CHECK(source.ok());
-      model_chunks_ = ReadAll(**source);
+      model_chunks_ = std::make_shared<InlineChunks>(ReadAll(**source));
     }
-    *e.message.mutable_task()->mutable_chunks() = model_chunks_;
+    e.chunks = model_chunks_;
   }
   BasicDriver::Perform(e);
 }
@@ -266,7 +266,7 @@ void RoundDriver::SettleUpdates() {
 
 void RoundDriver::Perform(effect::Aggregate& e) {
   aggregate_wanted_ = e.round;
-  model_chunks_.Clear();
+  model_chunks_.reset();
   AggregateOnceUnread(true);
 }
 
@@ -377,6 +377,10 @@ void RoundDriver::Perform(effect::Record& e) {
 void RoundDriver::Perform(effect::ReportRound& e) {
   const RoundReport report = Summarize(e, Seconds());
   Append(report);
+  if (const auto warning = losses_.Take(report)) {
+    effect::Say say{LogLevel::kWarning, *warning};
+    Perform(say);
+  }
   if (on_round_) on_round_(report);
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/status_macros.h"
 #include "common/wire/protocol.h"
 #include "common/wire/spec.h"
@@ -127,7 +128,10 @@ std::string Printable(absl::string_view text) {
     }
     text = text.substr(0, end);
   }
-  std::string printable = absl::Utf8SafeCEscape(text);
+  // Quotes are harmless in a log, and frequent in sentences.
+  std::string printable =
+      absl::StrReplaceAll(absl::Utf8SafeCEscape(text),
+                          {{"\\\\", "\\\\"}, {"\\'", "'"}, {"\\\"", "\""}});
   if (cut) absl::StrAppend(&printable, "...");
   return printable;
 }

@@ -10,11 +10,11 @@
 
 namespace parley {
 
-// Translates and delegates. Bulk methods are raw: their messages are handled
-// as gRPC's buffers. Must outlive the server that it is registered with; the
-// destructor waits for what is left of its calls.
+// Translates and delegates. Methods that carry numbers are raw: their messages
+// are handled as gRPC's buffers. Must outlive the server that it is registered
+// with; the destructor waits for what is left of its calls.
 class CoordinatorService final
-    : public v1::Coordinator::WithCallbackMethod_Session<
+    : public v1::Coordinator::WithRawCallbackMethod_Session<
           v1::Coordinator::WithRawCallbackMethod_Download<
               v1::Coordinator::WithRawCallbackMethod_Upload<
                   v1::Coordinator::Service>>> {
@@ -22,7 +22,7 @@ class CoordinatorService final
   explicit CoordinatorService(Coordinator* coordinator)
       : coordinator_(coordinator) {}
 
-  grpc::ServerBidiReactor<v1::ClientMessage, v1::ServerMessage>* Session(
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Session(
       grpc::CallbackServerContext* context) override {
     return SessionReactor::Open(context, coordinator_, &calls_);
   }

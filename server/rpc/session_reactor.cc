@@ -26,8 +26,8 @@ SessionReactor::SessionReactor(grpc::CallbackServerContext* context,
                                Coordinator* coordinator, LiveCalls* calls)
     : call_end_(context), coordinator_(coordinator), live_(calls) {}
 
-void SessionReactor::Enqueue(v1::ServerMessage message, bool ahead) {
-  const size_t bytes = message.ByteSizeLong();
+void SessionReactor::Enqueue(Waiting message) {
+  const size_t bytes = message.bytes.Length();
   bool too_slow = false;
   {
     MutexLock lock(mu_);
@@ -35,7 +35,7 @@ void SessionReactor::Enqueue(v1::ServerMessage message, bool ahead) {
     too_slow = too_slow_ = too_slow_ || queued_bytes_ + bytes > kMaxQueuedBytes;
     if (!too_slow) {
       queued_bytes_ += bytes;
-      queue_.push_back({std::move(message), ahead});
+      queue_.push_back(std::move(message));
     }
   }
   if (too_slow) {
@@ -74,19 +74,17 @@ void SessionReactor::OnReadDone(bool ok) {
     }
     return Break(too_slow ? absl::ResourceExhaustedError(
                                 "the client reads too slowly: too much waits")
-                          : absl::CancelledError(
-                                "the stream ended, or what came over it is no "
-                                "ClientMessage"));
+                          : absl::CancelledError("the stream ended"));
   }
-  if (in_.ByteSizeLong() > kMaxControlBytes) {
-    return Break(absl::InvalidArgumentError(absl::StrCat(
-        "a control message has more than ", kMaxControlBytes, " bytes")));
-  }
+  v1::ClientMessage message;
+  const absl::Status read = DecodeSessionMessage(&in_, &message);
+  in_.Clear();
+  if (!read.ok()) return Break(read);
   {
     MutexLock lock(mu_);
     if (end_) return;
   }
-  coordinator_->Receive(id_, std::exchange(in_, {}));
+  coordinator_->Receive(id_, std::move(message));
   StartRead(&in_);
 }
 
@@ -94,7 +92,8 @@ void SessionReactor::OnWriteDone(bool ok) {
   {
     MutexLock lock(mu_);
     writing_ = false;
-    queued_bytes_ -= out_.ByteSizeLong();
+    queued_bytes_ -= out_.Length();
+    out_.Clear();
     if (!ok) {  // the stream is broken; reading will say so
       queue_.clear();
       queued_bytes_ = 0;
@@ -110,7 +109,7 @@ void SessionReactor::Advance() {
     MutexLock lock(mu_);
     if (writing_ || finished_) return;
     if (!queue_.empty()) {
-      out_ = std::move(queue_.front().message);
+      out_ = std::move(queue_.front().bytes);
       // The first one brings the stream's metadata, without which gRPC does
       // not say that a message is written.
       if (queue_.front().ahead && begun_) options.set_buffer_hint();

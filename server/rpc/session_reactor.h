@@ -3,6 +3,7 @@
 #define PARLEY_SERVER_RPC_SESSION_REACTOR_H_
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 
 #include "common/base/mutex.h"
 #include "common/rpc/call_end.h"
+#include "common/rpc/chunk_codec.h"
 #include "common/rpc/live_calls.h"
 #include "parley/v1/coordinator.pb.h"
 #include "server/run/coordinator.h"
@@ -22,7 +24,7 @@ namespace parley {
 // both gone. Messages wait in a queue and are written one at a time; a client
 // that lets more than kMaxQueuedBytes wait is cut off. Thread-safe.
 class SessionReactor final
-    : public grpc::ServerBidiReactor<v1::ClientMessage, v1::ServerMessage>,
+    : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
       public SessionSink {
  public:
   static constexpr size_t kMaxQueuedBytes = 4 << 20;
@@ -32,10 +34,16 @@ class SessionReactor final
                               Coordinator* coordinator, LiveCalls* calls);
 
   void Send(v1::ServerMessage message) override {
-    Enqueue(std::move(message), /*ahead=*/false);
+    Enqueue(
+        {EncodeSessionMessage(std::move(message), nullptr), /*ahead=*/false});
   }
   void SendAhead(v1::ServerMessage message) override {
-    Enqueue(std::move(message), /*ahead=*/true);
+    Enqueue(
+        {EncodeSessionMessage(std::move(message), nullptr), /*ahead=*/true});
+  }
+  void SendWithChunks(v1::ServerMessage message, SharedChunks chunks) override {
+    Enqueue(
+        {EncodeSessionMessage(std::move(message), chunks), /*ahead=*/false});
   }
   void Close(const absl::Status& status) override;
 
@@ -48,11 +56,11 @@ class SessionReactor final
 
  private:
   struct Waiting {
-    v1::ServerMessage message;
+    grpc::ByteBuffer bytes;
     bool ahead;  // of another one, which it may wait for
   };
 
-  void Enqueue(v1::ServerMessage message, bool ahead);
+  void Enqueue(Waiting message);
   // Ends the session from this side and tells the coordinator, unless it is
   // the one that ended it.
   void Break(const absl::Status& why);
@@ -62,8 +70,8 @@ class SessionReactor final
   CallEnd call_end_;
   Coordinator* const coordinator_;
   SessionId id_ = 0;
-  v1::ClientMessage in_;   // being read
-  v1::ServerMessage out_;  // being written
+  grpc::ByteBuffer in_;   // being read
+  grpc::ByteBuffer out_;  // being written
 
   Mutex mu_;
   std::deque<Waiting> queue_ GUARDED_BY(mu_);

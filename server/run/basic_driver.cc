@@ -86,8 +86,13 @@ void BasicDriver::CloseSession(SessionId session, const absl::Status& why) {
 void BasicDriver::Perform(effect::Send& e) {
   const auto it = sessions_.find(e.session);
   if (it == sessions_.end()) return;
-  e.ahead ? it->second->SendAhead(std::move(e.message))
-          : it->second->Send(std::move(e.message));
+  if (e.chunks != nullptr) {
+    it->second->SendWithChunks(std::move(e.message), std::move(e.chunks));
+  } else if (e.ahead) {
+    it->second->SendAhead(std::move(e.message));
+  } else {
+    it->second->Send(std::move(e.message));
+  }
 }
 
 void BasicDriver::Perform(effect::EndSession& e) {

@@ -94,6 +94,8 @@ class BasicDriver : public RunDriver {
   void Fail(const absl::Status& status);  // a file cannot be written
   // For effect::EndRun, and what of the run's own is to be written in between.
   // Then the journal, the status file and the report are, and watchers told.
+  // FinishEnd comes when files() has nothing under way: what fails there later
+  // would be missing in what it writes.
   void BeginEnd(const effect::EndRun& e);
   void FinishEnd();
 

@@ -12,6 +12,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "common/wire/chunk.h"
+#include "common/wire/inline_chunks.h"
 #include "parley/v1/coordinator.pb.h"
 
 namespace parley {
@@ -31,6 +32,11 @@ class SessionSink {
   virtual void Send(v1::ServerMessage message) = 0;
   // As Send, where another Send follows at once: both may go as one packet.
   virtual void SendAhead(v1::ServerMessage message) {
+    Send(std::move(message));
+  }
+  // Of a Task: sends it with these chunks, as if it held them.
+  virtual void SendWithChunks(v1::ServerMessage message, SharedChunks chunks) {
+    *message.mutable_task()->mutable_chunks() = *chunks;
     Send(std::move(message));
   }
   // Ends the session once all that was sent is on its way. No more Sends.

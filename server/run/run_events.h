@@ -47,6 +47,7 @@ struct Send {
   SessionId session;
   v1::ServerMessage message;
   bool ahead = false;  // of another to the same session, in the same step
+  SharedChunks chunks = nullptr;  // goes with them; put in by the driver
 };
 struct EndSession {
   SessionId session;

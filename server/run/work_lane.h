@@ -23,11 +23,14 @@ class WorkLane {
       : home_(home), control_(control), work_(work) {}
   ~WorkLane() { Close(); }
 
-  // `job` on the executor, after the jobs before it; then `done` at home.
+  // `job` on the executor, after the jobs before it; then `done` at home, after
+  // what those had to tell. Jobs do not wait for that: a job may begin before
+  // the `done` of one before it has run, and must not depend on it.
   void Run(Closure job, Closure done);
 
   // Waits for the jobs under way; the others, and what they would have told,
-  // are dropped. Thread-safe. Afterwards the lane does not touch `home`.
+  // are dropped. Thread-safe. Afterwards the lane does not touch `home`; what
+  // it has posted there may still run, so `home` ends before the lane does.
   void Close();
 
  private:

@@ -4,100 +4,25 @@
 usage: gossip_run_test.py BIN_DIR [many]
 """
 
-import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from processes import Server
+from peers import LONG, PATIENCE, PeersTest, name, rounds_of, status_of
 
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
 MANY = sys.argv[1:] == ["many"]
 sys.argv[1:] = []
-PATIENCE = 120  # seconds, for what takes a few
-# Rounds of a run that has to be under way still when its third was seen: they
-# take seconds on any machine, and a round is seen within 20 ms.
-LONG = 1000
-
-RUN = """
-model {{ mlp {{ hidden: 20 }} }}
-data {{
-  train {{ mixture {{ rows: 2000 features: 30 classes: 5 }} }}
-  test {{ mixture {{ rows: 500 features: 30 classes: 5 }} }}
-  partition {{ parts: {peers} dirichlet {{ alpha: 0.3 min_rows: 10 }} }}
-}}
-local {{ sgd {{ batch_size: 20 steps: {steps} }} step_size {{ initial: 0.05 }} }}
-gossip {{ {gossip} edge_seconds: {edge} }}
-limits {{ lease_seconds: {lease} }}
-stop {{ rounds: {rounds} }}
-"""
 
 
-def name(i):
-    """As parley run and the simulator name them: random streams are drawn by it."""
-    return f"client-{i + 1:04}"
-
-
-def rounds_of(folder):
-    path = pathlib.Path(folder, "metrics.jsonl")
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines(keepends=True)
-            if line.endswith("\n")]
-
-
-class GossipRunTest(unittest.TestCase):
-    def setUp(self):
-        temp = tempfile.TemporaryDirectory()
-        self.addCleanup(temp.cleanup)
-        self.folder = pathlib.Path(temp.name)
-        self.peers = []
-        self.addCleanup(self.kill_all)
-
-    def kill_all(self):
-        for peer in self.peers:
-            if peer.poll() is None:
-                peer.kill()
-                peer.wait()
-
-    def write(self, peers, gossip="topology { ring {} }", rounds=8, steps=10, lease=5,
-              edge=60):
-        path = self.folder / "g.textproto"
-        path.write_text(RUN.format(peers=peers, gossip=gossip, rounds=rounds, steps=steps,
-                                   lease=lease, edge=edge))
-        return str(path)
-
-    def parley(self, *words, code=0):
-        done = subprocess.run([BIN / "parley", *words], cwd=self.folder, capture_output=True,
-                              text=True, timeout=PATIENCE * 4, stdin=subprocess.DEVNULL)
-        self.assertEqual(done.returncode, code, f"{done.stdout}\n{done.stderr}")
-        return done.stdout + done.stderr
-
-    def start_peer(self, i, address, *flags):
-        self.peers.append(subprocess.Popen(
-            [BIN / "parley-client", "--server", address, "--name", name(i), "--data", f"part:{i}",
-             "--log", str(self.folder / f"{name(i)}.log"), *flags]))
-
-    def log(self, i):
-        path = self.folder / f"{name(i)}.log"
-        return path.read_text() if path.exists() else ""
-
-    def wait_until(self, condition, what):
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            logs = "\n".join(f"== {i}\n{self.log(i)[-2000:]}" for i in range(len(self.peers)))
-            self.assertLess(time.monotonic(), end, f"waited in vain for {what}\n{logs}")
-            time.sleep(0.02)
-
-    def wait_for_rounds(self, folder, count):
-        self.wait_until(lambda: len(rounds_of(folder)) >= count, f"{count} rounds")
+class GossipRunTest(PeersTest):
+    BIN = BIN
 
     def test_a_run_makes_the_model_of_its_simulation_bit_for_bit(self):
         for gossip in ("topology { ring {} }",
@@ -155,31 +80,22 @@ class GossipRunTest(unittest.TestCase):
         self.assertIn("\\u003csvg", report)
 
     def finish(self, server, living):
-        for i in living:
-            self.assertEqual(self.peers[i].wait(timeout=PATIENCE), 0, self.log(i))
+        self.ends_well(*living)
         self.assertEqual(server.wait(), 0)
 
-    def models(self, indices):
-        return {(self.folder / f"{i}.safetensors").read_bytes() for i in indices}
-
-    def start_all(self, server, count):
-        for i in range(count):
-            self.start_peer(i, server.address, "--save-model",
-                            str(self.folder / f"{i}.safetensors"))
-
     def test_the_others_go_on_without_a_peer_that_was_killed(self):
-        # Each round with an edge to the dead would take ten seconds.
+        # Each round with an edge to the dead would take a minute.
         for victim, gossip in ((0, "topology { ring {} }"),
                                (2, "topology { ring {} } push_sum {}")):
             with self.subTest(victim=victim, gossip=gossip):
-                run = self.write(4, gossip, rounds=LONG, steps=20, lease=1, edge=10)
+                run = self.write(4, gossip, rounds=LONG, steps=20, lease=3, edge=60)
                 folder = self.folder / f"run-{victim}"
-                with Server(BIN, run, str(folder)) as server:
-                    self.start_all(server, 4)
+                with self.serve(run, folder) as server:
+                    self.join_all(4, server.address)
                     self.wait_for_rounds(folder, 3)
-                    self.peers[victim].kill()
+                    self.kill(victim)
                     self.finish(server, [i for i in range(4) if i != victim])
-                status = json.loads((folder / "status.json").read_text())
+                status = status_of(folder)
                 self.assertEqual(status["state"], "finished")
                 self.assertIn(f"3 of 4 peers have done all rounds: {name(victim)} is lost",
                               status["reason"])
@@ -188,21 +104,18 @@ class GossipRunTest(unittest.TestCase):
                 self.assertEqual(len(last["asked"]), 3)
                 self.assertEqual(len(last["counted"]), 3)
                 living = [i for i in range(4) if i != victim]
-                self.assertEqual(len(self.models(living)), 1)
+                self.assertEqual(len(self.saved_models(living)), 1)
                 self.assertFalse((self.folder / f"{victim}.safetensors").exists())
                 for i in living:
                     self.assertIn("begins membership epoch 1: 3 peers", self.log(i))
                     (self.folder / f"{i}.safetensors").unlink()
-                    (self.folder / f"{name(i)}.log").unlink()
-                self.peers.clear()
+                    self.log_path(i).unlink()
 
     def test_a_local_run_has_its_model_whoever_was_killed(self):
-        run = self.write(3, rounds=LONG, steps=20, lease=1, edge=10)
+        run = self.write(3, rounds=LONG, steps=20, lease=3, edge=60)
         folder = self.folder / "run"
-        process = subprocess.Popen([BIN / "parley", "run", run, "--dir", str(folder)],
-                                   cwd=self.folder, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
-        self.peers.append(process)
+        process = self.popen(BIN / "parley", "run", run, "--dir", folder, cwd=self.folder,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.wait_for_rounds(folder, 3)
         children = subprocess.run(["pgrep", "-P", str(process.pid), "-f", "--", f"--name {name(0)} "],
                                   capture_output=True, text=True, check=True).stdout.split()
@@ -215,46 +128,116 @@ class GossipRunTest(unittest.TestCase):
     def test_a_peer_that_is_asked_to_leave_hands_over(self):
         run = self.write(3, rounds=LONG, steps=20, gossip="topology { ring {} } push_sum {}")
         folder = self.folder / "run"
-        with Server(BIN, run, str(folder)) as server:
-            self.start_all(server, 3)
+        with self.serve(run, folder) as server:
+            self.join_all(3, server.address)
             self.wait_for_rounds(folder, 3)
             self.peers[1].send_signal(signal.SIGTERM)
-            self.assertEqual(self.peers[1].wait(timeout=PATIENCE), 0)
-            self.finish(server, [0, 2])
+            self.finish(server, [0, 1, 2])
         self.assertIn("hands over to the other peers", self.log(1))
         self.assertIn("has left the other peers", self.log(1))
         self.assertIn(f"2 of 3 peers have done all rounds: {name(1)} left: Terminated",
-                      json.loads((folder / "status.json").read_text())["reason"])
-        self.assertEqual(len(self.models([0, 2])), 1)
+                      status_of(folder)["reason"])
+        self.assertEqual(len(self.saved_models([0, 2])), 1)
         self.assertEqual(len(rounds_of(folder)[-1]["counted"]), 2)
 
     def test_a_peer_that_was_killed_may_be_started_anew_elsewhere(self):
-        run = self.write(3, rounds=3 * LONG, steps=20, lease=1, edge=60)
+        run = self.write(3, rounds=3 * LONG, steps=20, edge=10)
         folder = self.folder / "run"
-        with Server(BIN, run, str(folder)) as server:
-            self.start_all(server, 3)
+        with self.serve(run, folder) as server:
+            self.join_all(3, server.address)
             self.wait_for_rounds(folder, 3)
-            self.peers[1].kill()
-            self.start_peer(1, server.address)  # at another port
-            self.finish(server, [0, 2, 3])
-        self.assertEqual(json.loads((folder / "status.json").read_text())["reason"],
-                         "all rounds are done")
+            self.kill(1)
+            self.join(1, server.address)  # at another port
+            self.finish(server, range(3))
+        self.assertEqual(status_of(folder)["reason"], "all rounds are done")
         self.assertEqual(len(rounds_of(folder)[-1]["counted"]), 3)
         self.assertIn("joins 3 peers", self.log(1))
 
+    def test_a_client_with_data_of_its_own_joins_a_run_that_goes_on(self):
+        test = self.write_rows("test.svm", [3, 4])
+        run = pathlib.Path(self.write(3, rounds=LONG, lease=30, own_data=True))
+        run.write_text(run.read_text().replace(
+            "partition", f'test {{ libsvm {{ path: "{test}" }} }} partition'))
+        folder = self.folder / "run"
+        data = [f"libsvm:{self.write_rows(f'{i}.svm', [i])}" for i in range(3)]
+        # Classes that nobody else has, of which alone the test's rows are.
+        data.append(f"libsvm:{self.write_rows('3.svm', [3, 4])}")
+        with self.serve(str(run), folder) as server:
+            for i in range(3):
+                self.join(i, server.address, data=data[i])
+            self.wait_for_rounds(folder, 3)
+            with self.held(0):
+                self.join(3, server.address, data=data[3])
+                self.wait_for_rendezvous(f"4 peers; {name(3)} joins")
+            self.finish(server, range(4))
+        self.assertIn("joins 4 peers, membership epoch 1, round ", self.log(3))
+        for i in range(3):
+            self.assertIn("begins membership epoch 1: 4 peers", self.log(i))
+        self.assertEqual(len(self.saved_models(range(4))), 1)
+        self.assertEqual(status_of(folder)["reason"], "all rounds are done")
+        rounds = rounds_of(folder)
+        self.assertEqual([r["round"] for r in rounds], list(range(1, LONG + 1)))
+        self.assertEqual(rounds[0]["counted"], [name(i) for i in range(3)])
+        first = int(re.search(r"epoch 1 from round (\d+)", self.rendezvous_log())[1])
+        self.assertEqual([len(r["asked"]) for r in rounds],
+                         [3] * (first - 1) + [4] * (LONG + 1 - first))
+        # It is counted from when it is there on, and what it knows is learnt.
+        came = next(r["round"] for r in rounds if name(3) in r["counted"])
+        self.assertLess(came, LONG / 2)
+        for r in rounds[came - 1:]:
+            self.assertEqual(r["counted"], [name(i) for i in range(4)])
+        own = [r["federated"]["accuracy"] for r in rounds[:first - 1] if r["evaluations"]]
+        self.assertLess(own[-1], 0.5)
+        self.assertGreater(rounds[-1]["central"]["accuracy"], 0.9)
+        self.assertIn(name(3), (folder / "report.html").read_text())
+
+    def test_without_a_rendezvous_a_dead_peer_costs_its_edges_until_it_is_back(self):
+        run = self.write(3, rounds=2 * LONG, steps=100, lease=3, edge=2)
+        folder = self.folder / "run"
+        with self.serve(run, folder, back=True) as server:
+            self.join_all(3, server.address)
+            self.wait_for_rounds(folder, 3)
+            server.process.kill()
+            server.wait()
+        for i in range(3):
+            self.wait_for_log(i, "no connection to")
+        self.kill(1)
+        for i in (0, 2):
+            self.wait_for_log(i, f"lost {name(1)}: ")
+        # It tells of rounds that a peer says nothing of once 256 later ones wait.
+        with self.serve(run, folder, "--resume", back=True) as server:
+            self.wait_until(lambda: any(r["metrics"]["lost_edges"] == 2
+                                        for r in rounds_of(folder)), "a round without it")
+            for i in (0, 2):
+                self.assertNotIn("begins membership epoch", self.log(i))
+            self.join(1, server.address)
+            self.finish(server, range(3))
+        self.assertIn(f"{name(1)} was started anew; {name(1)} joins again", self.rendezvous_log())
+        self.assertIn("joins 3 peers, membership epoch 1, round ", self.log(1))
+        self.assertEqual(len(self.saved_models(range(3))), 1)
+        self.assertEqual(status_of(folder)["reason"], "all rounds are done")
+        rounds = rounds_of(folder)
+        self.assertEqual([r["round"] for r in rounds], list(range(1, 2 * LONG + 1)))
+        # Both of its edges, in each round until the epoch in which it is back.
+        first = int(re.search(r"epoch 1 from round (\d+)", self.rendezvous_log())[1])
+        lost = [r["metrics"]["lost_edges"] for r in rounds]
+        died = lost.index(2)
+        self.assertGreater(first - died, 10)
+        self.assertEqual(set(lost[died:first - 2]), {2})
+        self.assertEqual(rounds[-1]["counted"], [name(i) for i in range(3)])
+        self.assertEqual(lost[-2], 0)
+
     def test_a_killed_rendezvous_does_not_stop_its_peers(self):
         run = self.write(3, rounds=LONG, steps=100)
-        with Server(BIN, run, str(self.folder / "run")) as server:
-            for i in range(3):
-                self.start_peer(i, server.address, "--save-model",
-                                str(self.folder / f"{i}.safetensors"))
+        with self.serve(run, self.folder / "run") as server:
+            self.join_all(3, server.address)
             self.wait_for_rounds(self.folder / "run", 3)
-            server.process.send_signal(signal.SIGKILL)
+            server.process.kill()
             server.wait()
-        for i, peer in enumerate(self.peers):
-            self.assertEqual(peer.wait(timeout=PATIENCE), 0, self.log(i))
+        self.ends_well(*range(3))
+        for i in range(3):
             self.assertIn("could not be reported", self.log(i))
-        models = {(self.folder / f"{i}.safetensors").read_bytes() for i in range(3)}
+        models = self.saved_models(range(3))
         self.assertEqual(len(models), 1)
         self.parley("simulate", run, "--dir", "sim")
         self.assertEqual((self.folder / "sim/model.safetensors").read_bytes(), models.pop())
@@ -262,19 +245,22 @@ class GossipRunTest(unittest.TestCase):
     def test_a_resumed_rendezvous_hears_all_that_it_has_missed(self):
         run = self.write(3, rounds=LONG, steps=100)
         folder = self.folder / "run"
-        with Server(BIN, run, str(folder)) as server:
-            address = server.address
-            for i in range(3):
-                self.start_peer(i, address)
+        with self.serve(run, folder, back=True) as server:
+            self.join_all(3, server.address)
             self.wait_for_rounds(folder, 3)
-            server.process.send_signal(signal.SIGKILL)
+            server.process.kill()
             server.wait()
-        again = subprocess.Popen([BIN / "parley-server", "--run", run, "--dir", str(folder),
-                                  "--listen", address, "--resume"])
-        self.peers.append(again)
-        self.assertEqual(again.wait(timeout=PATIENCE), 0)
-        for i, peer in enumerate(self.peers[:3]):
-            self.assertEqual(peer.wait(timeout=PATIENCE), 0, self.log(i))
+        for i in range(3):
+            self.wait_for_log(i, "no connection to")
+        # It waits for a peer's reports until 256 later rounds of others are there,
+        # so none is to be ahead of another that finds it later.
+        before = [self.log(i) for i in range(3)]
+        with self.held(0):
+            server = self.serve(run, folder, "--resume", back=True)
+            self.addCleanup(server.__exit__)
+            for i in (1, 2):
+                self.wait_for_log(i, "joined run", after=before[i])
+        self.finish(server, range(3))
         rounds = rounds_of(folder)
         self.assertEqual([r["round"] for r in rounds], list(range(1, LONG + 1)))
         self.assertTrue(all(len(r["counted"]) == 3 for r in rounds))
@@ -282,17 +268,16 @@ class GossipRunTest(unittest.TestCase):
     def test_a_stop_ends_the_peers_too(self):
         run = self.write(3, rounds=1000000)
         folder = self.folder / "run"
-        process = subprocess.Popen([BIN / "parley", "run", run, "--dir", str(folder)],
-                                   cwd=self.folder, stdout=subprocess.DEVNULL)
-        self.peers.append(process)
+        process = self.popen(BIN / "parley", "run", run, "--dir", folder, cwd=self.folder,
+                             stdout=subprocess.DEVNULL)
         self.wait_for_rounds(folder, 3)
         self.parley("stop", str(folder), "--reason", "enough")
         self.assertEqual(process.wait(timeout=PATIENCE), 3)
-        self.assertEqual(json.loads((folder / "status.json").read_text())["reason"], "enough")
+        self.assertEqual(status_of(folder)["reason"], "enough")
 
     def test_who_cannot_take_part_is_told_why(self):
         run = self.write(2)
-        with Server(BIN, run, str(self.folder / "run")) as server:
+        with self.serve(run, self.folder / "run") as server:
             data = self.folder / "mine.svm"
             data.write_text("0 1:1\n1 2:1\n")
             done = subprocess.run([BIN / "parley-client", "--server", server.address, "--data",
@@ -332,30 +317,24 @@ class GossipRunTest(unittest.TestCase):
 
         path = self.write(2, rounds=5)
         ready, write = os.pipe()
-        server = subprocess.Popen(
-            ["ip", "netns", "exec", spaces[0], BIN / "parley-server", "--run", path, "--dir",
-             str(self.folder / "run"), "--listen", f"{hosts[0]}:0", "--ready-fd", str(write),
-             *tls("server")], pass_fds=[write])
-        self.peers.append(server)
+        server = self.popen(
+            "ip", "netns", "exec", spaces[0], BIN / "parley-server", "--run", path, "--dir",
+            self.folder / "run", "--listen", f"{hosts[0]}:0", "--ready-fd", str(write),
+            *tls("server"), pass_fds=[write])
         os.close(write)
         with os.fdopen(ready) as pipe:
             address = pipe.readline().strip()
         for i in range(2):
-            self.peers.append(subprocess.Popen(
-                ["ip", "netns", "exec", spaces[i], BIN / "parley-client", "--server", address,
-                 "--name", name(i), "--data", f"part:{i}", "--log",
-                 str(self.folder / f"{name(i)}.log"), "--save-model",
-                 str(self.folder / f"{i}.safetensors"), *tls(name(i))]))
-        for peer in self.peers:
-            self.assertEqual(peer.wait(timeout=PATIENCE), 0, self.log(0) + self.log(1))
+            self.join(i, address, *tls(name(i)), prefix=["ip", "netns", "exec", spaces[i]])
+        self.ends_well(0, 1)
+        self.assertEqual(server.wait(timeout=PATIENCE), 0)
         for i in range(2):
             self.assertIn(f"other peers find it at {hosts[i]}:", self.log(i))
         self.assertEqual(sum(r["metrics"]["lost_edges"]
                              for r in rounds_of(self.folder / "run")), 0)
         self.parley("simulate", path, "--dir", "sim")
         model = (self.folder / "sim/model.safetensors").read_bytes()
-        for i in range(2):
-            self.assertEqual((self.folder / f"{i}.safetensors").read_bytes(), model)
+        self.assertEqual(self.saved_models(range(2)), {model})
 
     def make_certificates(self, names):
         def openssl(*words):

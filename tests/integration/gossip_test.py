@@ -4,114 +4,29 @@
 usage: gossip_test.py BIN_DIR
 """
 
-import contextlib
-import json
 import pathlib
+import shutil
 import signal
-import socket
 import struct
 import subprocess
 import sys
-import tempfile
-import time
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from peers import LONG, PATIENCE, PeersTest, name, rounds_of
+
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
-PATIENCE = 120  # seconds, for what takes a few
-RUN = """
-model {{ mlp {{ hidden: 40 }} }}
-data {{
-  train {{ mixture {{ rows: 2000 features: 30 classes: 5 }} }}
-  test {{ mixture {{ rows: 500 features: 30 classes: 5 }} }}
-  partition {{ parts: {peers} dirichlet {{ alpha: 0.3 min_rows: 20 }} }}
-}}
-evaluation {{ every: 3 }}
-local {{ sgd {{ batch_size: 20 steps: {steps} }} step_size {{ initial: 0.05 }} }}
-stop {{ rounds: {rounds} }}
-gossip {{ {gossip} edge_seconds: 3 }}
-"""
 
 
-def name(i):
-    """As the simulator names them: random streams are drawn by name."""
-    return f"client-{i + 1:04}"
+class GossipTest(PeersTest):
+    BIN = BIN
 
-
-def free_ports(count):
-    """Ports that are free now; another process may take one before we do."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-
-
-class GossipTest(unittest.TestCase):
-    def setUp(self):
-        temp = tempfile.TemporaryDirectory()
-        self.addCleanup(temp.cleanup)
-        self.folder = pathlib.Path(temp.name)
-        self.stack = contextlib.ExitStack()
-        self.addCleanup(self.stack.close)
-        self.peers = []
-
-    def write(self, peers, gossip="topology { ring {} }", rounds=6, steps=10, run="run"):
-        (self.folder / f"{run}.textproto").write_text(
-            RUN.format(peers=peers, gossip=gossip, rounds=rounds, steps=steps))
-        self.list(peers)
-
-    def list(self, peers):
-        (self.folder / "peers.textproto").write_text("".join(
-            f'peers {{ name: "{name(i)}" address: "127.0.0.1:{port}" }}\n'
-            for i, port in enumerate(free_ports(peers))))
-
-    def peer(self, i, *flags, run="run", folder=None):
-        process = subprocess.Popen(
-            [BIN / "parley-client", "--gossip", self.folder / f"{run}.textproto",
-             "--peers", self.folder / "peers.textproto", "--index", str(i),
-             "--dir", folder or self.folder / f"peer-{i}", "--log", self.log_of(i), *flags])
-        self.stack.callback(lambda: (process.kill(), process.wait()))
-        return process
-
-    def log_of(self, i):
-        return self.folder / f"peer-{i}.log"
-
-    def log(self, i):
-        return self.log_of(i).read_text() if self.log_of(i).exists() else ""
-
-    def start(self, peers, flags=lambda i: ()):
-        """Starts all of them; again, with other ports, where one is taken."""
-        while True:
-            started = [self.peer(i, *flags(i)) for i in range(peers)]
-            self.until(lambda: all(self.log(i) or started[i].poll() for i in range(peers)))
-            if not any("cannot listen at" in self.log(i) for i in range(peers)):
-                return started
-            for process in started:
-                process.kill()
-                process.wait()
-            for file in self.folder.glob("peer-*"):
-                subprocess.run(["rm", "-r", file], check=True)
-            self.list(peers)
-
-    def until(self, condition):
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, "waited in vain")
-            time.sleep(0.02)
-
-    def ends_well(self, processes):
-        for i, process in processes:
-            self.assertEqual(process.wait(PATIENCE), 0, self.log(i))
+    def write(self, peers, gossip="topology { ring {} }", rounds=6, edge=3, run="run", **more):
+        return super().write(peers, gossip, rounds, edge=edge, run=run,
+                             extra="evaluation { every: 3 }", **more)
 
     def metrics(self, i):
-        path = self.folder / f"peer-{i}" / "metrics.jsonl"
-        if not path.exists():
-            return []
-        return [json.loads(line) for line in path.read_text().splitlines(keepends=True)
-                if line.endswith("\n")]
-
-    def model(self, i):
-        return (self.folder / f"peer-{i}" / "model.safetensors").read_bytes()
+        return rounds_of(self.folder_of(i))
 
     def numbers(self, i):
         """All of a .safetensors file's, which is of float32."""
@@ -127,14 +42,12 @@ class GossipTest(unittest.TestCase):
                 (5, "topology { ring {} } gradient_tracking {}"),
                 (4, "topology { random_matching {} } average_every: 3")):
             with self.subTest(peers=peers, gossip=gossip):
-                for file in [*self.folder.glob("peer-*"), *self.folder.glob("simulated")]:
-                    subprocess.run(["rm", "-r", file], check=True)
-                self.write(peers, gossip)
-                started = self.start(peers)
-                self.ends_well(enumerate(started))
-                subprocess.run([BIN / "parley", "simulate", self.folder / "run.textproto",
-                                "--dir", self.folder / "simulated"],
-                               check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL)
+                self.remove_peers()
+                run = self.write(peers, gossip)
+                self.start_list(peers)
+                self.ends_well(*range(peers))
+                shutil.rmtree(self.folder / "simulated", ignore_errors=True)
+                self.parley("simulate", run, "--dir", "simulated")
                 # The first peer's depends on every bit of the others'.
                 simulated = (self.folder / "simulated" / "model.safetensors").read_bytes()
                 self.assertEqual(self.model(0), simulated)
@@ -151,8 +64,7 @@ class GossipTest(unittest.TestCase):
                 for i in range(peers):
                     for r in self.metrics(i)[:6]:
                         self.assertEqual(len(r["evaluations"]), r["round"] in (3, 6), r)
-                lines = (self.folder / "simulated" / "metrics.jsonl").read_text().splitlines()
-                simulated = [json.loads(line) for line in lines]
+                simulated = rounds_of(self.folder / "simulated")
                 for r in (3, 6):
                     own = [self.metrics(i)[r - 1]["evaluations"][0]["loss"] for i in range(peers)]
                     self.assertAlmostEqual(sum(own) / peers, simulated[r - 1]["federated"]["loss"],
@@ -161,55 +73,80 @@ class GossipTest(unittest.TestCase):
                 self.assertLess(self.metrics(0)[5]["train_loss"], self.metrics(0)[0]["train_loss"])
 
     def test_the_others_finish_when_one_is_killed(self):
-        self.write(5, "topology { static_exponential {} }", rounds=60, steps=40)
-        started = self.start(5)
-        self.until(lambda: len(self.metrics(2)) >= 5)
-        started[2].kill()
-        self.assertEqual(started[2].wait(), -signal.SIGKILL)
-        self.assertLess(len(self.metrics(2)), 60, "killed too late to tell")
-        rest = [(i, p) for i, p in enumerate(started) if i != 2]
-        self.ends_well(rest)
-        for i, _ in rest:
+        self.write(5, "topology { static_exponential {} }", rounds=LONG, steps=40)
+        self.start_list(5)
+        self.wait_for_rounds(self.folder_of(2), 5)
+        self.kill(2)
+        self.assertLess(len(self.metrics(2)), LONG, "killed too late to tell")
+        rest = [0, 1, 3, 4]
+        self.ends_well(*rest)
+        for i in rest:
             rounds = self.metrics(i)
-            self.assertEqual(len([r for r in rounds if r["round"] <= 60]), 60)
-            self.assertTrue((self.folder / f"peer-{i}" / "model.safetensors").exists())
-        self.assertGreater(
-            sum(r["metrics"]["lost_edges"] for i, _ in rest for r in self.metrics(i)), 0)
+            self.assertEqual(len([r for r in rounds if r["round"] <= LONG]), LONG)
+            self.assertTrue((self.folder_of(i) / "model.safetensors").exists())
+            self.assertIn(f"lost {name(2)}", self.log(i))
+        self.assertGreater(sum(r["metrics"]["lost_edges"] for i in rest for r in self.metrics(i)),
+                           0)
+
+    def test_a_dead_peer_costs_its_edges_until_it_is_back(self):
+        # The first one dials the others, so that it is back as soon as it is there.
+        self.write(3, rounds=LONG, steps=300, edge=2)
+        self.start_list(3)
+        self.wait_for_rounds(self.folder_of(0), 3)
+        self.kill(0)
+        before = len(self.metrics(0))
+
+        def lost(i):
+            return [r["round"] for r in self.metrics(i) if r["metrics"]["lost_edges"] > 0]
+
+        for i in (1, 2):
+            self.wait_until(lambda: len(lost(i)) >= 10, "ten rounds without it")
+            self.assertIn(f"lost {name(0)}: ", self.log(i))
+        again = self.folder / "again"
+        self.start_listed(0, folder=again)
+        self.ends_well(0, 1, 2)
+        # It began where the others were.
+        rounds = rounds_of(again)
+        self.assertGreaterEqual(rounds[0]["round"], before + 10)
+        self.assertEqual(rounds[-1]["round"], LONG + 1)
+        for i in (1, 2):
+            self.assertEqual([r["round"] for r in self.metrics(i)], list(range(1, LONG + 2)))
+            # Every round in between has lost it, and none once it was back.
+            without = lost(i)
+            self.assertEqual(without, list(range(without[0], without[-1] + 1)))
+            self.assertLess(without[-1], rounds[0]["round"] + 3)
+            self.assertIn("the exact average of all peers", self.log(i))
+        self.assertEqual({(again / "model.safetensors").read_bytes(), self.model(1)},
+                         {self.model(2)})
 
     def test_a_peer_waits_says_for_whom_and_leaves_cleanly(self):
         self.write(3)
         # Who came alone waits for the others.
-        peer = self.start(1)[0]
-        self.until(lambda: name(1) in self.log(0))
+        self.start_list(1, listed=3)
+        self.wait_for_log(0, name(1))
         self.assertEqual(self.metrics(0), [])
-        peer.send_signal(signal.SIGINT)
-        self.assertEqual(peer.wait(PATIENCE), 0)
+        self.peers[0].send_signal(signal.SIGINT)
+        self.ends_well(0)
         self.assertIn("leaves (a second signal ends it at once): Interrupt", self.log(0))
         self.assertFalse((self.folder / "peer-0" / "model.safetensors").exists())
         # Its folder is not taken for another run.
-        again = self.peer(0)
+        again = self.start_listed(0)
         self.assertEqual(again.wait(PATIENCE), 1)
         self.assertIn("holds a run already", self.log(0))
 
     def test_a_peer_of_another_run_is_refused_with_a_reason(self):
         self.write(2)
-        self.write_other(rounds=7)
-        first = self.start(1)[0]
-        other = self.peer(1, run="other")
-        # Both say so, and go on waiting for the right one.
-        self.until(lambda: all("takes part in another run" in self.log(i) for i in range(2)))
-        for process in (first, other):
-            process.send_signal(signal.SIGTERM)
-            self.assertEqual(process.wait(PATIENCE), 0)
-        self.assertEqual(self.metrics(0), [])
-
-    def write_other(self, **how):
-        """The same run file but for one thing, and of the same name."""
-        peers = (self.folder / "peers.textproto").read_text()
-        self.write(2, run="other", **how)
-        (self.folder / "peers.textproto").write_text(peers)
-        other = self.folder / "other.textproto"
+        # The same but for one thing, and of the same name.
+        other = pathlib.Path(self.write(2, rounds=7, run="other"))
         other.write_text('name: "run"\n' + other.read_text())
+        self.start_list(2, run=lambda i: "other" if i else "run")
+        # Both say so, and go on waiting for the right one.
+        for i in range(2):
+            self.wait_for_log(i, "takes part in another run")
+        for i in range(2):
+            self.peers[i].send_signal(signal.SIGTERM)
+        self.ends_well(0, 1)
+        self.assertEqual(self.metrics(0), [])
 
     def test_mutual_tls(self):
         def openssl(*words):
@@ -232,17 +169,20 @@ class GossipTest(unittest.TestCase):
                     "--tls-key", self.folder / f"{i}.key")
 
         self.write(2)
-        self.ends_well(enumerate(self.start(2, tls)))
+        self.start_list(2, tls)
+        self.ends_well(0, 1)
         # A certificate of the authority, but of another peer.
-        subprocess.run(["rm", "-r", self.folder / "peer-0", self.folder / "peer-1"], check=True)
-        started = self.start(2, lambda i: tls(1))
-        self.until(lambda: f"its certificate is for {name(1)}" in self.log(0) + self.log(1))
-        for process in started:
-            process.send_signal(signal.SIGTERM)
-            self.assertEqual(process.wait(PATIENCE), 0)
+        self.remove_peers()
+        self.start_list(2, lambda i: tls(1))
+        self.wait_until(lambda: f"its certificate is for {name(1)}" in self.log(0) + self.log(1),
+                        "a refusal")
+        for i in range(2):
+            self.peers[i].send_signal(signal.SIGTERM)
+        self.ends_well(0, 1)
 
     def test_wrong_usage(self):
         self.write(3)
+        self.list_peers(3)
         (self.folder / "twice").write_text('peers { name: "a" address: "h:1" }\n' * 2)
         (self.folder / "broken").write_text("peers { nam: 1 }")
         peers = ("--peers", "peers.textproto")

@@ -177,7 +177,7 @@ def turned_away(address):
 
     with grpc.insecure_channel(address) as channel:
         session = channel.stream_stream("/parley.v1.Coordinator/Session")
-        with refused(grpc.StatusCode.CANCELLED, "no ClientMessage"):
+        with refused(grpc.StatusCode.INVALID_ARGUMENT, "no ClientMessage"):
             list(session(iter([b"\xff\xff\xff garbage"]), timeout=PATIENCE))
         upload = channel.stream_unary("/parley.v1.Coordinator/Upload",
                                       response_deserializer=pb.UploadReply.FromString)

@@ -3,20 +3,30 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import threading
 
 
-class Server:
-    """A parley-server on a free port of loopback; use it in a with statement.
-    Without a run file it has a queue."""
+def rounds_of(folder):
+    """What metrics.jsonl has so far; its last line may be half written."""
+    path = pathlib.Path(folder, "metrics.jsonl")
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True)
+            if line.endswith("\n")]
 
-    def __init__(self, bin_dir, run_file, folder, *flags):
+
+class Server:
+    """A parley-server, on a free port of loopback unless `listen` says where; use
+    it in a with statement. Without a run file it has a queue."""
+
+    def __init__(self, bin_dir, run_file, folder, *flags, listen="127.0.0.1:0"):
         self.folder = pathlib.Path(folder)
         ready, write = os.pipe()
         self.process = subprocess.Popen(
             [f"{bin_dir}/parley-server", *(["--run", run_file] if run_file else ["--queue"]),
-             "--listen", "127.0.0.1:0", "--dir", folder, "--ready-fd", str(write), *flags],
+             "--listen", listen, "--dir", folder, "--ready-fd", str(write), *flags],
             pass_fds=[write])
         os.close(write)
         with os.fdopen(ready) as pipe:
@@ -30,7 +40,9 @@ class Server:
 
     def __exit__(self, *_):
         if self.usage is None:
-            self.process.kill()
+            # Popen.kill would take the exit code of one that has ended by now,
+            # which wait is to get.
+            os.kill(self.process.pid, signal.SIGKILL)
             self.wait()
 
     def wait(self):
@@ -41,8 +53,7 @@ class Server:
 
     def rounds(self):
         """The objects of metrics.jsonl."""
-        with open(self.folder / "metrics.jsonl") as lines:
-            return [json.loads(line) for line in lines]
+        return rounds_of(self.folder)
 
 
 class PeakAnonymous:

@@ -159,9 +159,10 @@ bool RunCells(const StudyCells& cells, const Asked& asked,
 }
 
 absl::Status WriteAll(const Study& study, const Asked& asked,
-                      const std::vector<CellState>& states) {
-  PARLEY_ASSIGN_OR_RETURN(const StudyResults results,
-                          ReadStudyResults(study, asked.folder, states));
+                      const std::vector<CellState>& states, bool in_full) {
+  PARLEY_ASSIGN_OR_RETURN(
+      const StudyResults results,
+      ReadStudyResults(study, asked.folder, states, in_full));
   PARLEY_RETURN_IF_ERROR(WriteStudyReport(results, asked.folder));
   if (asked.json) {
     absl::PrintF("%s\n", StudySummaryJson(results).ToString());
@@ -236,7 +237,9 @@ int ImplicitBias(int argc, const char* const* argv) {
     StudyProgress progress(asked.json ? stderr : stdout);
     interrupted = RunCells(study->cells, asked, &progress, &states);
   }
-  if (const absl::Status s = WriteAll(*study, asked, states); !s.ok()) {
+  // Who pressed Ctrl-C does not wait for theory.
+  if (const absl::Status s = WriteAll(*study, asked, states, !interrupted);
+      !s.ok()) {
     return Complain(s);
   }
   if (interrupted) return kExitStopped;

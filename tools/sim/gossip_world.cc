@@ -155,7 +155,14 @@ absl::Status GossipWorld::ChangeMembership(
     membership.self = static_cast<int>(i);
     const int peer = members[i];
     if (nodes_[peer] != nullptr) {
-      nodes_[peer]->ChangeMembership(membership);
+      if (!options_.membership_after) {
+        nodes_[peer]->ChangeMembership(membership);
+        continue;
+      }
+      world_.RunAt(world_.Now() + options_.membership_after(peer),
+                   [node = nodes_[peer].get(), membership] {
+                     node->ChangeMembership(membership);
+                   });
       continue;
     }
     PARLEY_RETURN_IF_ERROR(AddNode(peer, membership));

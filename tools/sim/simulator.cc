@@ -1,10 +1,14 @@
 #include "tools/sim/simulator.h"
 
+#include <algorithm>
+#include <atomic>
+#include <deque>
 #include <map>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "client/session/config_trainer.h"
 #include "client/session/coordinator_session.h"
 #include "common/base/executor.h"
@@ -21,16 +25,37 @@
 namespace parley {
 namespace {
 
+// What trainers and the thread of the world tell each other of work that takes
+// long.
+struct WorkMeter {
+  std::atomic<int64_t> round = 0;
+  std::atomic<double> share = 0;  // done of it
+};
+
 // Trains as another does, and takes virtual time for it.
 class TimedTrainer final : public Trainer {
  public:
+  // `interrupted` breaks off what it does. It and `meter` are borrowed.
   TimedTrainer(std::unique_ptr<Trainer> trainer, World* world,
-               absl::Duration step)
-      : trainer_(std::move(trainer)), world_(world), step_(step) {}
+               absl::Duration step, const std::atomic<bool>* interrupted,
+               WorkMeter* meter)
+      : trainer_(std::move(trainer)),
+        world_(world),
+        step_(step),
+        interrupted_(interrupted),
+        meter_(meter) {}
 
   absl::StatusOr<TrainResult> Train(const TrainTask& task,
                                     ParameterVector& parameters) override {
-    auto result = trainer_->Train(task, parameters);
+    // The task's own flag would be seen or not as real threads have it, and the
+    // virtual time that the task takes must not depend on that.
+    TrainTask own = task;
+    own.cancelled = interrupted_;
+    own.fraction = &meter_->share;
+    meter_->share = 0;
+    meter_->round = task.round;
+    auto result = trainer_->Train(own, parameters);
+    meter_->share = 1;
     if (result.ok()) world_->Spend(step_ * result->local_steps);
     return result;
   }
@@ -43,6 +68,8 @@ class TimedTrainer final : public Trainer {
   const std::unique_ptr<Trainer> trainer_;
   World* const world_;
   const absl::Duration step_;
+  const std::atomic<bool>* const interrupted_;
+  WorkMeter* const meter_;
 };
 
 struct Member {
@@ -88,6 +115,8 @@ struct SimulatedClient {
 struct Federation {
   explicit Federation(int threads) : pool(threads), world(&pool) {}
 
+  std::atomic<bool> interrupted = false;
+  std::deque<WorkMeter> meters;  // one a client
   ThreadPool pool;
   World world;
   std::unique_ptr<RoundDriver> driver;
@@ -96,6 +125,41 @@ struct Federation {
   bool driver_running = true;
   absl::Status client_error;  // the first
   v1::RunStatus status;
+};
+
+// On the thread of the world, often.
+class Watcher {
+ public:
+  Watcher(const SimulatorOptions* options, Federation* federation)
+      : options_(*options), federation_(*federation) {}
+
+  void Look() {
+    if (options_.keep_going && !federation_.interrupted &&
+        !options_.keep_going()) {
+      federation_.interrupted = true;
+      federation_.driver->Stop("interrupted");
+    }
+    if (!options_.on_share || absl::Now() < next_) return;
+    next_ = absl::Now() + kShareEvery;
+    int64_t round = 0;
+    double done = 0;
+    for (const WorkMeter& meter : federation_.meters) {
+      if (meter.round > round) {
+        round = meter.round;
+        done = 0;
+      }
+      if (meter.round == round) done += std::max(0.0, meter.share.load());
+    }
+    const double share = done / static_cast<double>(federation_.meters.size());
+    if (share > 0 && share < 1) options_.on_share(share);
+  }
+
+ private:
+  static constexpr absl::Duration kShareEvery = absl::Milliseconds(100);
+
+  const SimulatorOptions& options_;
+  Federation& federation_;
+  absl::Time next_ = absl::Now() + kShareEvery;
 };
 
 absl::Status AddClient(const SimulatorOptions& options,
@@ -134,13 +198,16 @@ absl::Status AddClient(const SimulatorOptions& options,
            .clock = world,
            .control = world->control(),
            .work = world->work()},
-          [make_trainer, data = member.part.value_or(index), world, speed](
-              const v1::RunConfig&, std::optional<int32_t>)
+          [make_trainer, data = member.part.value_or(index), world, speed,
+           interrupted = &federation->interrupted,
+           meter = &federation->meters.emplace_back()](const v1::RunConfig&,
+                                                       std::optional<int32_t>)
               -> absl::StatusOr<std::unique_ptr<Trainer>> {
             PARLEY_ASSIGN_OR_RETURN(std::unique_ptr<Trainer> trainer,
                                     make_trainer(data));
             return std::make_unique<TimedTrainer>(std::move(trainer), world,
-                                                  absl::Milliseconds(speed));
+                                                  absl::Milliseconds(speed),
+                                                  interrupted, meter);
           }));
   federation->clients.push_back(std::move(client));
   return absl::OkStatus();
@@ -173,14 +240,7 @@ absl::StatusOr<SimulatorResult> Simulate(SimulatorOptions options) {
   driver.work = federation.world.work();
   driver.parallel = &federation.pool;
   driver.script = std::move(options.script);
-  if (options.on_round || options.keep_going) {
-    driver.on_round = [&federation, &options](const RoundReport& round) {
-      if (options.on_round) options.on_round(round);
-      if (options.keep_going && !options.keep_going()) {
-        federation.driver->Stop("interrupted");
-      }
-    };
-  }
+  if (options.on_round) driver.on_round = options.on_round;
   if (options.say) driver.say = options.say;
   driver.on_end = [&federation](const v1::RunStatus& status) {
     federation.status = status;
@@ -207,6 +267,10 @@ absl::StatusOr<SimulatorResult> Simulate(SimulatorOptions options) {
       federation.client_error.Update(status);
       federation.driver->Stop("a client failed");
     });
+  }
+  Watcher watcher(&options, &federation);
+  if (options.keep_going || options.on_share) {
+    federation.world.set_poll([&watcher] { watcher.Look(); });
   }
   const bool over = federation.world.Run([&federation] {
     return !federation.driver_running && federation.clients_running == 0;

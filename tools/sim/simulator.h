@@ -34,7 +34,11 @@ struct SimulatorOptions {
 
   std::function<void(const RoundReport&)> on_round;       // may be null
   std::function<void(LogLevel, const std::string&)> say;  // null: the log
-  // Asked after each round: false stops the run. Null: it goes on to its end.
+  // What share of the clients' local steps is done in the round under way: now
+  // and then, not at all in short rounds. May be null.
+  std::function<void(double)> on_share;
+  // Asked now and then, by the calling thread: false stops the run, and breaks
+  // off its local steps. Null: it goes on to its end.
   std::function<bool()> keep_going;
 
   // For tests. Faults of a client's link, borrowed; and trainers of one's own.

@@ -1,8 +1,15 @@
 #include "tools/sim/world.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace parley {
+namespace {
+
+// Real time.
+constexpr std::chrono::milliseconds kPollEvery(100);
+
+}  // namespace
 
 thread_local World::Job* World::current_job_ = nullptr;
 
@@ -110,13 +117,34 @@ void World::RunNextEvent() {
   std::move(event.f)();
 }
 
+bool World::JobIsFirst() const {
+  return !running_.empty() &&
+         (events_.empty() ||
+          running_.begin()->first <= events_.begin()->first.first);
+}
+
+void World::AwaitFirstJob() {
+  const uint64_t order = running_.begin()->second;
+  while (JobIsFirst()) {
+    {
+      MutexLock lock(mu_);
+      const auto until = std::chrono::steady_clock::now() + kPollEvery;
+      while (!finished_.contains(order) &&
+             finished_changed_.WaitUntil(mu_, until)) {
+      }
+      if (finished_.contains(order)) return;
+    }
+    poll_();
+  }
+}
+
 bool World::Run(absl::FunctionRef<bool()> done) {
   while (!done()) {
+    if (poll_) poll_();
     // A job that may end before the next event must be settled first.
-    while (!running_.empty() &&
-           (events_.empty() ||
-            running_.begin()->first <= events_.begin()->first.first)) {
-      SettleFirstJob();
+    while (JobIsFirst()) {
+      if (poll_) AwaitFirstJob();
+      if (JobIsFirst()) SettleFirstJob();
     }
     if (events_.empty()) return false;
     RunNextEvent();

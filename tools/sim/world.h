@@ -4,6 +4,7 @@
 #define PARLEY_TOOLS_SIM_WORLD_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -46,6 +47,10 @@ class World final : public Clock {
   // Within a closure on work(): it takes `d` more of virtual time. Elsewhere
   // it does nothing.
   void Spend(absl::Duration d);
+
+  // `poll` is called by the thread of Run before each event, and every 100 ms
+  // of real time while that waits for work. What it posts happens at once.
+  void set_poll(std::function<void()> poll) { poll_ = std::move(poll); }
 
   // Runs events until `done` returns true, asked after each event. False when
   // no event is left before that: the federation is stuck.
@@ -99,6 +104,11 @@ class World final : public Clock {
   void AddEvent(absl::Time when, TimerId id, Closure f);
   void StartJob(Closure f);
   void RunNextEvent();
+  // Whether a job may end before the next event.
+  bool JobIsFirst() const;
+  // Returns once the job that may end first has ended, or is not first any
+  // more.
+  void AwaitFirstJob();
   // Waits for the job that may end first and takes in what it posted. Returns
   // when it ended.
   absl::Time SettleFirstJob();
@@ -111,6 +121,7 @@ class World final : public Clock {
   WorkExecutor work_{this};
 
   // Of the thread that runs the world.
+  std::function<void()> poll_;
   absl::Time now_ = absl::UnixEpoch();
   uint64_t next_order_ = 1;
   std::map<Key, Event> events_;

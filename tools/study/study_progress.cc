@@ -60,7 +60,8 @@ std::string FormatCellLine(const std::vector<Cell>& cells, size_t cell,
   if (state.kind == CellState::kStopped) how = "was interrupted";
   return absl::StrCat("cell ", CountOver(states), "/", cells.size(), " ",
                       cells[cell].name, " ", how, " after ", state.rounds,
-                      " rounds in ", FormatTime(state.seconds),
+                      state.rounds == 1 ? " round in " : " rounds in ",
+                      FormatTime(state.seconds),
                       state.reason.empty() ? "" : ": ", state.reason);
 }
 

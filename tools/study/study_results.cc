@@ -137,12 +137,16 @@ void TakePlane(const Clients& clients, StudySet* set) {
 }
 
 // What theory needs of the rows. What cannot be had is left out, with its
-// reason.
-absl::Status Analyse(const v1::RunConfig& config, StudySet* set) {
+// reason; so is what takes long, where that is not wanted.
+absl::Status Analyse(const v1::RunConfig& config, bool in_full, StudySet* set) {
   PARLEY_ASSIGN_OR_RETURN(const Clients clients, LoadClients(config));
   if (clients.rows.empty()) return absl::OkStatus();
   const int64_t features = clients.rows[0].features();
   if (features == 2) TakePlane(clients, set);
+  if (!in_full) {
+    set->without_offset = set->without_bias = "the study was interrupted";
+    return absl::OkStatus();
+  }
   PARLEY_ASSIGN_OR_RETURN(const Union all, UnionOf(clients));
   const auto& [rows, weights] = all;
   const bool separable =
@@ -211,12 +215,13 @@ void MeasureBias(const std::string& folder, const v1::RunConfig& config,
 void FitCell(CellResult* result) {
   const std::vector<double>* const t = result->Find("t");
   const std::vector<double>* const gap = result->Find("gap");
-  if (!result->margin.has_value() || t == nullptr || gap == nullptr) return;
-  DirectionCurve curve;
-  const std::vector<double>& norm = result->columns["norm"];
-  const std::vector<double>& loss = result->columns["log_loss"];
-  if (norm.size() != t->size() || loss.size() != t->size()) return;
-  curve = {*t, *gap, norm, loss};
+  const std::vector<double>* const norm = result->Find("norm");
+  const std::vector<double>* const loss = result->Find("log_loss");
+  if (!result->margin.has_value() || t == nullptr || gap == nullptr ||
+      norm == nullptr || loss == nullptr) {
+    return;
+  }
+  const DirectionCurve curve = {*t, *gap, *norm, *loss};
   if (auto fits = FitDirection(curve, *result->margin); fits.ok()) {
     result->fits = *std::move(fits);
   }
@@ -285,7 +290,7 @@ std::optional<double> ConstantStepSize(const v1::LocalAlgorithm& local) {
 
 absl::StatusOr<StudyResults> ReadStudyResults(
     const Study& study, const std::string& folder,
-    const std::vector<CellState>& states) {
+    const std::vector<CellState>& states, bool in_full) {
   StudyResults results;
   results.study = &study;
   std::map<std::string, int> sets;
@@ -310,13 +315,17 @@ absl::StatusOr<StudyResults> ReadStudyResults(
       continue;
     }
     StudySet& set = results.sets[result.set];
-    if (set.facts.has_value()) continue;
+    if (set.facts.has_value() && set.facts->reference != "none") continue;
     const auto file = FileReader::Open(absl::StrCat(own, "/", kDirectionFile));
     if (!file.ok()) continue;
     PARLEY_ASSIGN_OR_RETURN(const std::string text,
                             (*file)->Read(0, (*file)->size()));
-    PARLEY_ASSIGN_OR_RETURN(set.facts, DirectionFactsFromJson(text));
-    PARLEY_RETURN_IF_ERROR(Analyse(cell.config, &set));
+    PARLEY_ASSIGN_OR_RETURN(DirectionFacts facts, DirectionFactsFromJson(text));
+    // Exact solutions are of the exponential loss, of which no minimum is
+    // computed; a cell with the logistic one may follow.
+    if (set.facts.has_value() && facts.reference == "none") continue;
+    set.facts = std::move(facts);
+    PARLEY_RETURN_IF_ERROR(Analyse(cell.config, in_full, &set));
   }
   for (size_t i = 0; i < results.cells.size(); ++i) {
     CellResult& result = results.cells[i];

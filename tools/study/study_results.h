@@ -19,7 +19,8 @@ namespace parley {
 // Rows as they were dealt out, and how the clients are weighed: what cells that
 // differ in the algorithm alone have in common.
 struct StudySet {
-  std::optional<DirectionFacts> facts;  // of the first cell that has them
+  // Of the first cell that has a reference, or else of the first.
+  std::optional<DirectionFacts> facts;
   // With two features: x, y, label, client.
   std::vector<std::vector<double>> plane = {};
   std::vector<double> limit = {};  // the max-margin direction, of these
@@ -72,10 +73,11 @@ struct StudyResults {
 };
 
 // Errors: of loading the data; a cell whose files are damaged is told as
-// failed.
+// failed. Not `in_full`: without what theory has to compute of the rows, for
+// which one waits.
 absl::StatusOr<StudyResults> ReadStudyResults(
     const Study& study, const std::string& folder,
-    const std::vector<CellState>& states);
+    const std::vector<CellState>& states, bool in_full = true);
 
 // η where it is constant; nullopt where no steps are taken or it is not.
 std::optional<double> ConstantStepSize(const v1::LocalAlgorithm& local);

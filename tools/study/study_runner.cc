@@ -17,6 +17,8 @@ namespace {
 // What a round costs besides its steps, and an exact local solve, in steps.
 constexpr double kRoundCost = 100;
 constexpr double kSolveCost = 100;
+// A cell that has gone on for so long tells its own time best.
+constexpr absl::Duration kOwnRateAfter = absl::Seconds(2);
 
 CellState EndState(const v1::RunStatus& status) {
   CellState state;
@@ -113,12 +115,13 @@ void StudyRunner::RunCell(size_t index) {
   const auto on_round = [this, index](int64_t round) {
     MutexLock lock(mu_);
     states_[index].rounds = round;
+    states_[index].share = 0;
   };
   std::string warning;  // a failed run's own reason may only say what it led to
   absl::Status ran = PrepareCellFolder(folder, cell);
   if (ran.ok()) {
     ran = options_.run ? options_.run(cell, folder, on_round)
-                       : SimulateCell(cell, folder, on_round, &warning);
+                       : SimulateCell(index, folder, on_round, &warning);
   }
   const auto end = EndOfCell(folder, cell);
   CellState state;
@@ -137,21 +140,32 @@ void StudyRunner::RunCell(size_t index) {
   Change(index, std::move(state));
 }
 
+void StudyRunner::TakeShare(size_t index, double share) {
+  MutexLock lock(mu_);
+  CellState& state = states_[index];
+  // What came before, such as the search for a reference, comes once.
+  if (state.rounds == 0 && state.share == 0) began_[index] = absl::Now();
+  state.share = share;
+}
+
 absl::Status StudyRunner::SimulateCell(
-    const Cell& cell, const std::string& folder,
+    size_t index, const std::string& folder,
     const std::function<void(int64_t)>& on_round, std::string* first_warning) {
+  const Cell& cell = cells_[index];
   SimulatorOptions options;
   options.config = cell.config;
   options.folder = folder;
   options.on_round = [&on_round](const RoundReport& report) {
     on_round(report.round);
   };
+  options.on_share = [this, index](double share) { TakeShare(index, share); };
   options.keep_going = [this] { return !stopping(); };
   options.say = [&, this](LogLevel level, const std::string& text) {
-    if (level == LogLevel::kInfo) return;
+    if (level == LogLevel::kInfo || stopping()) return;
     {
       MutexLock lock(mu_);
-      if (first_warning->empty()) *first_warning = text;
+      if (!first_warning->empty()) return;  // what it led to, or the same
+      *first_warning = text;
     }
     if (!options_.say) return;
     options_.say(absl::StrCat(cell.name, ": ", text));
@@ -159,16 +173,27 @@ absl::Status StudyRunner::SimulateCell(
   return Simulate(std::move(options)).status();
 }
 
+double StudyRunner::DoneOf(size_t index) const {
+  const CellState& state = states_[index];
+  return std::min(
+      1.0, (static_cast<double>(state.rounds) + state.share) /
+               static_cast<double>(cells_[index].config.stop().rounds()));
+}
+
 double StudyRunner::RateOf(size_t index) const {
-  double seconds[2] = {0, 0}, costs[2] = {0, 0};  // of all, of its kind
   const absl::Time now = absl::Now();
+  if (states_[index].kind == CellState::kRunning && DoneOf(index) > 0 &&
+      now - began_[index] > kOwnRateAfter) {
+    return absl::ToDoubleSeconds(now - began_[index]) /
+           (DoneOf(index) * CostOf(cells_[index].config));
+  }
+  double seconds[2] = {0, 0}, costs[2] = {0, 0};  // of all, of its kind
   for (size_t i = 0; i < cells_.size(); ++i) {
     const CellState& state = states_[i];
     double spent = state.seconds, cost = CostOf(cells_[i].config);
-    if (state.kind == CellState::kRunning && state.rounds > 0) {
+    if (state.kind == CellState::kRunning && DoneOf(i) > 0) {
       spent = absl::ToDoubleSeconds(now - began_[i]);
-      cost *= static_cast<double>(state.rounds) /
-              static_cast<double>(cells_[i].config.stop().rounds());
+      cost *= DoneOf(i);
     } else if (state.kind != CellState::kFinished || state.reused) {
       continue;
     }
@@ -192,9 +217,7 @@ absl::Duration StudyRunner::Remaining() const {
         state.kind != CellState::kRunning) {
       continue;
     }
-    const double share = static_cast<double>(state.rounds) /
-                         static_cast<double>(cells_[i].config.stop().rounds());
-    seconds += RateOf(i) * CostOf(cells_[i].config) * (1 - share);
+    seconds += RateOf(i) * CostOf(cells_[i].config) * (1 - DoneOf(i));
   }
   return absl::Seconds(seconds / options_.threads);
 }

@@ -26,6 +26,7 @@ struct CellState {
   bool reused = false;  // was finished already
   std::string reason;   // why it failed or was stopped
   int64_t rounds = 0;   // committed
+  double share = 0;     // done of the round after them, where it is known
   double seconds = 0;   // that it took; 0 where it was reused
 };
 
@@ -46,7 +47,7 @@ class StudyRunner {
         run;
     // At every start and end of a cell; must not block.
     std::function<void(size_t cell, const CellState&)> on_change;
-    // What simulated runs warn of.
+    // What simulated runs warn of; of each run the first warning.
     std::function<void(const std::string&)> say;
   };
 
@@ -67,19 +68,22 @@ class StudyRunner {
 
  private:
   void RunCell(size_t index);
-  absl::Status SimulateCell(const Cell& cell, const std::string& folder,
+  absl::Status SimulateCell(size_t index, const std::string& folder,
                             const std::function<void(int64_t)>& on_round,
                             std::string* first_warning);
+  void TakeShare(size_t index, double share);
   void Change(size_t index, CellState state);
-  // Seconds a unit of CostOf, of cells of the same local algorithm where some
-  // are done, else of all. 0: nothing is known.
+  double DoneOf(size_t index) const REQUIRES(mu_);  // a share of its rounds
+  // Seconds a unit of CostOf: its own where it has run for a while, else of
+  // cells of the same local algorithm where some are done, else of all. 0:
+  // nothing is known.
   double RateOf(size_t index) const REQUIRES(mu_);
 
   const std::vector<Cell>& cells_;
   const Options options_;
   mutable Mutex mu_;
   std::vector<CellState> states_ GUARDED_BY(mu_);
-  std::vector<absl::Time> began_ GUARDED_BY(mu_);
+  std::vector<absl::Time> began_ GUARDED_BY(mu_);  // their first rounds
   bool stopping_ GUARDED_BY(mu_) = false;
 };
 

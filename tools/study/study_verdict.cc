@@ -20,6 +20,10 @@ using Algorithm = v1::ImplicitBias::Algorithm;
 
 // Groups that get sentences of their own; more are left to the table.
 constexpr size_t kMostGroups = 12;
+// Why cells failed; the same.
+constexpr size_t kMostReasons = 3;
+// ηLkγ² by which descent from zeros has left its first steps behind.
+constexpr double kLate = 1e3;
 
 std::string Number(double x) { return absl::StrFormat("%.3g", x); }
 
@@ -92,13 +96,12 @@ class Verdict {
   }
 
   void TellStates() {
-    std::vector<std::string> failed;
+    std::map<std::string, std::vector<std::string>> failed;  // by the reason
     size_t open = 0;
     for (size_t i = 0; i < results_.cells.size(); ++i) {
       const CellState& state = results_.cells[i].state;
       if (state.kind == CellState::kFailed) {
-        failed.push_back(absl::StrCat(results_.study->cells.cells[i].name, " (",
-                                      state.reason, ")"));
+        failed[state.reason].push_back(results_.study->cells.cells[i].name);
       } else if (state.kind != CellState::kFinished) {
         ++open;
       }
@@ -107,12 +110,19 @@ class Verdict {
       results_.notes.push_back(absl::StrCat(open, " of ", results_.cells.size(),
                                             " cells are still to be run."));
     }
-    if (failed.empty()) return;
-    const size_t more = failed.size() > 3 ? failed.size() - 3 : 0;
-    failed.resize(failed.size() - more);
-    Say(absl::StrCat("Failed: ", absl::StrJoin(failed, "; "),
-                     more > 0 ? absl::StrCat("; and ", more, " more") : "",
-                     "."));
+    size_t told = 0;
+    for (auto& [reason, names] : failed) {
+      if (++told > kMostReasons) {
+        Say(absl::StrCat("Cells failed for ", failed.size() - kMostReasons,
+                         " more reasons, which the table of cells gives."));
+        return;
+      }
+      const size_t more = names.size() > 3 ? names.size() - 3 : 0;
+      names.resize(names.size() - more);
+      Say(absl::StrCat("Failed: ", absl::StrJoin(names, ", "),
+                       more > 0 ? absl::StrCat(" and ", more, " more") : "",
+                       " (", reason, ")."));
+    }
   }
 
   void TellSet(size_t index) {
@@ -221,9 +231,16 @@ class Verdict {
                       "; f·ηLk·γ² is ", Range(fits.loss_least, fits.loss_most),
                       " over the last decade, (derived) tends to 1.");
       if (std::abs(fits.loss_last - 1) > 0.1) {
-        absl::StrAppend(&text,
-                        " ηLk is still too small for the terms that "
-                        "theory keeps to lead.");
+        // Descent has f·ηLk·γ² near 1 by then, unless a step was no descent.
+        const bool leapt =
+            fits.loss_last < 0.5 &&
+            ResultOf(*longest).Last("t") * margin * margin > kLate;
+        absl::StrAppend(
+            &text, leapt ? " The loss is far below that: steps of this η leap "
+                           "where theory has them descend. A smaller η, or "
+                           "features of a smaller scale, would show its limit."
+                         : " ηLk is still too small for the terms that theory "
+                           "keeps to lead.");
       }
       if (group.points.size() > 1) {
         absl::StrAppend(
@@ -268,9 +285,10 @@ class Verdict {
         " With L = ", best->local_steps, " it ends ", Number(apart),
         " from centralized descent after as many gradient steps, and both ",
         Number(cell.Last("gap")), " from the limit",
-        apart > 0 ? absl::StrCat(": ", Number(cell.Last("gap") / apart),
-                                 " times as far.")
-                  : ".");
+        apart > 0 && cell.Last("gap") > apart
+            ? absl::StrCat(": ", Number(cell.Last("gap") / apart),
+                           " times as far.")
+            : ".");
   }
 
   void TellNotSeparable(const Group& group, const StudySet& set,
@@ -293,34 +311,46 @@ class Verdict {
       }
       parts.push_back(std::move(part));
     }
-    std::string text = absl::StrCat(
+    if (parts.empty()) {
+      Span distance;
+      for (const StudyPoint* point : group.points) {
+        distance.Add(ResultOf(*point).Last("distance"));
+      }
+      Say(absl::StrCat(
+          head, "nothing separates the rows. (measured) ‖w − w*‖/‖w*‖ is ",
+          distance.ToString(),
+          " at the end, w* the centralized minimum of the loss; where local "
+          "steps end beside it is not predicted here",
+          set.without_bias.empty()
+              ? " but for local_gd with the logistic loss and a fixed η"
+              : absl::StrCat(": ", set.without_bias),
+          "."));
+      return;
+    }
+    Say(absl::StrCat(
         head,
         "nothing separates the rows, so with L > 1 and a fixed η it does not "
         "end at the centralized minimum w*, but to first order (η(L−1)/2)·H⁻¹ "
-        "Σ p H ∇f(w*) beside it. ");
-    if (parts.empty()) {
-      absl::StrAppend(&text, "(derived) That is not compared here",
-                      set.without_bias.empty() ? "" : ": ", set.without_bias,
-                      ".");
-    } else {
-      absl::StrAppend(&text, absl::StrJoin(parts, "; "), ".");
-    }
-    Say(std::move(text));
+        "Σ p H ∇f(w*) beside it. ",
+        absl::StrJoin(parts, "; "), "."));
   }
 
   // The algorithms that solve their local problems exactly.
   void TellExact() {
     for (const StudyPoint& point : results_.study->cells.points) {
       const CellResult& cell = ResultOf(point);
-      const double gap = cell.Last("gap");
-      if (point.local_steps > 0 || !std::isfinite(gap) ||
-          !cell.margin.has_value()) {
+      if (point.local_steps > 0 || cell.state.kind != CellState::kFinished) {
         continue;
       }
-      const std::string head = absl::StrCat(
+      const double gap = cell.Last("gap");
+      const std::string after = absl::StrCat(
           point.algorithm, Place(point), ": (measured) after ",
-          cell.state.rounds, cell.state.rounds == 1 ? " round" : " rounds",
-          " gap ", Number(gap));
+          cell.state.rounds, cell.state.rounds == 1 ? " round" : " rounds");
+      if (!cell.margin.has_value() || !std::isfinite(gap)) {
+        TellExactWithoutMargin(cell, after);
+        continue;
+      }
+      const std::string head = absl::StrCat(after, " gap ", Number(gap));
       switch (point.kind) {
         case Algorithm::kModifiedLocalGd:
           Say(absl::StrCat(head, Beats(point, gap),
@@ -340,6 +370,20 @@ class Verdict {
     }
   }
 
+  void TellExactWithoutMargin(const CellResult& cell,
+                              const std::string& after) {
+    if (cell.margin.has_value()) {  // it is at 0
+      Say(absl::StrCat(after, " w has no direction to compare."));
+      return;
+    }
+    const double loss = cell.Last("log_loss");
+    Say(absl::StrCat(
+        after, " ",
+        std::isfinite(loss) ? absl::StrCat("ln f is ", Number(loss), "; ") : "",
+        "no hyperplane is known to separate the rows, and where none does the "
+        "paper says of no limit."));
+  }
+
   // Against the best that takes steps, on the same rows, in as many rounds.
   std::string Beats(const StudyPoint& exact, double gap) const {
     const StudyPoint* best = nullptr;
@@ -356,6 +400,17 @@ class Verdict {
       }
     }
     if (best == nullptr) return "";
+    const StudySet& set = results_.sets[ResultOf(exact).set];
+    const double known = set.facts.has_value() ? ReferenceError(*set.facts) : 0;
+    if (gap <= known || least <= known) {
+      // Their quotient would be one of errors.
+      return absl::StrCat(", against ", Number(least), " of the best local_gd ",
+                          "(L = ", best->local_steps, ", ", best->rule, ", ",
+                          ResultOf(*best).state.rounds,
+                          " rounds), and the direction itself is known to "
+                          "within ",
+                          Number(known));
+    }
     const double factor = least / gap;
     return absl::StrCat(", ", Number(factor > 1 ? factor : 1 / factor),
                         factor > 1 ? " times less" : " times more",

@@ -136,7 +136,10 @@ class Int8 final : public Compressor {
       const float scale = static_cast<float>(largest / 127);
       bytes.append(reinterpret_cast<const char*>(&scale), sizeof(scale));
       for (int64_t i = begin; i < end; ++i) {
-        const double level = scale > 0 ? std::nearbyint(At(v, i) / scale) : 0.0;
+        // An infinite scale has no levels: the receiver refuses it.
+        const double level = scale > 0 && std::isfinite(scale)
+                                 ? std::nearbyint(At(v, i) / scale)
+                                 : 0.0;
         bytes.push_back(static_cast<char>(
             static_cast<int8_t>(std::clamp(level, -127.0, 127.0))));
       }

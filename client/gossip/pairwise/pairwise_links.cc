@@ -72,6 +72,7 @@ void PairwiseMachine::LinkUp(int peer, const v1::PeerHello& hello) {
   }
   // Started anew, it goes on where the others are by now.
   if (phase_ == Phase::kJoining) {
+    anew_ |= hello.round() > 1;
     step_ = std::clamp(hello.round(), step_, options_.rounds);
   }
 }

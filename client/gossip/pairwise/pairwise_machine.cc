@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "client/gossip/gossip_machine.h"
 #include "common/base/log.h"
 
 namespace parley {
@@ -123,7 +124,9 @@ void PairwiseMachine::On(const gossip_event::TimerFired& event) {
   }
 }
 
-void PairwiseMachine::On(const gossip_event::MembershipChanged&) {
+void PairwiseMachine::On(const gossip_event::MembershipChanged& event) {
+  // Of this epoch: a peer is elsewhere, which the driver knows.
+  if (event.membership.epoch <= options_.hello.epoch()) return;
   if (std::exchange(frozen_told_, true)) return;
   Say(LogLevel::kWarning,
       "the membership changes, which ad_psgd knows nothing of: it goes on with "
@@ -146,13 +149,21 @@ void PairwiseMachine::On(const gossip_event::StopRequested& event) {
 
 // -------------------------------------------------------------------- steps
 
+// One that was started anew does not wait for the dead, nor for those that are
+// done.
+absl::Duration PairwiseMachine::StartWait() const {
+  return anew_ ? std::min(options_.start_wait,
+                          GossipMachine::kAloneAfter * options_.edge_timeout)
+               : options_.start_wait;
+}
+
 void PairwiseMachine::JoinIfReady() {
   if (phase_ != Phase::kJoining) return;
   if (now_ >= phase_since_ + options_.edge_timeout) {
     const absl::Status refused = dialer_.RefusedByAll();
     if (!refused.ok()) return Exit(refused);
   }
-  if (now_ < phase_since_ + options_.start_wait) {
+  if (now_ < phase_since_ + StartWait()) {
     for (const auto& [peer, n] : neighbours_) {
       if (!n.up && !n.refused && !n.left) return;
     }
@@ -280,7 +291,7 @@ void PairwiseMachine::SetWakeAt() {
   if (want_) wake(WantDeadline());
   if (phase_ == Phase::kJoining) {
     wake(phase_since_ + options_.edge_timeout);
-    wake(phase_since_ + options_.start_wait);
+    wake(phase_since_ + StartWait());
     wake(next_report_);
   }
   if (phase_ == Phase::kAnswering) {

@@ -97,9 +97,10 @@ class PairwiseMachine {
   void On(const gossip_event::Staged&);
   void On(const gossip_event::Mixed& event);
   void On(const gossip_event::TimerFired& event);
-  void On(const gossip_event::MembershipChanged&);
+  void On(const gossip_event::MembershipChanged& event);
   void On(const gossip_event::LeaveRequested& event);
   void On(const gossip_event::StopRequested& event);
+  absl::Duration StartWait() const;
   void JoinIfReady();
   void BeginStep();
   std::optional<int> Draw() const;
@@ -167,6 +168,7 @@ class PairwiseMachine {
   absl::Duration took_;                 // its own steps
   std::optional<std::string> leaving_;  // why
   bool frozen_told_ = false;
+  bool anew_ = false;  // the others go on after an earlier incarnation
   absl::Time next_report_ = absl::InfiniteFuture();
   std::map<int, Neighbour> neighbours_;
   Dialer dialer_;

@@ -2,7 +2,7 @@
 
 const FORMATS = {
   number: (v) => v === 0 ? "0" : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3
-      ? v.toExponential(2) : String(+v.toPrecision(4)),
+      ? v.toExponential(2).replace(/\.?0+e/, "e") : String(+v.toPrecision(4)),
   count: (v) => Math.round(v).toLocaleString("en"),
   percent: (v) => `${+(100 * v).toFixed(1)} %`,
   seconds: (v) => v >= 100 ? span(v) : v >= 1 ? `${+v.toPrecision(3)} s`

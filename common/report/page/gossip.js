@@ -6,16 +6,34 @@ const GOSSIP_METRICS = ["consensus", "contraction", "rho", "neighbour_distance",
                         "written_off"];
 const isGossip = (run) => run.gossip !== null;
 
-// ρ^2k of the first distance that there was to shrink: what mixing alone would
-// leave of it, as far down as a tenth of the least that was measured.
+// ρ of each round's graph; null where it has none.
+function rhosOf(run) {
+  const told = own(run.metrics, "rho");
+  return told !== undefined ? told : run.round.map(() => run.gossip.rho);
+}
+
+// The first rounds whose graph is not that of the rounds before, as far as ρ
+// tells.
+function otherGraphs(run) {
+  const rhos = rhosOf(run), begun = rhos.findIndex((rho) => rho !== null);
+  return run.round.filter((round, i) =>
+      begun >= 0 && i > begun && rhos[i] !== null && rhos[i - 1] !== null &&
+      Math.abs(rhos[i] - rhos[i - 1]) > 1e-9);
+}
+
+// What mixing alone, by ρ a round, would leave of the first distance that there
+// was to shrink, as far down as a tenth of the least that was measured.
 function mixedAlone(run) {
-  const distance = own(run.metrics, "consensus");
+  const distance = own(run.metrics, "consensus"), rhos = rhosOf(run);
   const first = distance === undefined ? -1 : distance.findIndex((value) => value > 0);
-  if (first < 0 || run.gossip.rho === null) return undefined;
+  if (first < 0 || rhos.every((rho) => rho === null)) return undefined;
   const least = distance.reduce((a, b) => b > 0 && b < a ? b : a, Infinity);
+  let left = distance[first];
   return run.round.map((round, i) => {
-    if (i < first) return null;
-    const left = distance[first] * run.gossip.rho ** (2 * (round - run.round[first]));
+    if (i < first || left === null) return null;
+    if (i > first) {
+      left = rhos[i] === null ? null : left * rhos[i] ** (2 * (round - run.round[i - 1]));
+    }
     return left >= least / 10 ? left : null;
   });
 }
@@ -31,7 +49,7 @@ function gossipSpecs(lines) {
     {id: "contraction", title: "Contraction of ‖x − x̄‖ by a round's mixing", format: "number",
      zero: true, lines: lines([
        ["measured", metric("contraction")],
-       ["ρ, the most", ofGossip((run) => run.round.map(() => run.gossip.rho))]])},
+       ["ρ, the most", ofGossip(rhosOf)]])},
     {id: "edges", title: "Ends of edges", format: "count", zero: true, lines: lines([
       ["used", metric("used_edges")], ["given up", metric("lost_edges")],
       ["edges in doubt", metricThatMoves("in_doubt")]])},
@@ -90,7 +108,13 @@ function showGraph(run) {
   const place = byId("graph");
   place.replaceChildren();
   if (!isGossip(run)) return;
-  const words = conservation(run);
+  const others = otherGraphs(run);
+  const words = [
+    others.length === 0 || run.gossip.graph === "" ? ""
+        : `This was the graph at first; peers that were lost or joined made others, from round ${
+            others.slice(0, 5).join(", ")}${others.length > 5 ? ", …" : ""} on.`,
+    conservation(run),
+  ].filter((text) => text !== "").join(" ");
   const note = words === "" ? [] : [element("p", {className: "quiet", textContent: words})];
   if (run.gossip.graph === "") {
     if (words !== "") {

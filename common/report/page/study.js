@@ -49,6 +49,9 @@ function hue(rank, count) {
 
 const distinct = (values) => [...new Set(values)];
 
+// Of algorithms that take no steps; of more the lines differ by dashes, too.
+const OTHER_COLORS = [3, 2, 4, 5, 7];
+
 // The points that the page is set to, each with its look.
 function linesOf(data) {
   const lengths = distinct(data.points.map((point) => point.local_steps)).filter((l) => l > 0)
@@ -64,7 +67,7 @@ function linesOf(data) {
       .filter((point) => view.partition === ALL || point.partition === view.partition)
       .filter((point) => view.seed === ALL || point.seed === view.seed)
       .map((point) => {
-        const steps = point.local_steps > 0;
+        const steps = point.local_steps > 0, other = others.indexOf(point.algorithm);
         const name = [
           point.algorithm, steps ? `L = ${point.local_steps}` : "",
           view.rule === ALL && rules.length > 1 ? point.rule : "",
@@ -74,10 +77,10 @@ function linesOf(data) {
         return {
           point, name, run: data.cells[point.cell], key: name, label: name,
           color: steps ? hue(lengths.indexOf(point.local_steps), lengths.length)
-              : css(`--c${[3, 2, 4, 5, 7][others.indexOf(point.algorithm) % 5]}`),
+              : css(`--c${OTHER_COLORS[other % OTHER_COLORS.length]}`),
           dash: steps ? DASHES[(stepping.indexOf(point.algorithm) +
               (view.rule === ALL ? stepping.length * Math.max(0, rules.indexOf(point.rule)) : 0)) %
-              DASHES.length] : [],
+              DASHES.length] : DASHES[Math.floor(other / OTHER_COLORS.length) % DASHES.length],
         };
       });
 }

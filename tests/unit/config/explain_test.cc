@@ -164,6 +164,7 @@ TEST(ExplainTest, TheTextIsARunFile) {
   EXPECT_THAT(text,
               ::testing::HasSubstr("#   parameters                  754\n"));
   EXPECT_THAT(text, ::testing::HasSubstr("5 of 10 asked, 3 needed"));
+  EXPECT_THAT(text, ::testing::HasSubstr("not counted: what the model's"));
   EXPECT_TRUE(
       google::protobuf::util::MessageDifferencer::Equals(Load(text), config));
   EXPECT_THAT(ToJson(costs).ToString(),

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <string>
 
+#include "client/gossip/algorithms/compressor.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/gossip/gossip_bench.h"
 
@@ -269,6 +270,20 @@ TEST(Algorithms, Choco) {
   CompareChoco({.kind = "choco", .compressor = "bfloat16"}, Bfloat16Of);
   CompareChoco({.kind = "choco", .compressor = "int8", .consensus_step = 0.7},
                Int8Of);
+}
+
+// A diverging peer sends something that the others can refuse.
+TEST(Algorithms, ChocoRefusesWhatIsNoNumber) {
+  for (const char* compressor : {"top", "random", "int8", "bfloat16"}) {
+    const auto made =
+        MakeCompressor({.kind = "choco", .compressor = compressor, .share = 1},
+                       DType::kFloat64, 3);
+    const std::string bytes = made->Encode({}, ToParameters({1, HUGE_VAL, -2}));
+    ParameterVector v = ToParameters({0, 0, 0});
+    EXPECT_THAT(made->Decode({}, bytes, &v),
+                StatusIs(absl::StatusCode::kInvalidArgument, "infinite"))
+        << compressor;
+  }
 }
 
 // Without learning all peers come to the mean, whatever little is sent.

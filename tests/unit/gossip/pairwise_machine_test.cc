@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "client/gossip/gossip_machine.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/gossip/machine_steps.h"
 
@@ -594,9 +595,30 @@ TEST_F(PairwiseTest, ABrokenRingHasNoAverage) {
   EXPECT_TRUE(All<out::Exit>()[0].status.ok());
 }
 
+TEST_F(PairwiseTest, StartedAnewItDoesNotWaitForTheDead) {
+  for (const int64_t round : {1, 2}) {
+    machine_ =
+        std::make_unique<PairwiseMachine>(options_, plan_, 1, Rng(1, "jitter"));
+    Step(in::Started{});
+    Step(in::Accepted{kFromA, ""});
+    v1::PeerHello hello = HelloOf(0);
+    hello.set_round(round);
+    HearHello(kFromA, hello);
+    Pass(GossipMachine::kAloneAfter * kTimeout - absl::Seconds(1));
+    EXPECT_FALSE(Has<out::Train>()) << "c may still come";
+    Pass(absl::Seconds(1));
+    ASSERT_EQ(Has<out::Train>(), round > 1) << "where a has begun before";
+    if (round == 1) continue;
+    EXPECT_EQ(All<out::Train>()[0].round, round);
+  }
+}
+
 TEST_F(PairwiseTest, TheMembershipStaysAsItIs) {
   JoinWanting(2);
   GossipMembership next;
+  next.epoch = 0;  // a peer is elsewhere
+  Step(in::MembershipChanged{next});
+  EXPECT_EQ(Said(), "");
   next.epoch = 1;
   Step(in::MembershipChanged{next});
   EXPECT_THAT(Said(), HasSubstr("goes on with the peers that it began with"));

@@ -282,22 +282,18 @@ std::pair<double, double> SquaredSpreads(Executor* pool, const char* topology,
     return std::make_unique<PoissonTrainer>(seed, peer, from, to);
   };
   options.step_time = [](int) { return absl::Microseconds(100); };
-  GossipWorld* running = nullptr;
-  // The first one whose clock goes on sees what came of all exchanges before.
-  const absl::Time middle = absl::UnixEpoch() + 1.5 * kPause;
-  std::optional<double> first, second;
-  options.on_round = [&](int, const GossipRound& round, const PeerState&) {
-    if (round.elapsed < 0.9 * kPause) return;
-    std::optional<double>& spread =
-        running->world().Now() < middle ? first : second;
-    if (spread) return;
-    spread = Spread(ModelsOf(*running));
-    *spread *= *spread;
-  };
   options.limit = 2 * kPause + absl::Seconds(to + 10);
   auto world = GossipWorld::Create(std::move(options));
   EXPECT_OK(world);
-  running = world->get();
+  // While all clocks stand still nobody changes a model.
+  std::optional<double> first, second;
+  const auto look = [&](double pauses, std::optional<double>* spread) {
+    (*world)->world().RunAt(absl::UnixEpoch() + pauses * kPause, [&, spread] {
+      *spread = std::pow(Spread(ModelsOf(**world)), 2);
+    });
+  };
+  look(0.5, &first);
+  look(1.5, &second);
   EXPECT_EQ((*world)->Run().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_TRUE(first && second);
   return {first.value_or(0), second.value_or(0)};

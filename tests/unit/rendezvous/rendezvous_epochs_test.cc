@@ -64,6 +64,26 @@ TEST_F(RendezvousEpochsTest, ALostPeerIsDroppedByANewEpoch) {
               HasSubstr("3 of 4 peers have done all rounds: b is lost"));
 }
 
+TEST_F(RendezvousEpochsTest, EachRoundHasTheContractionOfItsGraph) {
+  v1::RunConfig config = GossipRun(6, kRounds);
+  config.mutable_gossip()->mutable_topology()->mutable_ring();
+  RendezvousWorld& world = Begin(std::move(config));
+  Reports(11, names_);
+  EXPECT_NEAR(world.reports.back().metrics.at("rho"), 2.0 / 3, 1e-9);
+  world.Leave("b", "Terminated");
+  const std::vector<std::string> others = {"a", "c", "d", "e", "f"};
+  Pass(absl::Seconds(2), others);
+  EXPECT_TRUE(world.Said("epoch 1 from round 12: 5 peers"));
+  for (const int64_t round : {12, 13}) Reports(round, others, 1);
+  ASSERT_EQ(world.reports.back().round, 13);
+  for (const RoundReport& report : world.reports) {
+    // (1 + 2 cos 2π/n)/3
+    EXPECT_NEAR(report.metrics.at("rho"),
+                report.round < 12 ? 2.0 / 3 : 0.539344662916632, 1e-9)
+        << report.round;
+  }
+}
+
 TEST_F(RendezvousEpochsTest, APeerThatLeavesIsDroppedSooner) {
   RendezvousWorld& world = Begin(3);
   world.Leave("b", "Terminated");
@@ -122,6 +142,19 @@ TEST_F(RendezvousEpochsTest, AProcessThatWasStartedAnewComesInAgain) {
             "epoch 1 from 11: 0=a@h:1 1=b@h:22 since 1 2=c@h:3");
   EXPECT_EQ(world.peer("b").memberships.back().member(1).incarnation(), 2u);
   EXPECT_TRUE(world.Said("b was started anew; b joins again"));
+}
+
+TEST_F(RendezvousEpochsTest, AProcessThatIsBackKeepsItsPlaceFromAnother) {
+  RendezvousWorld& world = Begin(3);
+  world.Break("b");
+  world.Restart("b", "h:22");  // under its name, while it is away
+  world.Break("b");            // the first one, which is back, displaces it
+  world.peer("b").incarnation = 1;
+  world.Join("b", "h:2");
+  Pass(absl::Seconds(5), {"a", "b", "c"});
+  EXPECT_EQ(world.Told("a"), "epoch 0 from 1: 0=a@h:1 1=b@h:2 2=c@h:3");
+  Reports(11, {"a", "b", "c"});
+  EXPECT_THAT(world.reports.back().counted, ElementsAre("a", "b", "c"));
 }
 
 TEST_F(RendezvousEpochsTest, OneThatWasDroppedAliveComesInAgain) {
@@ -216,6 +249,40 @@ TEST_F(RendezvousEpochsTest, AnAlgorithmThatCannotKeepsItsMembership) {
   Pass(absl::Seconds(30), {"a", "c", "d"});
   EXPECT_EQ(world.records.size(), 1u);
   EXPECT_EQ(world.TimesSaid("ad_psgd keeps the peers that it began with"), 1);
+}
+
+TEST_F(RendezvousEpochsTest, WhereTheMembershipStaysAnewProcessTakesItsPlace) {
+  v1::RunConfig config = GossipRun(3, kRounds);
+  config.mutable_gossip()->mutable_ad_psgd();
+  RendezvousWorld& world = Begin(config);
+  world.Break("b");
+  Pass(absl::Seconds(18), {"a", "c"});
+  EXPECT_EQ(world.TimesSaid("ad_psgd keeps the peers that it began with"), 1);
+  world.Restart("b", "h:22");
+  EXPECT_EQ(world.Told("a"), "epoch 0 from 1: 0=a@h:1 1=b@h:22 2=c@h:3");
+  EXPECT_EQ(world.Told("b"), world.Told("a"));
+  EXPECT_TRUE(world.Said("b is at h:22 now"));
+  // It counts, and is waited for.
+  Reports(20, {"a", "c"});
+  EXPECT_EQ(world.reports.back().round, 10);
+  Reports(20, {"b"});
+  EXPECT_THAT(world.reports.back().counted, ElementsAre("a", "b", "c"));
+  for (const char* name : {"a", "b", "c"}) world.Done(name);
+  ASSERT_TRUE(world.end.has_value());
+  EXPECT_EQ(world.end->reason, "all rounds are done");
+}
+
+TEST_F(RendezvousEpochsTest, AProcessThatComesWhenOthersAreDoneIsNotWaitedFor) {
+  v1::RunConfig config = GossipRun(3, kRounds);
+  config.mutable_gossip()->mutable_ad_psgd();
+  RendezvousWorld& world = Begin(config);
+  world.Done("a");
+  world.Restart("b", "h:22");
+  EXPECT_FALSE(world.end.has_value());
+  world.Done("c");
+  ASSERT_TRUE(world.end.has_value());
+  EXPECT_THAT(world.end->reason,
+              HasSubstr("2 of 3 peers have done all rounds: b was started"));
 }
 
 TEST_F(RendezvousEpochsTest, AResumedOneGoesOnWithTheLatestEpoch) {

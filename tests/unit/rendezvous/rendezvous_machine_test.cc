@@ -119,6 +119,22 @@ TEST(RendezvousMachineTest, ARoundIsToldOnceAllHaveReportedIt) {
   EXPECT_DOUBLE_EQ(world.status->loss(), 3);
 }
 
+TEST(RendezvousMachineTest, WhomARoundWaitsForIsSaid) {
+  RendezvousWorld world(GossipRun(3, 2));
+  JoinAll(world, 3);
+  world.Report("a", 1);
+  world.Report("c", 1);
+  world.Advance(RendezvousMachine::kSayEvery + absl::Seconds(1));
+  EXPECT_EQ(world.said.back(), "round 1: waiting for b");
+  // After the last one all are waited for until they are done.
+  for (int64_t round : {1, 2, 3}) world.Report("b", round);
+  world.Done("b");
+  world.Report("c", 2);
+  world.AdvanceWith(RendezvousMachine::kSayEvery + absl::Seconds(1),
+                    {"a", "b", "c"});
+  EXPECT_EQ(world.said.back(), "round 2: waiting for a, c");
+}
+
 TEST(RendezvousMachineTest, TheEndHasTheAverageAndItsEvaluation) {
   RendezvousWorld world(GossipRun(2, 1));
   JoinAll(world, 2);
@@ -152,6 +168,18 @@ TEST(RendezvousMachineTest, AveragesThatDifferAreSaid) {
   world.Done("b", 6);
   ASSERT_TRUE(world.end);
   EXPECT_TRUE(world.Said("the peers' models differ"));
+}
+
+TEST(RendezvousMachineTest, ThoseThatEndWithoutTheAverageAreSaid) {
+  RendezvousWorld world(GossipRun(3, 1));
+  JoinAll(world, 3);
+  world.Done("a");
+  world.Done("b", 6, /*averaged=*/false);
+  world.Done("c", 7, /*averaged=*/false);
+  ASSERT_TRUE(world.end);
+  EXPECT_EQ(world.end->reason,
+            "all rounds are done; 2 end with models of their own, without the "
+            "average");
 }
 
 TEST(RendezvousMachineTest, ADeadPeerIsNotedAndTheOthersEndTheRun) {

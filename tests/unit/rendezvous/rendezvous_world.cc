@@ -144,10 +144,11 @@ void RendezvousWorld::Report(const std::string& name, int64_t round,
   Say(name, std::move(message));
 }
 
-void RendezvousWorld::Done(const std::string& name, uint64_t hash) {
+void RendezvousWorld::Done(const std::string& name, uint64_t hash,
+                           bool averaged) {
   v1::ClientMessage message;
   message.mutable_peer_done()->set_model_hash(hash);
-  message.mutable_peer_done()->set_averaged(true);
+  message.mutable_peer_done()->set_averaged(averaged);
   (*message.mutable_peer_done()->mutable_evaluation())["loss"] = 0.25;
   (*message.mutable_peer_done()->mutable_evaluation())["accuracy"] = 0.9;
   (*message.mutable_peer_done()->mutable_own_evaluation())["loss"] = 0.5;

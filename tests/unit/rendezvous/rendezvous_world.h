@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/report/gossip_facts.h"
 #include "server/rendezvous/rendezvous_machine.h"
 
 namespace parley {
@@ -32,6 +33,9 @@ class RendezvousWorld {
     options_.run = options_.config.name();
     options_.run_id = 77;
     options_.token_key = "key";
+    const auto rho = ContractionOf(options_.config, 0,
+                                   options_.config.data().partition().parts());
+    if (rho.ok()) options_.contraction = *rho;
     machine_.emplace(options_);
   }
   // A coordinator that takes the run up again, after `told` rounds.
@@ -51,7 +55,7 @@ class RendezvousWorld {
   void Say(const std::string& name, v1::ClientMessage message);
   void Report(const std::string& name, int64_t round, double loss = 1,
               int64_t epoch = 0);
-  void Done(const std::string& name, uint64_t hash = 5);
+  void Done(const std::string& name, uint64_t hash = 5, bool averaged = true);
   void Leave(const std::string& name, const std::string& reason);
   // Another process under that name, at `address`.
   void Restart(const std::string& name, const std::string& address);

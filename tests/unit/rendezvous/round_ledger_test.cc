@@ -46,6 +46,12 @@ TEST(RoundLedgerTest, MeasuresHowMixingShrinksTheSpread) {
   ASSERT_TRUE(equal);
   EXPECT_EQ(equal->distance, 0);
   EXPECT_FALSE(equal->contraction);
+  // Which no number says.
+  const v1::PeerReport tiny = Sketches({1e-160}, {1e150});
+  const v1::PeerReport zero = Sketches({0}, {0});
+  const auto grown = MeasureMixing({&tiny, &zero});
+  ASSERT_TRUE(grown);
+  EXPECT_FALSE(grown->contraction);
 }
 
 v1::PeerReport Books(int64_t round, double omega, int other, double flow) {
@@ -73,6 +79,36 @@ TEST(RoundLedgerTest, AuditsEdgesAndWritesOffWhoTellsNoMore) {
   EXPECT_DOUBLE_EQ(report->metrics.at(kMass), 0.25);
   EXPECT_DOUBLE_EQ(report->metrics.at(kWrittenOff), 1.5);
   EXPECT_EQ(report->metrics.at(kConservationError), 0);
+}
+
+TEST(RoundLedgerTest, APeerCannotTellWhatTheAuditFinds) {
+  RoundLedger ledger({"a", "b"}, 10, 0);
+  v1::PeerReport liar = Books(1, 1, 1, 3);
+  (*liar.mutable_scalars())[kConservationError] = 0;
+  (*liar.mutable_scalars())[kMass] = 2;
+  ledger.Add("a", liar, &kNames);
+  ledger.Add("b", Books(1, 1.5, 0, -2), &kNames);
+  const auto report = ledger.Next(For({"a", "b"}));
+  ASSERT_TRUE(report);
+  EXPECT_DOUBLE_EQ(report->metrics.at(kMass), 2.5);
+  EXPECT_DOUBLE_EQ(report->metrics.at(kConservationError), 0.2);
+}
+
+TEST(RoundLedgerTest, WritesOffWhatAPeerHadBeforeItWasStartedAnew) {
+  RoundLedger ledger({"a", "b"}, 10, 0);
+  const auto tell = [&](int64_t round, double a, double b) {
+    ledger.Add("a", Books(round, a, 1, 0), &kNames);
+    ledger.Add("b", Books(round, b, 0, 0), &kNames);
+    const auto report = ledger.Next(For({"a", "b"}));
+    EXPECT_TRUE(report);
+    return report->metrics;
+  };
+  EXPECT_EQ(tell(1, 0.5, 1.5).at(kWrittenOff), 0);
+  ledger.WriteOff("b", 3);
+  // The process that it was tells of one more round.
+  EXPECT_EQ(tell(2, 0.75, 1.25).at(kWrittenOff), 0);
+  EXPECT_DOUBLE_EQ(tell(3, 0.75, 0).at(kWrittenOff), 1.25);
+  EXPECT_DOUBLE_EQ(tell(4, 0.5, 0.25).at(kWrittenOff), 1.25);
 }
 
 TEST(RoundLedgerTest, TellsWhatPeersFoundAndTheMean) {

@@ -282,6 +282,58 @@ TEST(PeerMessageCodecTest, RefusesTooMuch) {
               StatusIs(StatusCode::kInvalidArgument, "1048576"));
 }
 
+TEST(SessionMessageCodecTest, ChunksBesideAMessageAreAsThoseInIt) {
+  InlineChunks chunks;
+  for (const v1::Chunk& chunk : kChunks) {
+    if (!chunk.has_header()) *chunks.Add() = chunk;
+  }
+  const auto shared = std::make_shared<InlineChunks>(chunks);
+  v1::ServerMessage task;
+  task.set_run("run");
+  task.set_term(7);
+  task.mutable_task()->mutable_task()->set_round(3);
+  task.mutable_task()->set_update_inline(true);
+  v1::ClientMessage update;
+  update.set_run("run");
+  update.mutable_update_ready()->set_weight(2);
+  update.mutable_update_ready()->set_seconds(0.5);
+
+  grpc::ByteBuffer buffer = EncodeSessionMessage(task, shared);
+  EXPECT_GT(shared.use_count(), 1);  // is viewed, not copied
+  v1::ServerMessage got_task;
+  ASSERT_OK(DecodeSessionMessage(&buffer, &got_task));
+  *task.mutable_task()->mutable_chunks() = chunks;
+  EXPECT_TRUE(got_task.SerializeAsString() == task.SerializeAsString());
+
+  buffer = EncodeSessionMessage(update, shared);
+  v1::ClientMessage got_update;
+  ASSERT_TRUE(got_update.ParseFromString(Flatten(buffer)));
+  *update.mutable_update_ready()->mutable_chunks() = chunks;
+  EXPECT_TRUE(got_update.SerializeAsString() == update.SerializeAsString());
+  EXPECT_THAT(
+      DecodeSessionMessage(&buffer, &got_update),
+      StatusIs(StatusCode::kInvalidArgument, "more than 1048576 bytes"));
+  buffer.Clear();
+  EXPECT_EQ(shared.use_count(), 1);
+
+  task.clear_kind();
+  task.mutable_verdict()->set_reason("no");
+  buffer = EncodeSessionMessage(task, nullptr);
+  EXPECT_EQ(Flatten(buffer), task.SerializeAsString());
+}
+
+TEST(SessionMessageCodecTest, RefusesGarbage) {
+  Rng rng(6, "garbage");
+  grpc::ByteBuffer buffer = Scatter("\xff\xff\xff garbage", &rng);
+  v1::ClientMessage message;
+  EXPECT_THAT(DecodeSessionMessage(&buffer, &message),
+              StatusIs(StatusCode::kInvalidArgument, "no ClientMessage"));
+  buffer.Clear();
+  v1::ServerMessage other;
+  EXPECT_OK(DecodeSessionMessage(&buffer, &other));  // of no bytes: empty
+  EXPECT_EQ(other.ByteSizeLong(), 0u);
+}
+
 TEST(ChunkCodecTest, OwnerLivesAsLongAsTheViews) {
   const std::string data(1000, 'x');
   auto owner = std::make_shared<int>();

@@ -113,5 +113,31 @@ TEST(World, HistoryDoesNotDependOnTheNumberOfThreads) {
   for (int threads : {2, 5}) EXPECT_EQ(History(threads), one);
 }
 
+// The work waits for the poll: without one it would never end.
+TEST(World, IsPolledWhileItWaitsForWork) {
+  ThreadPool pool(1);
+  World world(&pool);
+  std::vector<std::string> log;
+  std::atomic<bool> begun = false, asked_to_end = false;
+  bool over = false;
+  world.set_poll([&] {
+    if (!begun || asked_to_end) return;
+    world.control()->Post([&] { log.push_back("posted by the poll"); });
+    asked_to_end = true;
+    asked_to_end.notify_all();
+  });
+  world.work()->Post([&] {
+    begun = true;
+    asked_to_end.wait(false);
+    world.control()->Post([&] {
+      log.push_back("the end of the work");
+      over = true;
+    });
+  });
+  EXPECT_TRUE(world.Run([&] { return over; }));
+  EXPECT_EQ(log, (std::vector<std::string>{"posted by the poll",
+                                           "the end of the work"}));
+}
+
 }  // namespace
 }  // namespace parley

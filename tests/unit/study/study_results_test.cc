@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/random.h"
 #include "common/files/file_io.h"
 #include "tests/support/status_matchers.h"
@@ -43,8 +44,15 @@ class Ran {
     EXPECT_OK(loaded);
     study_ = *std::move(loaded);
     EXPECT_OK(StateDataFacts(absl::MakeSpan(study_.cells.cells)));
+    folder_ = folder + "/out";
+    Read();
+  }
+  Ran(const Ran&) = delete;
+
+  // Runs what is not done yet, and reads all.
+  void Read() {
     StudyRunner::Options options;
-    options.folder = folder + "/out";
+    options.folder = folder_;
     options.threads = 2;
     StudyRunner runner(study_.cells.cells, options);
     runner.Run();
@@ -53,7 +61,7 @@ class Ran {
     results_ = *std::move(read);
     EXPECT_OK(WriteStudyReport(results_, options.folder));
   }
-  Ran(const Ran&) = delete;
+  const std::string& folder() const { return folder_; }
 
   const StudyResults* operator->() const { return &results_; }
   const CellResult& Of(const std::string& name) const {
@@ -66,6 +74,7 @@ class Ran {
   std::string verdict() const { return absl::StrJoin(results_.verdict, "\n"); }
 
  private:
+  std::string folder_;
   Study study_;
   StudyResults results_;
 };
@@ -159,6 +168,24 @@ TEST(StudyResultsTest, ExactnessDoesNotHoldWhereNothingSeparates) {
   EXPECT_THAT(ran.verdict(), Not(HasSubstr("gap to the max-margin")));
 }
 
+// As another release may have written it.
+TEST(StudyResultsTest, ACurveThatLacksANumberIsReadWithoutIt) {
+  Ran ran("lacks", kPlane, kPlaneParts, 30,
+          "algorithm { local_gd {} } step_size { fixed: 0.4 }");
+  const std::string cell = "local_gd-L1-fixed0.4";
+  ASSERT_NE(ran.Of(cell).Find("norm"), nullptr);
+  const std::string path =
+      absl::StrCat(ran.folder(), "/cells/", cell, "/metrics.jsonl");
+  ASSERT_OK_AND_ASSIGN(const auto file, FileReader::Open(path));
+  ASSERT_OK_AND_ASSIGN(const std::string text, file->Read(0, file->size()));
+  ASSERT_OK(ReplaceFile(
+      path, absl::StrReplaceAll(text, {{"\"norm\":", "\"other\":"}})));
+  ran.Read();
+  EXPECT_EQ(ran.Of(cell).Find("norm"), nullptr);
+  EXPECT_FALSE(ran.Of(cell).fits.has_value());
+  EXPECT_GT(ran.Of(cell).Last("gap"), 0);
+}
+
 // Each gives numbers or says why not.
 TEST(StudyResultsTest, OddDataIsSaidSo) {
   constexpr char kSweep[] =
@@ -176,6 +203,67 @@ TEST(StudyResultsTest, OddDataIsSaidSo) {
   const Ran zero("zero", "+1 1:1 2:1\n+1 2:0\n-1 1:-1\n-1 1:-2\n", kPlaneParts,
                  30, kSweep);
   EXPECT_THAT(zero.verdict(), Not(HasSubstr("are separable with margin")));
+}
+
+// Two rows alike with opposite labels on the first client.
+constexpr char kOpposite[] =
+    "+1 1:1 2:1\n-1 1:1 2:1\n+1 1:2\n-1 1:1\n+1 2:2\n-1 2:1\n";
+constexpr char kOppositeParts[] = "0\n0\n1\n1\n1\n1\n";
+
+TEST(StudyResultsTest, SaysOfExactSolutionsThatNothingSeparatesTheRows) {
+  const Ran ran("exact", kOpposite, kOppositeParts, 20,
+                "algorithm { modified_local_gd { log_lambda: [-4, -100] } } "
+                "algorithm { ppm { log_lambda: -100 } } "
+                "algorithm { local_gd {} } step_size { fixed: 0.1 }");
+  EXPECT_THAT(ran.verdict(),
+              HasSubstr("modified_local_gd-lnlambda-4: (measured) after 20 "
+                        "rounds ln f is -0.0"));
+  EXPECT_THAT(ran.verdict(), HasSubstr("no hyperplane is known to separate"));
+  // Though only local_gd's loss has a minimum that is known.
+  EXPECT_THAT(ran.verdict(), HasSubstr("does not end at the centralized min"));
+  EXPECT_THAT(ran.verdict(), HasSubstr("L = 1: (measured) ‖w − w*‖ = "));
+  // One sentence for both.
+  EXPECT_THAT(ran->verdict[0],
+              HasSubstr("Failed: modified_local_gd-lnlambda-100, "
+                        "ppm-lnlambda-100 (round 1: too few clients answered"));
+  EXPECT_THAT(ran->verdict[0], HasSubstr("a log_lambda nearer to 0"));
+  EXPECT_THAT(ran->verdict[0], Not(HasSubstr("0.0e")));
+}
+
+TEST(StudyResultsTest, SaysOfWhatIsNotComparedHowFarItIs) {
+  const Ran ran("far", kOpposite, kOppositeParts, 20,
+                "algorithm { loss_normalised { step_size: 0.05 } } "
+                "local_steps: [1, 4]");
+  EXPECT_THAT(ran.verdict(), HasSubstr("(measured) ‖w − w*‖/‖w*‖ is 0."));
+  EXPECT_THAT(ran.verdict(), HasSubstr("is not predicted here but for"));
+}
+
+// Both are in the max-margin direction from the first round on.
+TEST(StudyResultsTest, DividesByNoGapThatIsNone) {
+  const Ran ran("one_row", "+1 1:1 2:1\n", "0\n", 20,
+                "algorithm { local_gd {} } algorithm { modified_local_gd {} } "
+                "local_steps: [1, 4] step_size { fixed: 0.1 }");
+  EXPECT_THAT(ran.verdict(), HasSubstr("of 1 client are separable"));
+  EXPECT_THAT(ran.verdict(), HasSubstr("of the best local_gd"));
+  EXPECT_THAT(ran.verdict(), Not(HasSubstr("nan")));
+  EXPECT_THAT(ran.verdict(), Not(HasSubstr("inf ")));
+  EXPECT_THAT(ran.verdict(), Not(HasSubstr(" 0 times")));
+}
+
+TEST(StudyResultsTest, TellsStepsThatAreTooLargeFromTooFew) {
+  const auto verdict = [](const std::string& name, const std::string& scale) {
+    const std::string one = "1e" + scale, two = "2e" + scale;
+    return Ran(name,
+               absl::StrCat("+1 1:", one, " 2:", one, "\n+1 1:", two,
+                            "\n-1 1:-", two, " 2:", one, "\n-1 2:-", one, "\n"),
+               kPlaneParts, 100,
+               "algorithm { local_gd {} } local_steps: [8] step_size { fixed: "
+               "0.1 }")
+        .verdict();
+  };
+  EXPECT_THAT(verdict("huge", "2"), HasSubstr("steps of this η leap"));
+  const std::string tiny = verdict("tiny", "-6");
+  EXPECT_THAT(tiny, HasSubstr("ηLk is still too small"));
 }
 
 }  // namespace

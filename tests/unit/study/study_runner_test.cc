@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -128,6 +129,27 @@ TEST_F(StudyRunnerTest, AnInterruptedStudyGoesOnAndEndsWithTheSameNumbers) {
   runner.Run();
   EXPECT_THAT(ran_, ElementsAre(1, 2, 3));
   EXPECT_EQ(Numbers(runner.states()), whole);
+}
+
+// Of a first round that would take hours there is a guess, and an end.
+TEST_F(StudyRunnerTest, ALongRoundIsBrokenOff) {
+  study_.cells.cells[0].config.mutable_local()->mutable_gd()->set_steps(
+      1'000'000'000'000);
+  StudyRunner::Options options = OptionsOf();
+  std::vector<std::string> said;
+  options.say = [&said](const std::string& text) { said.push_back(text); };
+  StudyRunner runner(study_.cells.cells, std::move(options));
+  std::thread running([&runner] { runner.Run(); });
+  while (runner.Remaining() == absl::ZeroDuration()) std::this_thread::yield();
+  EXPECT_EQ(runner.states()[0].rounds, 0);
+  EXPECT_GT(runner.states()[0].share, 0);
+  EXPECT_LT(runner.states()[0].share, 1);
+  runner.Stop();
+  running.join();
+  EXPECT_EQ(runner.states()[0].kind, CellState::kStopped);
+  EXPECT_EQ(runner.states()[0].reason, "interrupted");
+  EXPECT_EQ(runner.states()[1].kind, CellState::kWaiting);
+  EXPECT_THAT(said, IsEmpty());
 }
 
 TEST_F(StudyRunnerTest, ACellThatFailsIsToldAndRunAgain) {
