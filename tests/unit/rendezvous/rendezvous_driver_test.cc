@@ -38,7 +38,7 @@ namespace {
 
 class DeafSink final : public SessionSink {
  public:
-  void Send(const v1::ServerMessage&) override {}
+  void Send(v1::ServerMessage) override {}
   void Close(const absl::Status&) override {}
 };
 
