@@ -91,7 +91,6 @@ class PairwiseTest(PeersTest):
             self.assertNotIn("the membership changes", self.log(i))
         rounds = rounds_of(folder)
         self.assertEqual([r["round"] for r in rounds], list(range(1, LONG + 1)))
-        self.assertLess(min(len(r["counted"]) for r in rounds), 4)
         # It has exchanges again, with both.
         self.assertEqual(rounds[-1]["counted"], [name(i) for i in range(4)])
         late = {(e[0], e[1]) for r in rounds[LONG // 2:] for e in r["edges"]}
