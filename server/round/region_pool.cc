@@ -115,6 +115,7 @@ absl::StatusOr<char*> RegionPool::MapMemory(uint64_t bytes) const {
     return absl::ResourceExhaustedError(
         absl::StrCat("no memory to stage ", bytes, " more bytes"));
   }
+  madvise(data, bytes, MADV_HUGEPAGE);  // a hint: fewer page faults
   return static_cast<char*>(data);
 }
 
