@@ -2,38 +2,19 @@
 
 #include <gtest/gtest.h>
 
-#include <deque>
-#include <utility>
-
+#include "tests/support/manual_executor.h"
 #include "tests/support/virtual_clock.h"
 
 namespace parley {
 namespace {
 
-// Runs what is posted when the test says so, on its thread.
-class ManualExecutor final : public Executor {
- public:
-  void Post(Closure f) override { queue_.push_back(std::move(f)); }
-  int threads() const override { return 1; }
-  void Run() {
-    while (!queue_.empty()) {
-      Closure f = std::move(queue_.front());
-      queue_.pop_front();
-      std::move(f)();
-    }
-  }
-
- private:
-  std::deque<Closure> queue_;
-};
-
 class WakeTimerTest : public testing::Test {
  protected:
-  ~WakeTimerTest() override { executor_.Run(); }
+  ~WakeTimerTest() override { executor_.RunAll(); }
 
   void Pass(absl::Duration d) {
     clock_.Advance(d);
-    executor_.Run();
+    executor_.RunAll();
   }
   absl::Time In(int seconds) { return clock_.Now() + absl::Seconds(seconds); }
 
@@ -50,7 +31,7 @@ TEST_F(WakeTimerTest, WakesOnItsSequence) {
   EXPECT_EQ(wakes_, 0);
   clock_.Advance(absl::Seconds(1));
   EXPECT_EQ(wakes_, 0);  // not on the clock's thread
-  executor_.Run();
+  executor_.RunAll();
   EXPECT_EQ(wakes_, 1);
   Pass(absl::Hours(1));
   EXPECT_EQ(wakes_, 1);

@@ -14,25 +14,9 @@
 #include "common/base/executor.h"
 #include "common/base/mutex.h"
 #include "server/run/coordinator.h"
+#include "tests/support/manual_executor.h"
 
 namespace parley {
-
-// Runs what is posted when a test says so, on its thread.
-class ManualExecutor final : public Executor {
- public:
-  void Post(Closure f) override { queue_.push_back(std::move(f)); }
-  int threads() const override { return 1; }
-  void RunAll() {
-    while (!queue_.empty()) {
-      Closure f = std::move(queue_.front());
-      queue_.pop_front();
-      std::move(f)();
-    }
-  }
-
- private:
-  std::deque<Closure> queue_;
-};
 
 // Makes clients announce their updates in a given order, whoever is first to
 // have one. Thread-safe.

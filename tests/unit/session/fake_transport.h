@@ -3,7 +3,6 @@
 #ifndef PARLEY_TESTS_UNIT_SESSION_FAKE_TRANSPORT_H_
 #define PARLEY_TESTS_UNIT_SESSION_FAKE_TRANSPORT_H_
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,26 +11,9 @@
 
 #include "client/session/coordinator_transport.h"
 #include "common/base/executor.h"
+#include "tests/support/manual_executor.h"
 
 namespace parley {
-
-// Runs closures when told to, on the caller's thread.
-class ManualExecutor final : public Executor {
- public:
-  void Post(Closure f) override { queue_.push_back(std::move(f)); }
-  int threads() const override { return 1; }
-  bool idle() const { return queue_.empty(); }
-  bool RunOne() {
-    if (queue_.empty()) return false;
-    Closure f = std::move(queue_.front());
-    queue_.pop_front();
-    std::move(f)();
-    return true;
-  }
-
- private:
-  std::deque<Closure> queue_;
-};
 
 // Single-threaded.
 class FakeTransport final : public CoordinatorTransport {
