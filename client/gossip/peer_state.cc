@@ -13,8 +13,7 @@ namespace {
 // One that nobody else holds, of so many elements.
 void Renew(DType dtype, int64_t elements,
            std::shared_ptr<ParameterVector>* numbers) {
-  if (*numbers && numbers->use_count() == 1 &&
-      (*numbers)->elements() == elements) {
+  if (*numbers && (*numbers)->elements() == elements && HeldAlone(*numbers)) {
     return;
   }
   *numbers = std::make_shared<ParameterVector>(dtype, elements);
@@ -22,7 +21,7 @@ void Renew(DType dtype, int64_t elements,
 
 // The same numbers, which nobody else holds.
 void Detach(std::shared_ptr<ParameterVector>* numbers) {
-  if (numbers->use_count() == 1) return;
+  if (HeldAlone(*numbers)) return;
   *numbers = std::make_shared<ParameterVector>((*numbers)->Clone());
 }
 

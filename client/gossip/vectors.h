@@ -4,10 +4,15 @@
 #define PARLEY_CLIENT_GOSSIP_VECTORS_H_
 
 #include <cstdint>
+#include <memory>
 
 #include "common/model/parameters.h"
 
 namespace parley {
+
+// Whether nobody else holds the numbers, so that they may be written to: what
+// others did with them has happened before.
+bool HeldAlone(const std::shared_ptr<ParameterVector>& numbers);
 
 void SetZero(ParameterVector* y);
 // y = x; y may be longer or shorter: the first elements of both.

@@ -52,7 +52,7 @@ class Choco final : public Algorithm {
     // What it wrote itself it can read, but for numbers that bfloat16 lacks:
     // then nobody follows, and the others refuse it.
     if (!compressor_->Decode(by, *short_, sent).ok()) SetZero(sent);
-    if (public_.use_count() > 1) {  // a transfer that was broken off reads it
+    if (!HeldAlone(public_)) {  // a transfer that was broken off reads it
       public_ = std::make_shared<ParameterVector>(public_->Clone());
     }
     AddScaled(1, *sent, public_.get());
