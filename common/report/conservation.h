@@ -26,8 +26,8 @@ inline constexpr char kConservationError[] = "conservation_error";
 // last exchange. They are settled later, and not part of the error until then.
 inline constexpr char kInDoubt[] = "in_doubt";
 // ω of the peers that told of earlier rounds and not of this one, as they told
-// last: what is lost with them. Also of those that have come again since, as
-// processes that knew nothing of it.
+// last, and what others have given them since: what is lost with them. Also of
+// those that have come again since, as processes that knew nothing of it.
 inline constexpr char kWrittenOff[] = "written_off";
 
 // What a peer says of its edges after a round.

@@ -149,10 +149,9 @@ RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) {
   told.round = round;
   std::erase_if(replaced_, [&](const auto& replaced) {
     if (replaced.first > round) return false;
-    const auto before = last_omega_.find(replaced.second);
-    if (before == last_omega_.end()) return true;
-    written_off_ += before->second;
-    last_omega_.erase(before);
+    written_off_ += last_omega_[replaced.second] + given_[replaced.second];
+    last_omega_.erase(replaced.second);
+    given_.erase(replaced.second);
     return true;
   });
   std::vector<const v1::PeerReport*> all;
@@ -173,7 +172,6 @@ RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) {
     used += report.used_edges();
     lost += report.lost_edges();
     books.push_back(BooksOf(peer, report));
-    last_omega_[peer] = report.omega();
     if (!report.evaluation().empty() &&
         told.evaluations.size() < kMaxEvaluations) {
       told.evaluations.push_back({.client = names_[peer],
@@ -198,17 +196,36 @@ RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) {
       all.empty() ? 0 : bound / static_cast<double>(all.size());
   told.metrics[kUsedEdges] = static_cast<double>(used);
   told.metrics[kLostEdges] = static_cast<double>(lost);
-  double written_off = written_off_;
-  for (const auto& [peer, omega] : last_omega_) {
-    if (!reports.contains(peer)) written_off += omega;
-  }
   // Over what a peer may have told under the same names.
-  for (const auto& [name, value] : AuditConservation(books, written_off)) {
+  for (const auto& [name, value] :
+       AuditConservation(books, WrittenOff(reports))) {
     told.metrics[name] = value;
   }
   told.seconds = {{"round", seconds}};
   AddTraffic(reports, &told);
   return told;
+}
+
+double RoundLedger::WrittenOff(const Reports& reports) {
+  for (const auto& [peer, report] : reports) {
+    for (const auto& edge : report.sent()) {
+      Passed& passed = passed_[{peer, edge.peer()}];
+      // Counters begin anew with each epoch.
+      if (passed.epoch != report.epoch()) passed = {.epoch = report.epoch()};
+      given_[edge.peer()] += passed.omega - edge.flow_omega();
+      passed.omega = edge.flow_omega();
+    }
+  }
+  for (const auto& [peer, report] : reports) {
+    last_omega_[peer] = report.omega();  // with all that it was given
+    given_.erase(peer);
+  }
+  double written_off = written_off_;
+  for (const auto& [peer, omega] : last_omega_) {
+    if (!reports.contains(peer)) written_off += omega;
+  }
+  for (const auto& [peer, omega] : given_) written_off += omega;
+  return written_off;
 }
 
 void RoundLedger::AddTraffic(const Reports& reports,

@@ -68,6 +68,7 @@ class RoundLedger {
 
   int NumberOf(const std::string& peer);
   RoundReport Tell(int64_t round, const Reports& reports);
+  double WrittenOff(const Reports& reports);
   void AddTraffic(const Reports& reports, RoundReport* report) const;
 
   int64_t rounds_;
@@ -77,6 +78,13 @@ class RoundLedger {
   std::map<std::string, int64_t> latest_;
   std::map<int64_t, Reports> open_;
   std::map<int, double> last_omega_;  // by peer, of the last round told
+  // By peer: ω that others have given it in the rounds that it did not tell.
+  std::map<int, double> given_;
+  struct Passed {
+    int64_t epoch = -1;
+    double omega = 0;  // as EdgeTraffic::flow_omega
+  };
+  std::map<std::pair<int, int>, Passed> passed_;   // by teller and other end
   std::vector<std::pair<int64_t, int>> replaced_;  // from a round on: a peer
   double written_off_ = 0;                         // of those that came again
 };

@@ -81,6 +81,26 @@ TEST(RoundLedgerTest, AuditsEdgesAndWritesOffWhoTellsNoMore) {
   EXPECT_EQ(report->metrics.at(kConservationError), 0);
 }
 
+TEST(RoundLedgerTest, WritesOffWhatTheDeadWereGivenAfterTheyToldLast) {
+  RoundLedger ledger({"a", "b"}, 10, 0);
+  const auto books = [](int64_t round, int64_t epoch, double omega,
+                        double given) {
+    v1::PeerReport report = Books(round, omega, 1, 0);
+    report.set_epoch(epoch);
+    report.mutable_sent(0)->set_flow_omega(-given);
+    return report;
+  };
+  ledger.Add("a", books(1, 0, 0.75, 0.25), &kNames);
+  ledger.Add("b", Books(1, 1.25, 0, 0), &kNames);
+  EXPECT_EQ(ledger.Next(For({"a", "b"}))->metrics.at(kWrittenOff), 0);
+  // b dies with what it has just been given.
+  ledger.Add("a", books(2, 0, 0.5, 0.5), &kNames);
+  EXPECT_EQ(ledger.Next(For({"a"}))->metrics.at(kWrittenOff), 1.5);
+  ledger.Add("a", books(3, 1, 0.5, 0), &kNames);  // an epoch without it
+  const auto report = ledger.Next(For({"a"}));
+  EXPECT_EQ(report->metrics.at(kWrittenOff) + report->metrics.at(kMass), 2);
+}
+
 TEST(RoundLedgerTest, APeerCannotTellWhatTheAuditFinds) {
   RoundLedger ledger({"a", "b"}, 10, 0);
   v1::PeerReport liar = Books(1, 1, 1, 3);
