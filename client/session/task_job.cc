@@ -135,11 +135,8 @@ SharedChunks TaskJob::ChunksFor(const v1::UpdateReady& announcement) {
   if (!task_.update_inline() || std::exchange(gave_chunks_, true)) {
     return nullptr;
   }
-  int64_t bytes = 0;
-  for (const v1::Payload& payload : announcement.payloads()) {
-    bytes += static_cast<int64_t>(payload.bytes());
-  }
-  if (bytes == 0 || bytes > kInlineBytes) return nullptr;
+  const uint64_t bytes = BytesOf(announcement.payloads());
+  if (bytes == 0 || bytes > uint64_t{kInlineBytes}) return nullptr;
   const auto source = Source(0);
   PARLEY_CHECK(source.ok());
   return std::make_shared<InlineChunks>(ReadAll(**source));

@@ -154,4 +154,11 @@ absl::Status CheckPayload(const v1::Payload& payload,
   return absl::OkStatus();
 }
 
+uint64_t BytesOf(
+    const google::protobuf::RepeatedPtrField<v1::Payload>& payloads) {
+  uint64_t bytes = 0;
+  for (const v1::Payload& payload : payloads) bytes += payload.bytes();
+  return bytes;
+}
+
 }  // namespace parley

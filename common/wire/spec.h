@@ -29,6 +29,10 @@ v1::Payload PayloadFor(absl::string_view name, const ParameterSpec& spec,
 absl::Status CheckPayload(const v1::Payload& payload,
                           const ParameterSpec& expected);
 
+// Of all payloads of a task or an update together.
+uint64_t BytesOf(
+    const google::protobuf::RepeatedPtrField<v1::Payload>& payloads);
+
 }  // namespace parley
 
 #endif  // PARLEY_COMMON_WIRE_SPEC_H_

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/wire/encoding.h"
 #include "common/wire/protocol.h"
+#include "common/wire/spec.h"
 #include "server/round/update_check.h"
 
 namespace parley {
@@ -20,21 +21,12 @@ void Blame(Client& client, absl::Time now) {
       now + std::min(kMaxBackOff, kFirstBackOff * (int64_t{1} << doublings));
 }
 
-template <typename Message>
-uint64_t PayloadBytes(const Message& message) {
-  uint64_t bytes = 0;
-  for (const v1::Payload& payload : message.payloads()) {
-    bytes += payload.bytes();
-  }
-  return bytes;
-}
-
 // So many clients' numbers may wait in memory as parts of messages: as much as
 // transfers with all their permits would hold.
 size_t InlineSlots(const v1::Task& task, const RoundContext& context) {
   const uint64_t answer =
       context.options.spec.elements() * EncodedSize(task.update_encoding());
-  const uint64_t bytes = std::max(PayloadBytes(task), answer);
+  const uint64_t bytes = std::max(BytesOf(task.payloads()), answer);
   const uint64_t most = context.options.config.wire().inline_bytes();
   if (bytes == 0 || bytes > most) return 0;
   return context.desk.permits() * kMaxChunkBytes / bytes;
@@ -103,7 +95,7 @@ void Phase::SendTask(const Slot& slot, const Client& client, bool with_chunks) {
   task = options_.task;
   *task.mutable_task() = IdOf(slot);
   task.set_update_inline(with_chunks);
-  if (with_chunks) context_.bytes_down += PayloadBytes(task);
+  if (with_chunks) context_.bytes_down += BytesOf(task.payloads());
   const absl::Duration left = options_.deadline - context_.out.now;
   if (left > absl::ZeroDuration() && left < absl::InfiniteDuration()) {
     task.set_deadline_ms(std::max<int64_t>(1, absl::ToInt64Milliseconds(left)));
@@ -215,7 +207,7 @@ void Phase::OnUpdateReady(Client& client, v1::UpdateReady update) {
   InlineChunks chunks;
   chunks.Swap(update.mutable_chunks());
   slot->header = std::move(update);
-  slot->total = PayloadBytes(slot->header);
+  slot->total = BytesOf(slot->header.payloads());
   if (slot->total == 0) {
     Accept(i);
     return;

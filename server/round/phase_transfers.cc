@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/wire/spec.h"
 #include "server/round/phase.h"
 
 namespace parley {
@@ -29,10 +30,7 @@ void Phase::OnDownloadRequested(TransferId transfer,
     Answer(transfer, absl::AbortedError("this task is over or was begun anew"));
     return;
   }
-  uint64_t total = 0;
-  for (const v1::Payload& payload : options_.task.payloads()) {
-    total += payload.bytes();
-  }
+  const uint64_t total = BytesOf(options_.task.payloads());
   if (request.offset() > total) {
     Answer(transfer, absl::InvalidArgumentError(absl::StrCat(
                          "offset ", request.offset(), " lies beyond the ",
