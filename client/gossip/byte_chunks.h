@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
+#include "client/gossip/payload_sink.h"
 #include "common/wire/chunk.h"
 
 namespace parley {
@@ -28,7 +29,7 @@ class ByteSource final : public ChunkSource {
 
 // Takes exactly `size` bytes of payload `payload`, and hands them to `take`,
 // which says whether they are good.
-class ByteSink final : public ChunkSink {
+class ByteSink final : public PayloadSink {
  public:
   using Take = absl::AnyInvocable<absl::Status(const std::string&)>;
   ByteSink(uint64_t size, uint32_t payload, Take take)

@@ -106,11 +106,13 @@ struct SendPayload {
   v1::PeerStep step;
   double scale = 1;
 };
-// The next payload of the link goes into the staging buffer.
+// The next payload of the link goes into the staging buffer. `weight`: of the
+// edge, before its scale (see PeerBegin).
 struct Arm {
   uint64_t link;
   int peer;
   v1::PeerStep step;
+  double weight = 1;
 };
 // The peer's local steps of the round. One at a time, beside all else.
 struct Train {

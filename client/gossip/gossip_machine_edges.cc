@@ -39,7 +39,7 @@ void GossipMachine::AdvanceEdges() {
         armed_ = StepOf(Use());
         armed_begun_ = false;
         edge.in = Part::kUnderway;
-        Do(gossip_effect::Arm{n.link, edge.plan.peer, armed_});
+        Do(gossip_effect::Arm{n.link, edge.plan.peer, armed_, edge.plan.in});
         v1::PeerMessage message;
         *message.mutable_ready()->mutable_step() = armed_;
         Send(edge.plan.peer, std::move(message));

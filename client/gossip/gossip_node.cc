@@ -173,7 +173,7 @@ class GossipNode::Impl {
   }
   void Perform(gossip_effect::Arm& e) {
     if (PeerLink* link = LinkOf(e.link)) {
-      link->ReceivePayload(state_->Staging(e.peer, e.step));
+      link->ReceivePayload(state_->Staging(e));
     }
   }
   void Perform(gossip_effect::SendPayload& e) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "client/gossip/payload_sink.h"
 #include "common/model/parameters.h"
 #include "common/wire/chunk.h"
 #include "common/wire/parameter_sink.h"
@@ -26,13 +27,14 @@ class NumberSource final : public ChunkSource {
 };
 
 // Writes payload `payload` into all of `numbers`.
-class NumberSink final : public ChunkSink {
+class NumberSink final : public PayloadSink {
  public:
   explicit NumberSink(std::shared_ptr<ParameterVector> numbers,
                       uint32_t payload = 0);
   absl::Status Write(const ChunkHeader& header,
                      absl::Span<const absl::string_view> pieces) override;
   absl::StatusOr<uint64_t> Finish() override { return sink_.Finish(); }
+  uint64_t received() const { return sink_.received(); }  // bytes
 
  private:
   const std::shared_ptr<ParameterVector> numbers_;  // shared: see above

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "client/gossip/payload_sink.h"
 #include "common/wire/chunk.h"
 #include "parley/v1/peer.pb.h"
 
@@ -53,7 +54,7 @@ class PeerLink {
   // before the other end is told that it may send. Written to on the
   // transport's threads; a sink that is replaced, or whose link ended, is let
   // go of once no call of it is under way.
-  virtual void ReceivePayload(std::shared_ptr<ChunkSink> sink) = 0;
+  virtual void ReceivePayload(std::shared_ptr<PayloadSink> sink) = 0;
 
   // Chunks that moved, sent and received: grows while the link is alive.
   virtual uint64_t chunks() const = 0;

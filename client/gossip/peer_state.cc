@@ -108,23 +108,25 @@ void PeerState::Fold(const gossip_effect::Fold& fold) {
     return FoldSegment(fold.step, fold.omega);
   }
   Flow& flow = flows_[fold.peer];
-  if (traits_.edge_states) {
+  if (EdgeStates* const states = algorithm_->edge_states()) {
     const double before = SumOf(*mixed_);
-    algorithm_->Fold(fold.peer, fold.weight, *staged_, *sent_, mixed_.get());
+    states->Fold(fold.peer, fold.weight, *staged_, *sent_, mixed_.get());
     flow.sum += SumOf(*mixed_) - before;
     return;
   }
-  // Without a model there is no distance.
-  const bool both = fold.omega > 0 && omega_ > 0;
-  const Comparison compared = Compare(both ? 1 / fold.omega : 0, *staged_,
-                                      both ? 1 / omega_ : 0, *sent_);
+  Comparison compared;
+  if (traits_.pairs) {
+    compared = Compare(1, *staged_, 1, *sent_);
+    AddDifference(fold.weight, *staged_, *sent_, mixed_.get());
+    AddScaled(1, *mixed_, &x_);
+  } else {
+    compared = mixing_->compared();
+    std::swap(mixed_, staged_);
+  }
   neighbour_distance_ += fold.weight * compared.squared_distance;
   if (fold.step.use() == v1::EXCHANGE) {
-    algorithm_->Fold(fold.peer, fold.weight, *staged_, *sent_, mixed_.get());
     flow.sum += fold.weight * (compared.sum_a - compared.sum_b);
-    if (traits_.pairs) AddScaled(1, *mixed_, &x_);
   } else {
-    AddScaled(fold.weight, *staged_, mixed_.get());
     mixed_omega_ += fold.weight * fold.omega;
     flow.sum += fold.weight * compared.sum_a;
     flow.omega += fold.weight * fold.omega;
@@ -144,8 +146,15 @@ void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
                .round = doubt.step.round(),
                .change = ParameterVector(x_.dtype(), sent_->elements())};
   if (kept.use == v1::EXCHANGE) {
-    algorithm_->FoldDoubt(doubt.peer, doubt.weight, *staged_, *sent_,
-                          &kept.change);
+    if (EdgeStates* const states = algorithm_->edge_states()) {
+      states->FoldDoubt(doubt.peer, doubt.weight, *staged_, *sent_,
+                        &kept.change);
+    } else if (traits_.pairs) {
+      AddDifference(doubt.weight, *staged_, *sent_, &kept.change);
+    } else {
+      CopyInto(*staged_, &kept.change);
+      AddScaled(-1, *mixed_, &kept.change);
+    }
   } else if (kept.use == v1::FLOW) {
     Give(doubt.peer, doubt.weight);
     AddScaled(doubt.weight, *sent_, &kept.change);
@@ -188,6 +197,7 @@ void PeerState::Settle(const gossip_effect::Settle& settle) {
 }
 
 absl::Status PeerState::Mix() {
+  Detach(&mixed_);  // a transfer that was broken off may still read it
   double given = 0;
   for (const auto& [peer, weight] : given_) given += weight;
   if (std::abs(given - 1) < 1e-12) given = 1;  // all, to the last bit
@@ -292,20 +302,30 @@ void PeerState::CloseAverage(bool applied) {
 
 // --------------------------------------------------------------- transfers
 
-std::shared_ptr<ChunkSink> PeerState::Staging(int peer,
-                                              const v1::PeerStep& step) {
+std::shared_ptr<PayloadSink> PeerState::Staging(const gossip_effect::Arm& arm) {
+  const v1::PeerStep& step = arm.step;
   int64_t elements = sent_ ? sent_->elements() : x_.elements();
   if (step.use() == v1::COPY_MODEL) {
     elements = x_.elements();
   } else if (step.use() == v1::AVERAGE) {
-    const Range range = SegmentOf(peer, step.step());
+    const Range range = SegmentOf(arm.peer, step.step());
     elements = range.end - range.begin;
   }
   Renew(x_.dtype(), elements, &staged_);
-  if (step.use() == v1::EXCHANGE) {
-    if (auto sink = algorithm_->SinkFor(peer, staged_)) return sink;
+  if (step.use() == v1::EXCHANGE && algorithm_->edge_states() != nullptr) {
+    return algorithm_->edge_states()->SinkFor(arm.peer, staged_);
   }
-  return std::make_shared<NumberSink>(staged_);
+  // Of pairs what is to be sent is not known yet.
+  const bool edge = step.use() == v1::EXCHANGE || step.use() == v1::FLOW;
+  if (!edge || traits_.pairs) return std::make_shared<NumberSink>(staged_);
+  mixing_ = std::make_shared<MixingSink>(
+      MixingSink::Options{.flow = step.use() == v1::FLOW,
+                          .weight = arm.weight,
+                          .omega = omega_,
+                          .sent = sent_,
+                          .mixed = mixed_,
+                          .staged = staged_});
+  return mixing_;
 }
 
 std::shared_ptr<ChunkSource> PeerState::Source(int peer,
@@ -320,7 +340,9 @@ std::shared_ptr<ChunkSource> PeerState::Source(int peer,
                                           range.begin, range.end);
   }
   if (step.use() == v1::EXCHANGE) {
-    if (auto source = algorithm_->SourceFor(peer)) return source;
+    if (EdgeStates* const states = algorithm_->edge_states()) {
+      return states->SourceFor(peer);
+    }
   }
   return std::make_shared<NumberSource>(sent_, 0, sent_->elements());
 }
@@ -340,8 +362,8 @@ uint64_t PeerState::BytesOf(int peer, const v1::PeerStep& step) const {
     const Range range = SegmentOf(self_, step.step());
     return (range.end - range.begin) * size;
   }
-  if (step.use() == v1::EXCHANGE && traits_.edge_states) {
-    return algorithm_->BytesFor(peer);
+  if (step.use() == v1::EXCHANGE && algorithm_->edge_states() != nullptr) {
+    return algorithm_->edge_states()->BytesFor(peer);
   }
   return sent_->elements() * size;
 }

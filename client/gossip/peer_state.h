@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "client/gossip/algorithms/algorithm.h"
 #include "client/gossip/gossip_events.h"
+#include "client/gossip/mixing_sink.h"
 #include "client/sdk/trainer.h"
 #include "common/model/parameters.h"
 #include "common/wire/chunk.h"
@@ -74,8 +75,10 @@ class PeerState {
   void ChangeEpoch(const gossip_effect::ChangeEpoch& change);
 
   // Where the payload of a step is to be put, and where it comes from. Both
-  // stay valid whatever happens to the state.
-  std::shared_ptr<ChunkSink> Staging(int peer, const v1::PeerStep& step);
+  // stay valid whatever happens to the state. What an edge brings is mixed in
+  // as it comes: until it is folded, or something else is staged, mixed() stays
+  // as it was.
+  std::shared_ptr<PayloadSink> Staging(const gossip_effect::Arm& arm);
   std::shared_ptr<ChunkSource> Source(int peer, const v1::PeerStep& step) const;
   // What goes into Begin: the ω that goes with a payload, and its bytes.
   double OmegaOf(const v1::PeerStep& step) const;
@@ -126,6 +129,7 @@ class PeerState {
   std::shared_ptr<ParameterVector> sent_;
   std::shared_ptr<ParameterVector> mixed_;
   std::shared_ptr<ParameterVector> staged_;
+  std::shared_ptr<MixingSink> mixing_;  // if that staged, or is to
   double mixed_omega_ = 0;
   std::map<int, double> given_;  // weights, by peer
   double neighbour_distance_ = 0;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "common/kernels/kernels.h"
-
 namespace parley {
 namespace {
 
@@ -88,25 +86,15 @@ Comparison Compare(double v, const ParameterVector& a, double w,
                    const ParameterVector& b) {
   return ForDType(a.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    Comparison result;
-    const absl::Span<const T> x = a.As<T>(), y = b.As<T>();
-    for (size_t i = 0; i < x.size(); ++i) {
-      const double p = x[i], q = y[i];
-      const double d = v * p - w * q;
-      result.squared_distance += d * d;
-      result.sum_a += p;
-      result.sum_b += q;
-    }
-    return result;
+    return KernelsFor<T>().compare(a.elements(), v, a.As<T>().data(), w,
+                                   b.As<T>().data());
   });
 }
 
 double SumOf(const ParameterVector& x) {
   return ForDType(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    double sum = 0;
-    for (const T v : x.As<T>()) sum += static_cast<double>(v);
-    return sum;
+    return KernelsFor<T>().sum(x.elements(), x.As<T>().data());
   });
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "common/kernels/kernels.h"
 #include "common/model/parameters.h"
 
 namespace parley {
@@ -31,11 +32,6 @@ void AddRange(const ParameterVector& x, int64_t begin, int64_t end,
 void CopyRange(const ParameterVector& x, int64_t begin, int64_t end,
                ParameterVector* y, int64_t to_begin);
 
-struct Comparison {
-  double squared_distance = 0;  // ‖v·a − w·b‖²
-  double sum_a = 0;             // Σ a, and of b
-  double sum_b = 0;
-};
 // In double, in one pass.
 Comparison Compare(double v, const ParameterVector& a, double w,
                    const ParameterVector& b);

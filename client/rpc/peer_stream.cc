@@ -27,8 +27,8 @@ void PeerStream::SendPayload(const v1::PeerMessage& begin,
   Enqueue(begin, std::move(source));
 }
 
-void PeerStream::ReceivePayload(std::shared_ptr<ChunkSink> sink) {
-  std::shared_ptr<ChunkSink> replaced;  // destroyed without the lock
+void PeerStream::ReceivePayload(std::shared_ptr<PayloadSink> sink) {
+  std::shared_ptr<PayloadSink> replaced;  // destroyed without the lock
   {
     MutexLock lock(mu_);
     if (closing_) return;
@@ -79,7 +79,7 @@ void PeerStream::Open() {
 void PeerStream::Close(const absl::Status& why, bool flush) {
   std::deque<Waiting> queue;  // destroyed without the lock, as are these
   std::shared_ptr<ChunkSource> source;
-  std::shared_ptr<ChunkSink> sink, next_sink;
+  std::shared_ptr<PayloadSink> sink, next_sink;
   {
     MutexLock lock(mu_);
     if (!closing_) {
@@ -256,6 +256,7 @@ absl::Status PeerStream::TakeMessage(v1::PeerMessage message) {
   }
   const v1::PeerMessage::KindCase kind = message.kind_case();
   if (kind == v1::PeerMessage::KIND_NOT_SET) return absl::OkStatus();  // newer
+  std::shared_ptr<PayloadSink> begins;
   {
     MutexLock lock(mu_);
     if (kind == v1::PeerMessage::kBegin) {
@@ -263,12 +264,14 @@ absl::Status PeerStream::TakeMessage(v1::PeerMessage message) {
         return absl::InvalidArgumentError("a payload within another one");
       }
       receiving_ = Receiving::kPayload;
-      sink_ = std::move(next_sink_);
+      begins = sink_ = std::move(next_sink_);
     } else if (kind == v1::PeerMessage::kEnd &&
                receiving_ == Receiving::kNothing) {
       return absl::InvalidArgumentError("the end of no payload");
     }
   }
+  if (begins != nullptr) begins->Begin(message.begin());
+  begins.reset();
   Tell([&](PeerLinkListener* listener) {
     listener->OnMessage(std::move(message));
   });
@@ -277,7 +280,7 @@ absl::Status PeerStream::TakeMessage(v1::PeerMessage message) {
 }
 
 absl::Status PeerStream::TakeChunk(const ReceivedChunk& chunk) {
-  std::shared_ptr<ChunkSink> sink;
+  std::shared_ptr<PayloadSink> sink;
   {
     MutexLock lock(mu_);
     if (receiving_ == Receiving::kNothing) {
@@ -295,7 +298,7 @@ absl::Status PeerStream::TakeChunk(const ReceivedChunk& chunk) {
 }
 
 void PeerStream::FinishPayload() {
-  std::shared_ptr<ChunkSink> sink;
+  std::shared_ptr<PayloadSink> sink;
   {
     MutexLock lock(mu_);
     if (receiving_ != Receiving::kPayload) {
@@ -310,7 +313,7 @@ void PeerStream::FinishPayload() {
                  : sink->Finish().status());
 }
 
-void PeerStream::EndPayload(const std::shared_ptr<ChunkSink>& sink,
+void PeerStream::EndPayload(const std::shared_ptr<PayloadSink>& sink,
                             Receiving next, const absl::Status& status) {
   {
     MutexLock lock(mu_);

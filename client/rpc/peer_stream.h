@@ -40,7 +40,7 @@ class PeerStream : public std::enable_shared_from_this<PeerStream> {
   void Send(const v1::PeerMessage& message);
   void SendPayload(const v1::PeerMessage& begin,
                    std::shared_ptr<ChunkSource> source);
-  void ReceivePayload(std::shared_ptr<ChunkSink> sink);
+  void ReceivePayload(std::shared_ptr<PayloadSink> sink);
   uint64_t chunks() const { return chunks_; }
   void HangUp();  // what the link's destructor does
 
@@ -80,7 +80,7 @@ class PeerStream : public std::enable_shared_from_this<PeerStream> {
   absl::Status TakeMessage(v1::PeerMessage message);
   absl::Status TakeChunk(const ReceivedChunk& chunk);
   void FinishPayload();
-  void EndPayload(const std::shared_ptr<ChunkSink>& sink, Receiving next,
+  void EndPayload(const std::shared_ptr<PayloadSink>& sink, Receiving next,
                   const absl::Status& status);
   // Reads no more; `flush`: still writes what waits, but for chunks.
   void Close(const absl::Status& why, bool flush);
@@ -115,8 +115,8 @@ class PeerStream : public std::enable_shared_from_this<PeerStream> {
   bool closing_ GUARDED_BY(mu_) = false;  // for the reason `why_`
   bool ended_ GUARDED_BY(mu_) = false;
   absl::Status why_ GUARDED_BY(mu_);
-  std::shared_ptr<ChunkSink> next_sink_ GUARDED_BY(mu_);
-  std::shared_ptr<ChunkSink> sink_ GUARDED_BY(mu_);  // of what comes now
+  std::shared_ptr<PayloadSink> next_sink_ GUARDED_BY(mu_);
+  std::shared_ptr<PayloadSink> sink_ GUARDED_BY(mu_);  // of what comes now
   Receiving receiving_ GUARDED_BY(mu_) = Receiving::kNothing;
 };
 
@@ -132,7 +132,7 @@ class StreamLink final : public PeerLink {
                    std::shared_ptr<ChunkSource> source) override {
     stream_->SendPayload(begin, std::move(source));
   }
-  void ReceivePayload(std::shared_ptr<ChunkSink> sink) override {
+  void ReceivePayload(std::shared_ptr<PayloadSink> sink) override {
     stream_->ReceivePayload(std::move(sink));
   }
   uint64_t chunks() const override { return stream_->chunks(); }

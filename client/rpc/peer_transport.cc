@@ -72,7 +72,7 @@ class FailedLink final : public PeerLink {
   void Send(const v1::PeerMessage&) override {}
   void SendPayload(const v1::PeerMessage&,
                    std::shared_ptr<ChunkSource>) override {}
-  void ReceivePayload(std::shared_ptr<ChunkSink>) override {}
+  void ReceivePayload(std::shared_ptr<PayloadSink>) override {}
   uint64_t chunks() const override { return 0; }
 
  private:

@@ -26,6 +26,13 @@ struct PoolShape {
   int64_t rows, cols, channels, pool, line;
 };
 
+// Two vectors beside each other, in double.
+struct Comparison {
+  double squared_distance = 0;  // ‖v·a − w·b‖²
+  double sum_a = 0;             // Σ a, and of b
+  double sum_b = 0;
+};
+
 // Arrays are row-major and without gaps; T is float or double. Outputs must not
 // overlap inputs unless said. Single-threaded.
 template <typename T>
@@ -42,6 +49,8 @@ struct Kernels {
   void (*axpy)(int64_t n, T alpha, const T* x, T* y);  // y += alpha·x
   // y += alpha·(a − b): with a and b exchanged exactly the negative.
   void (*add_difference)(int64_t n, T alpha, const T* a, const T* b, T* y);
+  // x = alpha·(x − from) + y, or alpha·x + y where `from` is null.
+  void (*mix)(int64_t n, T alpha, const T* from, const T* y, T* x);
   void (*scale)(int64_t n, T alpha, T* x);
   T (*dot)(int64_t n, const T* x, const T* y);
   void (*add_bias)(int64_t rows, int64_t cols, const T* bias,
@@ -86,6 +95,8 @@ struct Kernels {
   void (*fold)(int64_t n, double weight, const T* x,
                double* sum);                                     // sum += w·x
   void (*apply)(int64_t n, double step, const double* d, T* x);  // x += step·d
+  double (*sum)(int64_t n, const T* x);
+  Comparison (*compare)(int64_t n, double v, const T* a, double w, const T* b);
   void (*divide)(int64_t n, T divisor, T* x);
   bool (*all_finite)(int64_t n, const T* x);
 };

@@ -42,7 +42,7 @@ class PeerPipe : public std::enable_shared_from_this<PeerPipe> {
         });
   }
 
-  void Receive(int end, std::shared_ptr<ChunkSink> sink) {
+  void Receive(int end, std::shared_ptr<PayloadSink> sink) {
     ends_[end].sink = std::move(sink);
   }
   uint64_t chunks() const { return chunks_; }
@@ -67,7 +67,7 @@ class PeerPipe : public std::enable_shared_from_this<PeerPipe> {
   struct End {
     int peer;
     PeerLinkListener* listener = nullptr;
-    std::shared_ptr<ChunkSink> sink = nullptr;
+    std::shared_ptr<PayloadSink> sink = nullptr;
   };
 
   template <typename F>
@@ -91,11 +91,12 @@ class PeerPipe : public std::enable_shared_from_this<PeerPipe> {
         faults == nullptr
             ? std::nullopt
             : faults->BreaksPayloadAfter(ends_[end].peer, to.peer, begin);
-    const std::shared_ptr<ChunkSink> sink = std::exchange(to.sink, nullptr);
+    const std::shared_ptr<PayloadSink> sink = std::exchange(to.sink, nullptr);
     absl::Status status =
         sink == nullptr
             ? absl::FailedPreconditionError("no payload is expected")
             : absl::OkStatus();
+    if (sink != nullptr) sink->Begin(begin);
     int64_t moved = 0;
     while (const auto chunk = source.Next()) {
       if (break_after && moved >= *break_after) break;
@@ -135,7 +136,7 @@ class InProcessLink final : public PeerLink {
                    std::shared_ptr<ChunkSource> source) override {
     pipe_->SendPayload(end_, begin, std::move(source));
   }
-  void ReceivePayload(std::shared_ptr<ChunkSink> sink) override {
+  void ReceivePayload(std::shared_ptr<PayloadSink> sink) override {
     pipe_->Receive(end_, std::move(sink));
   }
   uint64_t chunks() const override { return pipe_->chunks(); }

@@ -7,11 +7,31 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "client/gossip/payload_sink.h"
 #include "common/config/run_gossip.h"
 #include "common/model/parameters.h"
 #include "common/wire/chunk.h"
 
 namespace parley {
+
+// How an algorithm follows each neighbour by what they exchange, where that is
+// not the numbers themselves. Of traits.edge_states, and they alone.
+class EdgeStates {
+ public:
+  virtual ~EdgeStates() = default;
+  // How what is sent in an exchange goes to and comes from `peer`; its bytes.
+  virtual std::shared_ptr<ChunkSource> SourceFor(int peer) = 0;
+  virtual std::shared_ptr<PayloadSink> SinkFor(
+      int peer, std::shared_ptr<ParameterVector> staged) = 0;
+  virtual uint64_t BytesFor(int peer) = 0;
+  // What an exchange with `peer`, which sent `staged`, mixes in.
+  virtual void Fold(int peer, double weight, const ParameterVector& staged,
+                    const ParameterVector& sent, ParameterVector* mixed) = 0;
+  // The same where nobody knows whether it counts: into `kept`, for MixLate.
+  virtual void FoldDoubt(int peer, double weight, const ParameterVector& staged,
+                         const ParameterVector& sent,
+                         ParameterVector* kept) = 0;
+};
 
 // One peer's. Δ is the change that the local steps make to the model; `mixed`
 // is Σ_k W_jk·(sent_k − sent_j) over the edges that were used. Both may be
@@ -34,19 +54,10 @@ class Algorithm {
   virtual void MixLate(int peer, int64_t round, const ParameterVector& missed,
                        int64_t rounds_late, ParameterVector* x) = 0;
 
-  // What an exchange with `peer`, which sent `staged`, mixes in.
-  virtual void Fold(int peer, double weight, const ParameterVector& staged,
-                    const ParameterVector& sent, ParameterVector* mixed);
-  // The same where nobody knows whether it counts: into `kept`, for MixLate.
-  virtual void FoldDoubt(int peer, double weight, const ParameterVector& staged,
-                         const ParameterVector& sent, ParameterVector* kept);
+  // Null, as by default: what travels in an exchange is `sent` itself, and
+  // w·(sent_k − sent) is mixed in.
+  virtual EdgeStates* edge_states() { return nullptr; }
 
-  // Where what travels in an exchange is not `sent` itself: how it goes to and
-  // comes from `peer`, and its bytes. Null, as by default: it is.
-  virtual std::shared_ptr<ChunkSource> SourceFor(int peer);
-  virtual std::shared_ptr<ChunkSink> SinkFor(
-      int peer, std::shared_ptr<ParameterVector> staged);
-  virtual uint64_t BytesFor(int peer);
   // Before `round` the membership changes: peers have other indices, this one
   // `self`. What has a sum over all peers that must stay as it is, or follows
   // other peers, begins anew: all peers of the new epoch do so.

@@ -35,20 +35,6 @@ constexpr Entry kAlgorithms[] = {
 
 }  // namespace
 
-void Algorithm::Fold(int, double weight, const ParameterVector& staged,
-                     const ParameterVector& sent, ParameterVector* mixed) {
-  AddDifference(weight, staged, sent, mixed);
-}
-void Algorithm::FoldDoubt(int, double weight, const ParameterVector& staged,
-                          const ParameterVector& sent, ParameterVector* kept) {
-  AddDifference(weight, staged, sent, kept);
-}
-std::shared_ptr<ChunkSource> Algorithm::SourceFor(int) { return nullptr; }
-std::shared_ptr<ChunkSink> Algorithm::SinkFor(
-    int, std::shared_ptr<ParameterVector>) {
-  return nullptr;
-}
-uint64_t Algorithm::BytesFor(int) { return 0; }
 void Algorithm::BeginEpoch(int, int64_t) {}
 
 absl::StatusOr<std::unique_ptr<Algorithm>> MakeAlgorithm(

@@ -23,7 +23,7 @@ namespace {
 constexpr uint32_t kShort = 0;
 constexpr uint32_t kFull = 1;
 
-class Choco final : public Algorithm {
+class Choco final : public Algorithm, public EdgeStates {
  public:
   Choco(const AlgorithmOptions& options, int self, DType dtype,
         int64_t elements)
@@ -57,6 +57,8 @@ class Choco final : public Algorithm {
     }
     AddScaled(1, *sent, public_.get());
   }
+
+  EdgeStates* edge_states() override { return this; }
 
   void Fold(int peer, double weight, const ParameterVector& staged,
             const ParameterVector& sent, ParameterVector* mixed) override {
@@ -95,7 +97,7 @@ class Choco final : public Algorithm {
   uint64_t BytesFor(int peer) override {
     return IsShort(peer) ? bytes_ : static_cast<uint64_t>(public_->bytes());
   }
-  std::shared_ptr<ChunkSink> SinkFor(
+  std::shared_ptr<PayloadSink> SinkFor(
       int peer, std::shared_ptr<ParameterVector> staged) override {
     if (!IsShort(peer)) {
       return std::make_shared<NumberSink>(std::move(staged), kFull);

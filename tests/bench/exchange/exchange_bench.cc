@@ -1,7 +1,8 @@
 // How fast two peers in two processes exchange a model, both directions at
-// once, and fold what comes (sum += w·x, in float), over a link with all that
-// it does on the way (chunks, checksums, finite numbers only), against a plain
-// TCP socket that moves and folds the same, read and written by a thread each.
+// once, and fold what comes (sum += w·x, in float), as a peer in a run does it
+// (chunks, checksums, finite numbers only; staged until it counts; what is
+// measured and audited of it), against a plain TCP socket that moves and folds
+// the same, read and written by a thread each.
 // Over loopback, the two ways by turns. Run by hand:
 //   exchange_bench [MiB of a model] [repetitions]
 #include <arpa/inet.h>
@@ -22,6 +23,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "client/gossip/mixing_sink.h"
+#include "client/gossip/number_chunks.h"
 #include "client/rpc/peer_service.h"
 #include "client/rpc/peer_transport.h"
 #include "common/base/log.h"
@@ -29,10 +32,6 @@
 #include "common/base/random.h"
 #include "common/kernels/kernels.h"
 #include "common/rpc/process.h"
-#include "common/wire/checksum.h"
-#include "common/wire/encoding.h"
-#include "common/wire/payload_source.h"
-#include "common/wire/protocol.h"
 
 namespace parley {
 namespace {
@@ -66,78 +65,15 @@ sockaddr_in Loopback(int port) {
   return address;
 }
 
-// The model that a peer sends, which lives as long as the peer.
-class ModelSource final : public ChunkSource {
- public:
-  explicit ModelSource(const ParameterVector& model)
-      : source_(*PayloadSource::Create(
-            {{model.dtype(), NativeEncoding(model.dtype()), model.elements(),
-              model.data()}},
-            0, kPeerChunkBytes)) {}
-  std::optional<ChunkView> Next() override { return source_->Next(); }
-
- private:
-  const std::unique_ptr<PayloadSource> source_;
-};
-
-// Checks each chunk, then folds it.
-class FoldingSink final : public ChunkSink {
- public:
-  explicit FoldingSink(absl::Span<float> sum) : sum_(sum) {}
-
-  absl::Status Write(const ChunkHeader& header,
-                     absl::Span<const absl::string_view> pieces) override {
-    FiniteCheck finite(v1::ENCODING_FLOAT32);
-    size_t bytes = 0;
-    for (absl::string_view piece : pieces) {
-      finite.Add(piece);
-      bytes += piece.size();
-    }
-    if (header.offset != at_ * sizeof(float) || bytes % sizeof(float) != 0 ||
-        bytes / sizeof(float) > sum_.size() - at_ || !finite.ok()) {
-      return absl::InvalidArgumentError("a wrong chunk");
-    }
-    if (Checksum(pieces) != header.checksum) {
-      return absl::DataLossError("checksum");
-    }
-    // Pieces begin and end anywhere: by way of a block that stays in the cache.
-    size_t filled = 0;
-    for (absl::string_view piece : pieces) {
-      while (!piece.empty()) {
-        const size_t n = std::min(piece.size(), sizeof(block_) - filled);
-        std::memcpy(reinterpret_cast<char*>(block_) + filled, piece.data(), n);
-        piece.remove_prefix(n);
-        filled += n;
-        if (filled == sizeof(block_)) Fold(std::exchange(filled, 0));
-      }
-    }
-    Fold(filled);
-    return absl::OkStatus();
-  }
-  absl::StatusOr<uint64_t> Finish() override {
-    PARLEY_CHECK(at_ == sum_.size());
-    return at_ * sizeof(float);
-  }
-
- private:
-  void Fold(size_t bytes) {
-    const int64_t n = bytes / sizeof(float);
-    KernelsFor<float>().axpy(n, kWeight, block_, sum_.data() + at_);
-    at_ += n;
-  }
-
-  const absl::Span<float> sum_;
-  float block_[4096];
-  size_t at_ = 0;
-};
-
 // One of the two peers, its links to the other one both ways.
 class BenchPeer final : public PeerAcceptor, public PeerLinkListener {
  public:
   BenchPeer(int64_t elements, uint64_t seed)
-      : model_(DType::kFloat32, elements), sum_(elements) {
+      : model_(std::make_shared<ParameterVector>(DType::kFloat32, elements)),
+        sum_(std::make_shared<ParameterVector>(DType::kFloat32, elements)),
+        staged_(std::make_shared<ParameterVector>(DType::kFloat32, elements)) {
     Rng rng(seed, "bench");
-    for (float& x : model_.As<float>()) x = static_cast<float>(rng.Uniform());
+    for (float& x : model_->As<float>()) x = static_cast<float>(rng.Uniform());
   }
 
   void Dial(int port) {
@@ -156,26 +92,34 @@ class BenchPeer final : public PeerAcceptor, public PeerLinkListener {
 
   // The peers exchange a model each, once both have said that they are ready.
   void ExchangeOverLink() {
-    link_->ReceivePayload(std::make_shared<FoldingSink>(absl::MakeSpan(sum_)));
+    link_->ReceivePayload(std::make_shared<MixingSink>(
+        MixingSink::Options{.flow = true,
+                            .weight = kWeight,
+                            .sent = model_,
+                            .mixed = sum_,
+                            .staged = staged_}));
     v1::PeerMessage message;
     message.mutable_ready();
     link_->Send(message);
     Await(&ready_);
     message.mutable_begin();
-    link_->SendPayload(message, std::make_shared<ModelSource>(model_));
+    link_->SendPayload(message, std::make_shared<NumberSource>(
+                                    model_, 0, model_->elements()));
     Await(&received_);
+    std::swap(sum_, staged_);
     message.mutable_received();
     link_->Send(message);
     Await(&confirmed_);
   }
 
   void ExchangeOverSocket(int fd) {
-    std::thread writer([&] { WriteAll(fd, model_.data(), model_.bytes()); });
+    std::thread writer([&] { WriteAll(fd, model_->data(), model_->bytes()); });
     std::vector<float> buffer((1 << 20) / sizeof(float));
-    for (size_t at = 0; at < sum_.size();) {
-      const size_t n = std::min(buffer.size(), sum_.size() - at);
+    const absl::Span<float> sum = sum_->As<float>();
+    for (size_t at = 0; at < sum.size();) {
+      const size_t n = std::min(buffer.size(), sum.size() - at);
       ReadAll(fd, buffer.data(), n * sizeof(float));
-      KernelsFor<float>().axpy(n, kWeight, buffer.data(), sum_.data() + at);
+      KernelsFor<float>().axpy(n, kWeight, buffer.data(), sum.data() + at);
       at += n;
     }
     writer.join();
@@ -184,7 +128,7 @@ class BenchPeer final : public PeerAcceptor, public PeerLinkListener {
     ReadAll(fd, &received, 1);
   }
 
-  int64_t bytes() const { return model_.bytes(); }
+  int64_t bytes() const { return model_->bytes(); }
 
   void OnMessage(v1::PeerMessage message) override {
     if (message.has_ready()) Tell(&ready_);
@@ -208,8 +152,8 @@ class BenchPeer final : public PeerAcceptor, public PeerLinkListener {
     --*count;
   }
 
-  ParameterVector model_;
-  std::vector<float> sum_;
+  const std::shared_ptr<ParameterVector> model_;
+  std::shared_ptr<ParameterVector> sum_, staged_;
   std::unique_ptr<GrpcPeerTransport> transport_;
   std::unique_ptr<PeerLink> link_;
   Mutex mu_;

@@ -237,6 +237,43 @@ TEST_P(IsaTest, FoldAndApplyDoNotDependOnRanges) {
   CheckRanges<double>(K<double>(), rng_);
 }
 
+// Of all lengths, at any address: the same to the last bit.
+template <typename T>
+void CheckSums(const Kernels<T>& k, Rng& rng) {
+  for (const int64_t n : {0, 1, 7, 8, 9, 16, 31, 100, 5000}) {
+    std::vector<T> a(n), b(n);
+    for (T& v : a) v = static_cast<T>(1e3 + rng.Normal());
+    for (T& v : b) v = static_cast<T>(1e3 + rng.Normal());
+    long double sum_a = 0, sum_b = 0, squares = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      sum_a += a[i];
+      sum_b += b[i];
+      const long double d = 0.5L * a[i] - 0.25L * b[i];
+      squares += d * d;
+    }
+    const Comparison compared = k.compare(n, 0.5, a.data(), 0.25, b.data());
+    EXPECT_NEAR(compared.sum_a, sum_a, 1e-14 * sum_a) << n;
+    EXPECT_NEAR(compared.sum_b, sum_b, 1e-14 * sum_b) << n;
+    EXPECT_NEAR(compared.squared_distance, squares, 1e-14 * squares) << n;
+    const double sum = k.sum(n, a.data());
+    EXPECT_NEAR(sum, sum_a, 1e-14 * sum_a) << n;
+    for (size_t shift = 1; shift < 16; ++shift) {
+      Shifted<T> x(a, shift), y(b, 16 - shift);
+      EXPECT_EQ(k.sum(n, x.data()), sum);
+      const Comparison again = k.compare(n, 0.5, x.data(), 0.25, y.data());
+      EXPECT_EQ(std::memcmp(&again, &compared, sizeof(again)), 0);
+    }
+    // What one end of an edge took in, the other one gave.
+    const Comparison turned = k.compare(n, 0.25, b.data(), 0.5, a.data());
+    EXPECT_EQ(turned.sum_a - turned.sum_b, compared.sum_b - compared.sum_a);
+  }
+}
+
+TEST_P(IsaTest, SumsInDoubleDoNotDependOnAlignment) {
+  CheckSums<float>(K<float>(), rng_);
+  CheckSums<double>(K<double>(), rng_);
+}
+
 template <typename T>
 void CheckFinite(const Kernels<T>& k) {
   const T bad[] = {std::numeric_limits<T>::infinity(),

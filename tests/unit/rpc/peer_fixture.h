@@ -91,7 +91,7 @@ class NoiseSource final : public ChunkSource {
 };
 
 // Checks the chunks and keeps a checksum of them all.
-class CheckingSink final : public ChunkSink {
+class CheckingSink final : public PayloadSink {
  public:
   explicit CheckingSink(uint64_t bytes) : bytes_(bytes) { ++payload_ends; }
   ~CheckingSink() override { --payload_ends; }
