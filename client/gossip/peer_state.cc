@@ -68,8 +68,7 @@ absl::StatusOr<TrainResult> PeerState::Train(Trainer* trainer,
     SetZero(&delta_);
     return TrainResult();
   }
-  CopyInto(x, &delta_);
-  ScaleBy(1 / omega_, &delta_);
+  ScaleInto(1 / omega_, x, &delta_);
   PARLEY_ASSIGN_OR_RETURN(const TrainResult result,
                           trainer->Train(task, delta_));
   if (delta_.dtype() != x_.dtype() || delta_.elements() != x_.elements()) {
@@ -90,8 +89,12 @@ void PeerState::Prepare(int64_t round, bool plain) {
   plain_ = plain;
   const int64_t elements = x_.elements() * (plain ? 1 : traits_.parts);
   Renew(x_.dtype(), elements, &sent_);
-  Renew(x_.dtype(), elements, &mixed_);
-  SetZero(mixed_.get());
+  if (traits_.pairs) {  // who tells of a local step may read it meanwhile
+    Renew(x_.dtype(), elements, &mixed_);
+    SetZero(mixed_.get());
+  } else if (mixed_ != nullptr) {
+    spare_ = std::move(mixed_);
+  }
   mixed_omega_ = 0;
   given_.clear();
   neighbour_distance_ = 0;
@@ -109,7 +112,7 @@ void PeerState::Fold(const gossip_effect::Fold& fold) {
   }
   Flow& flow = flows_[fold.peer];
   if (EdgeStates* const states = algorithm_->edge_states()) {
-    const double before = SumOf(*mixed_);
+    const double before = SumOf(Mixed());
     states->Fold(fold.peer, fold.weight, *staged_, *sent_, mixed_.get());
     flow.sum += SumOf(*mixed_) - before;
     return;
@@ -117,7 +120,7 @@ void PeerState::Fold(const gossip_effect::Fold& fold) {
   Comparison compared;
   if (traits_.pairs) {
     compared = Compare(1, *staged_, 1, *sent_);
-    AddDifference(fold.weight, *staged_, *sent_, mixed_.get());
+    AddDifference(fold.weight, *staged_, *sent_, &Mixed());
     AddScaled(1, *mixed_, &x_);
   } else {
     compared = mixing_->compared();
@@ -131,6 +134,18 @@ void PeerState::Fold(const gossip_effect::Fold& fold) {
     flow.sum += fold.weight * compared.sum_a;
     flow.omega += fold.weight * fold.omega;
   }
+}
+
+// Written to: a transfer that was broken off may still read what it was.
+ParameterVector& PeerState::Mixed() {
+  if (mixed_ != nullptr) {
+    Detach(&mixed_);
+    return *mixed_;
+  }
+  mixed_ = std::move(spare_);
+  Renew(x_.dtype(), sent_->elements(), &mixed_);
+  SetZero(mixed_.get());
+  return *mixed_;
 }
 
 void PeerState::Give(int peer, double weight) {
@@ -153,14 +168,14 @@ void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
       AddDifference(doubt.weight, *staged_, *sent_, &kept.change);
     } else {
       CopyInto(*staged_, &kept.change);
-      AddScaled(-1, *mixed_, &kept.change);
+      if (mixed_ != nullptr) AddScaled(-1, *mixed_, &kept.change);
     }
   } else if (kept.use == v1::FLOW) {
     Give(doubt.peer, doubt.weight);
     AddScaled(doubt.weight, *sent_, &kept.change);
     kept.omega = doubt.weight * omega_;
   } else {
-    CopyInto(*mixed_, &kept.change);
+    CopyInto(Mixed(), &kept.change);
     if (plain_) {
       ScaleBy(1.0 / peers_, &kept.change);
       kept.omega = MeanOmega();
@@ -197,19 +212,19 @@ void PeerState::Settle(const gossip_effect::Settle& settle) {
 }
 
 absl::Status PeerState::Mix() {
-  Detach(&mixed_);  // a transfer that was broken off may still read it
+  ParameterVector& mixed = Mixed();
   double given = 0;
   for (const auto& [peer, weight] : given_) given += weight;
   if (std::abs(given - 1) < 1e-12) given = 1;  // all, to the last bit
   if (given != 0) {
-    AddScaled(-given, *sent_, mixed_.get());
+    AddScaled(-given, *sent_, &mixed);
     mixed_omega_ -= given * omega_;
   }
   omega_ += mixed_omega_;
   if (plain_) {
-    AddScaled(1, *mixed_, &x_);
+    AddScaled(1, mixed, &x_);
   } else {
-    algorithm_->Mix(&delta_, *sent_, mixed_.get(), &x_);
+    algorithm_->Mix(&delta_, *sent_, &mixed, &x_);
   }
   if (!x_.AllFinite()) {
     return absl::InternalError(
@@ -259,7 +274,7 @@ PeerState::Range PeerState::SegmentOf(int sender, int step) const {
 void PeerState::FoldSegment(const v1::PeerStep& step, double omega) {
   const int sender = (self_ + peers_ - 1) % peers_;
   const Range range = SegmentOf(sender, step.step());
-  if (step.step() == 0) AddScaled(1, *sent_, mixed_.get());
+  if (step.step() == 0) AddScaled(1, *sent_, &Mixed());
   if (step.step() < peers_ - 1) {
     omegas_[(sender - step.step() + peers_) % peers_] = omega;
     AddRange(*staged_, 0, range.end - range.begin, mixed_.get(), range.begin);
@@ -281,8 +296,8 @@ double PeerState::MeanOmega() const {
 }
 
 void PeerState::CloseAverage(bool applied) {
+  Mixed();
   if (applied && !plain_) {
-    Detach(&mixed_);
     TakeMean(mixed_.get(), &mixed_omega_);
     flows_[-1].sum += SumOf(*mixed_);
     flows_[-1].omega += mixed_omega_;
@@ -296,8 +311,7 @@ void PeerState::CloseAverage(bool applied) {
   }
   // Where this peer gives up, its last segment may still be on its way, and the
   // others may take the average.
-  Renew(x_.dtype(), mixed_->elements(), &mixed_);
-  SetZero(mixed_.get());
+  spare_ = std::move(mixed_);
 }
 
 // --------------------------------------------------------------- transfers
@@ -311,6 +325,7 @@ std::shared_ptr<PayloadSink> PeerState::Staging(const gossip_effect::Arm& arm) {
     const Range range = SegmentOf(arm.peer, step.step());
     elements = range.end - range.begin;
   }
+  if (staged_ == nullptr) staged_ = std::move(spare_);
   Renew(x_.dtype(), elements, &staged_);
   if (step.use() == v1::EXCHANGE && algorithm_->edge_states() != nullptr) {
     return algorithm_->edge_states()->SinkFor(arm.peer, staged_);

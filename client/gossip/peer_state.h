@@ -110,6 +110,8 @@ class PeerState {
   // Of an average: what moves in a step from `sender` to the next peer.
   Range SegmentOf(int sender, int step) const;
   void FoldSegment(const v1::PeerStep& step, double omega);
+  // The sum so far, to be changed.
+  ParameterVector& Mixed();
   // mixed = mean − sent, and the same of ω.
   void TakeMean(ParameterVector* mixed, double* omega) const;
   double MeanOmega() const;
@@ -127,9 +129,10 @@ class PeerState {
   // Of the round. Shared with transfers under way.
   bool plain_ = false;
   std::shared_ptr<ParameterVector> sent_;
-  std::shared_ptr<ParameterVector> mixed_;
+  std::shared_ptr<ParameterVector> mixed_;  // null: nothing yet
   std::shared_ptr<ParameterVector> staged_;
-  std::shared_ptr<MixingSink> mixing_;  // if that staged, or is to
+  std::shared_ptr<ParameterVector> spare_;  // in place of one of the two
+  std::shared_ptr<MixingSink> mixing_;      // if that staged, or is to
   double mixed_omega_ = 0;
   std::map<int, double> given_;  // weights, by peer
   double neighbour_distance_ = 0;

@@ -22,9 +22,9 @@ class DSgd final : public Algorithm {
 
   void Mix(ParameterVector* delta, const ParameterVector& sent,
            ParameterVector* mixed, ParameterVector* x) override {
+    if (!combine_) return AddUp(sent, *mixed, Velocity(*delta), x);
     CopyInto(sent, x);
     AddScaled(1, *mixed, x);
-    if (!combine_) AddScaled(1, Velocity(*delta), x);
   }
 
   void MixLate(int, int64_t, const ParameterVector& missed, int64_t,

@@ -39,7 +39,7 @@ TEST(PeerStateTest, WhatIsOnItsWayStaysAsItWasWhenTheAverageEnds) {
       const auto numbers =
           std::make_shared<const ParameterVector>(ToParameters({10, 20}));
       NumberSource first(numbers, 0, 2);
-      Move(first, *state->Staging({.peer = 0, .step = Average(0)}));
+      Move(first, *state->Staging({.link = 0, .peer = 0, .step = Average(0)}));
       state->Fold({.peer = 0, .step = Average(0), .weight = 1, .omega = 1});
       const std::shared_ptr<ChunkSource> source = state->Source(2, Average(1));
       state->CloseAverage(applied);
