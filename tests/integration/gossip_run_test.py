@@ -4,6 +4,7 @@
 usage: gossip_run_test.py BIN_DIR [many]
 """
 
+import math
 import os
 import pathlib
 import re
@@ -17,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from peers import LONG, PATIENCE, PeersTest, name, rounds_of, status_of
 
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
 MANY = sys.argv[1:] == ["many"]
 sys.argv[1:] = []
 
@@ -78,6 +80,28 @@ class GossipRunTest(PeersTest):
         report = (self.folder / "run/report.html").read_text()
         self.assertIn('"rho":0.8047', report)
         self.assertIn("\\u003csvg", report)
+
+    def test_the_example_says_live_how_its_peers_do(self):
+        out = self.parley("run", str(EXAMPLES / "gossip_ring.textproto"), "--dir", "ring",
+                          "--set", "stop.rounds=3", "--set", "evaluation.every=1")
+        line = re.search(r"^round 3/3  loss (\S+)  accuracy (\S+) %  consensus (\S+)  "
+                         r"contraction (\S+) \(ρ (\S+)\)  ↑(\S+) MB ↓(\S+) MB a peer", out, re.M)
+        self.assertIsNotNone(line, out)
+        loss, accuracy, consensus, contraction, rho, up, down = map(float, line.groups())
+        rounds = rounds_of(self.folder / "ring")
+        last = rounds[-1]
+        self.assertAlmostEqual(loss, last["central"]["loss"], delta=1e-4)
+        self.assertAlmostEqual(accuracy, 100 * last["central"]["accuracy"], delta=0.1)
+        self.assertAlmostEqual(consensus / last["metrics"]["consensus"], 1, delta=0.01)
+        self.assertAlmostEqual(rho, (1 + 2 * math.cos(math.pi / 4)) / 3, delta=1e-3)
+        # Of the rounds so far; before the first one all were the same.
+        measured = [r["metrics"]["contraction"] for r in rounds[1:]]
+        self.assertAlmostEqual(contraction, math.prod(measured) ** (1 / len(measured)), delta=1e-3)
+        self.assertLess(contraction, rho)
+        # A model to two neighbours in each round, and the exact average of eight.
+        sent = (3 * 2 + 2 * 7 / 8) * os.path.getsize(self.folder / "ring/model.safetensors") / 1e6
+        self.assertAlmostEqual(up, sent, delta=0.06)
+        self.assertEqual(up, down)
 
     def finish(self, server, living):
         self.ends_well(*living)
