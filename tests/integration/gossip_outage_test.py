@@ -56,7 +56,7 @@ class Run(PeersTest):
             self.serve_it("--resume")  # the others are known by the rendezvous alone
 
     def lose_one(self):
-        self.start(steps=20, lease=2, edge=2)
+        self.start(steps=20, lease=3, edge=2)
         self.wait_for_rounds(self.folder / "run", 3)
         self.kill(1)
         self.living = (0, 2)
