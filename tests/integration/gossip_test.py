@@ -17,6 +17,27 @@ from peers import LONG, PATIENCE, PeersTest, name, rounds_of
 
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
 
+# Peers and how they gossip: each algorithm that has rounds in common, each
+# topology and each compressor.
+AS_SIMULATED = (
+    (8, "topology { one_peer_exponential {} } d_sgd { order: ADAPT_THEN_COMBINE }"),
+    (6, "topology { static_exponential {} } d_sgd { momentum: 0.5 }"),
+    (6, "topology { complete {} } push_sum {}"),
+    (5, "topology { ring {} } gradient_tracking {}"),
+    (4, "topology { random_matching {} } average_every: 3"),
+    (3, "exact_average {}"),
+    (4, "topology { path {} } d_sgd { order: ADAPT_WHILE_COMMUNICATING momentum: 0.5 }"),
+    (4, "topology { grid { rows: 2 } } d2 {}"),
+    (6, "topology { torus { rows: 2 } } choco { top { share: 0.2 } consensus_step: 0.4 }"),
+    (5, "topology { star {} } choco { random { share: 0.3 } consensus_step: 0.3 }"),
+    (4, "topology { hypercube {} } choco { int8 {} }"),
+    (5, "topology { base { k: 2 } } decent_lam { momentum: 0.5 }"),
+    (4, "topology { ring { directed: true } } push_sum {}"),
+    (6, "topology { random_regular { degree: 3 } } choco { bfloat16 {} }"),
+    (5, "topology { small_world { neighbours: 2 } }"),
+    (5, "topology { erdos_renyi { probability: 0.8 } } d2 {}"),
+    (3, "topology { edges { edge { a: 0 b: 2 } edge { a: 1 b: 2 } } }"))
+
 
 class GossipTest(PeersTest):
     BIN = BIN
@@ -35,12 +56,7 @@ class GossipTest(PeersTest):
         return struct.unpack(f"<{(len(text) - begin) // 4}f", text[begin:])
 
     def test_the_models_are_those_of_the_simulator(self):
-        for peers, gossip in (
-                (8, "topology { one_peer_exponential {} } d_sgd { order: ADAPT_THEN_COMBINE }"),
-                (6, "topology { static_exponential {} } d_sgd { momentum: 0.5 }"),
-                (6, "topology { complete {} } push_sum {}"),
-                (5, "topology { ring {} } gradient_tracking {}"),
-                (4, "topology { random_matching {} } average_every: 3")):
+        for peers, gossip in AS_SIMULATED:
             with self.subTest(peers=peers, gossip=gossip):
                 self.remove_peers()
                 run = self.write(peers, gossip)
