@@ -59,6 +59,7 @@ absl::StatusOr<uint64_t> CheckChunk(const ChunkHeader& header,
                                     absl::Span<const absl::string_view> pieces,
                                     uint32_t payload, uint64_t offset,
                                     uint64_t left, uint64_t number) {
+  if (left == 0) return RefuseChunk(header, "nothing more is expected");
   if (header.payload != payload || header.offset != offset) {
     return RefuseChunk(header, absl::StrCat("payload ", payload, " at byte ",
                                             offset, " is expected"));
