@@ -333,18 +333,21 @@ void GossipMachine::BeginRound() {
 }
 
 void GossipMachine::PerformSettlements() {
-  // All have one model after the last average: what comes later is written off.
-  if (!IsAveraged()) {
-    for (auto& [peer, n] : neighbours_) PerformSettlement(peer, &n.doubt);
+  for (auto& [peer, n] : neighbours_) {
+    for (const Doubt& doubt : std::exchange(n.settled, {})) {
+      // All have one model after the last average: what comes later is written
+      // off.
+      if (!IsAveraged()) PerformSettlement(peer, doubt);
+    }
   }
-  PerformSettlement(-1, &averages_.doubt);
+  if (averages_.doubt && averages_.doubt->outcome) {
+    PerformSettlement(-1, *std::exchange(averages_.doubt, std::nullopt));
+  }
 }
 
-void GossipMachine::PerformSettlement(int peer, std::optional<Doubt>* doubt) {
-  if (!*doubt || !(*doubt)->outcome) return;
-  Do(gossip_effect::Settle{peer, (*doubt)->step.use(), *(*doubt)->outcome,
-                           round_ - (*doubt)->step.round()});
-  doubt->reset();
+void GossipMachine::PerformSettlement(int peer, const Doubt& doubt) {
+  Do(gossip_effect::Settle{peer, doubt.step, *doubt.outcome,
+                           round_ - doubt.step.round()});
 }
 
 void GossipMachine::Advance() {

@@ -31,7 +31,7 @@ void GossipMachine::AdvanceEdges() {
     if (edge.in == Part::kWaiting || edge.in == Part::kUnderway ||
         edge.in == Part::kWhole) {
       // Nothing moves over an edge that is in doubt.
-      const bool free = options_.flows || !n.doubt || n.doubt->outcome;
+      const bool free = options_.flows || !n.doubt;
       if (first && edge.in == Part::kWaiting && n.up && free &&
           !staging_busy_) {
         staging_busy_ = true;
@@ -47,7 +47,7 @@ void GossipMachine::AdvanceEdges() {
       first = false;
     }
     if (edge.out == Part::kWaiting && n.up && n.ready &&
-        SameStep(*n.ready, StepOf(Use())) && !(n.doubt && !n.doubt->outcome)) {
+        SameStep(*n.ready, StepOf(Use())) && !n.doubt) {
       edge.out = Part::kUnderway;
       n.ready.reset();
       Do(gossip_effect::SendPayload{n.link, edge.plan.peer, StepOf(Use()),
@@ -119,7 +119,7 @@ void GossipMachine::OnDecision(int peer, const v1::PeerDecision& decision) {
   if (step.use() != Use()) return;
   Neighbour& n = neighbours_[peer];
   if (n.doubt && n.doubt->step.round() == step.round()) {
-    return Outcome(&*n.doubt, decision.committed());
+    return Outcome(n, decision.committed());
   }
   if (options_.flows && !decision.committed()) {
     n.declined = step;  // perhaps of a round to come

@@ -168,12 +168,13 @@ void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
       TakeMean(&kept.change, &kept.omega);
     }
   }
-  doubts_.insert_or_assign(doubt.peer, std::move(kept));
+  doubts_.emplace(doubt.peer, std::move(kept));
 }
 
 void PeerState::Settle(const gossip_effect::Settle& settle) {
-  const auto it = doubts_.find(settle.peer);
-  if (it == doubts_.end()) return;
+  auto [it, end] = doubts_.equal_range(settle.peer);
+  while (it != end && it->second.round != settle.step.round()) ++it;
+  if (it == end) return;
   Kept& kept = it->second;
   const bool applies =
       kept.use == v1::FLOW ? !settle.committed : settle.committed;
@@ -230,7 +231,7 @@ void PeerState::ChangeEpoch(const gossip_effect::ChangeEpoch& change) {
   peers_ = static_cast<int>(change.addresses.size());
   omegas_.assign(peers_, 0);
   flows_.clear();
-  std::map<int, Kept> doubts;
+  std::multimap<int, Kept> doubts;
   for (auto& [peer, kept] : doubts_) {
     // Those about peers that are gone were settled before.
     PARLEY_CHECK(peer < 0 || change.index[peer] >= 0);

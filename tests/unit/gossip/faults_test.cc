@@ -88,6 +88,27 @@ TEST_P(FaultsTest, ALinkMayBreakAtAnyStep) {
   }
 }
 
+// What a round leaves in doubt is settled in the next one, in which the edge
+// breaks again.
+TEST_P(FaultsTest, AnEdgeMayBreakInOneRoundAfterAnother) {
+  ThreadPool pool(1);
+  int64_t broken = 0;
+  for (const EdgeFaults::Place place : EdgeFaults::kPlaces) {
+    for (const bool up : {true, false}) {
+      SCOPED_TRACE(absl::StrCat("place ", place, up ? " up" : " down"));
+      BreakInRounds faults(place, up, 2, 4);
+      auto world =
+          GossipWorld::Create(OptionsOf(GetParam(), &pool, 4, 7, &faults));
+      ASSERT_TRUE(world.ok()) << world.status();
+      ASSERT_OK((*world)->Run());
+      broken += faults.broken();
+      ExpectConserved(**world);
+      if (Audited()) ExpectAuditHolds(**world);
+    }
+  }
+  EXPECT_GT(broken, 10);
+}
+
 TEST_P(FaultsTest, APeerMayDieAtAnyStep) {
   ThreadPool pool(1);
   BreakAtStep none(0);

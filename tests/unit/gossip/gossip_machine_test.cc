@@ -345,7 +345,7 @@ TEST_F(FlowMachineTest, TheSenderIsInDoubtFromItsBeginOn) {
   Pass(absl::Seconds(5));
   HearHello(to2_, HelloOf(2));
   ASSERT_TRUE(Has<out::Settle>());
-  EXPECT_EQ(All<out::Settle>()[0].use, v1::FLOW);
+  EXPECT_TRUE(SameStep(All<out::Settle>()[0].step, StepOf(1, v1::FLOW)));
   EXPECT_FALSE(All<out::Settle>()[0].committed);
 }
 
