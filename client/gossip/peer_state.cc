@@ -4,7 +4,6 @@
 
 #include "client/gossip/number_chunks.h"
 #include "client/gossip/vectors.h"
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 
 namespace parley {
@@ -233,8 +232,9 @@ void PeerState::ChangeEpoch(const gossip_effect::ChangeEpoch& change) {
   flows_.clear();
   std::multimap<int, Kept> doubts;
   for (auto& [peer, kept] : doubts_) {
-    // Those about peers that are gone were settled before.
-    PARLEY_CHECK(peer < 0 || change.index[peer] >= 0);
+    // After the last average nobody settles: what those that are gone were to
+    // tell of edges is written off.
+    if (peer >= 0 && change.index[peer] < 0) continue;
     doubts.emplace(peer < 0 ? peer : change.index[peer], std::move(kept));
   }
   doubts_ = std::move(doubts);

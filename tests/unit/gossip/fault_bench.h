@@ -31,8 +31,9 @@ class BreakAtStep final : public PeerFaults {
  public:
   explicit BreakAtStep(int64_t step, int64_t chunks = 0)
       : step_(step), chunks_(chunks) {}
-  bool BreaksAt(int from, int to, const v1::PeerMessage&) override {
-    return Count(from, to) && !on_break;
+  bool BreaksAt(int from, int to, const v1::PeerMessage& message) override {
+    const bool too = beside != nullptr && beside->BreaksAt(from, to, message);
+    return (Count(from, to) && !on_break) || too;
   }
   std::optional<int64_t> BreaksPayloadAfter(int from, int to,
                                             const v1::PeerBegin&) override {
@@ -43,6 +44,7 @@ class BreakAtStep final : public PeerFaults {
 
   // Instead of breaking the link.
   std::function<void(int from, int to)> on_break;
+  PeerFaults* beside = nullptr;  // messages that it loses are lost, too
 
  private:
   bool Count(int from, int to) {
