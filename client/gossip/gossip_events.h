@@ -44,6 +44,7 @@ struct Received {
 struct PayloadEnded {
   uint64_t link;
   absl::Status status;
+  uint64_t bytes = 0;  // for reports
 };
 struct Closed {
   uint64_t link;

@@ -141,6 +141,7 @@ class GossipMachine : public GossipMachineState {
   void FailEdge(Edge& edge, absl::string_view why);
   void EdgeLinkLost(Edge& edge, absl::string_view why);
   void EnterDoubt(Edge& edge);
+  void OnBegin(int peer, const v1::PeerBegin& begin);
   void OnPayload(int peer);
   void OnDecision(int peer, const v1::PeerDecision& decision);
 

@@ -1,12 +1,23 @@
 // The gossip machine's edges: what moves over each in a round, who decides that
 // it counts, and what happens when it does not.
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/gossip/gossip_machine.h"
 
 namespace parley {
+namespace {
+
+// All peers' ω add up to as many as there are; one that is given away in each
+// round, and gets nothing back, may come near to 0, but 1/ω has to be a number.
+bool IsOmega(double weight) {
+  return weight == 0 ||
+         (weight >= std::numeric_limits<double>::min() && weight < 1e12);
+}
+
+}  // namespace
 
 // The exchange that the other end is ready for.
 bool GossipMachine::HasGivenUp(int peer) {
@@ -59,6 +70,31 @@ void GossipMachine::AdvanceEdges() {
       ++lost_edges_;
     }
   }
+}
+
+void GossipMachine::OnBegin(int peer, const v1::PeerBegin& begin) {
+  if (begin.schedule_hash() != hello_.schedule_hash()) {
+    return LoseLink(peer, "it mixes by another schedule");
+  }
+  if (neighbours_[peer].link != armed_link_ ||
+      !SameStep(begin.step(), armed_) || armed_begun_) {
+    return LoseLink(peer,
+                    absl::StrCat("it sends for round ", begin.step().round(),
+                                 " what is not expected now"));
+  }
+  if (options_.flows ? !IsOmega(begin.weight()) : begin.weight() != 1) {
+    return LoseLink(peer,
+                    absl::StrCat("its payload's weight is ", begin.weight()));
+  }
+  // 0 means 1.
+  const double scale = begin.scale() == 0 ? 1 : begin.scale();
+  if (!(scale >= 1 && scale <= MostScale(peer))) {
+    return LoseLink(peer, absl::StrCat("it gives away ", scale,
+                                       " times what the schedule says"));
+  }
+  armed_begun_ = true;
+  armed_omega_ = begin.weight();
+  armed_scale_ = scale;
 }
 
 // The payload that was armed is here.
