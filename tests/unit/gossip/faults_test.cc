@@ -2,6 +2,7 @@
 // protocol: Σ over live peers, in flight and written off.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +21,13 @@ struct Mode {
 
 void PrintTo(const Mode& mode, std::ostream* out) { *out << mode.name; }
 
+const Mode kChoco = {"choco",
+                     "ring",
+                     {.kind = "choco",
+                      .compressor = "top",
+                      .share = 0.5,
+                      .consensus_step = 0.5}};
+
 const Mode kModes[] = {
     {"ring", "ring", {}},
     {"star", "star", {.combine = true}},
@@ -34,12 +42,7 @@ const Mode kModes[] = {
     {"pairs_on_ring", "ring", {.kind = "ad_psgd"}},
     {"pairs_on_star", "star", {.kind = "ad_psgd"}},
     {"pairs_of_all", "complete", {.kind = "ad_psgd"}},
-    {"choco",
-     "ring",
-     {.kind = "choco",
-      .compressor = "top",
-      .share = 0.5,
-      .consensus_step = 0.5}},
+    kChoco,
 };
 
 GossipWorldOptions OptionsOf(const Mode& mode, Executor* pool, int64_t peers,
@@ -178,6 +181,29 @@ TEST_P(FaultsTest, PeersMayBeCutOffAndComeBack) {
     x.push_back(ToVector(world.node(i).state().Model()));
   }
   EXPECT_LT(Spread(x), 0.5);  // from about 6
+}
+
+// Choco's peers follow each other by differences. What became of an exchange is
+// settled in the next round, in which one end follows and the other one does
+// not know whether it does.
+TEST(ChocoFaultsTest, ALostDecisionCostsNoFurtherExchange) {
+  ThreadPool pool(1);
+  BreakInRounds faults(EdgeFaults::kDecision, /*up=*/true, 2, 2);
+  GossipWorldOptions options = OptionsOf(kChoco, &pool, 4, 6, &faults);
+  std::map<int64_t, int> used, lost;
+  options.on_round = [&](int, const GossipRound& round, const PeerState&) {
+    used[round.round] += round.used_edges;
+    lost[round.round] += round.lost_edges;
+  };
+  auto world = GossipWorld::Create(std::move(options));
+  ASSERT_TRUE(world.ok()) << world.status();
+  ASSERT_OK((*world)->Run());
+  ExpectConserved(**world);
+  EXPECT_EQ(faults.broken(), 4);
+  for (int64_t round = 1; round <= 6; ++round) {
+    EXPECT_EQ(lost[round], round == 2 ? 4 : 0) << round;
+    EXPECT_EQ(used[round] + lost[round], 8) << round;
+  }
 }
 
 // Each round's partners are drawn, and of so many peers only those of this
