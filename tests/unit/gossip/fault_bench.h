@@ -116,7 +116,7 @@ class BreakInRounds final : public EdgeFaults {
 };
 
 // Each edge and round loses its link once with some probability, at a place
-// that is drawn, too.
+// of those that its edges have.
 class RandomLoss final : public EdgeFaults {
  public:
   RandomLoss(uint64_t seed, double loss) : seed_(seed), loss_(loss) {}
@@ -126,10 +126,17 @@ class RandomLoss final : public EdgeFaults {
               Place place) override {
     Rng rng(seed_, absl::StrCat(std::min(from, to), "-", std::max(from, to)),
             step.round(), "loss");
-    return rng.Uniform() < loss_ && static_cast<int>(rng.Below(4)) == place;
+    if (rng.Uniform() >= loss_) return false;
+    static constexpr Place kOfFlows[] = {kReady, kDecision, kPayload};
+    const Place drawn =
+        step.use() == v1::FLOW ? kOfFlows[rng.Below(3)] : kPlaces[rng.Below(4)];
+    return place == drawn &&
+           were_.emplace(std::min(from, to), std::max(from, to), step.round())
+               .second;
   }
   const uint64_t seed_;
   const double loss_;
+  std::set<std::tuple<int, int, int64_t>> were_;
 };
 
 struct Sums {
@@ -186,12 +193,13 @@ inline void ExpectConserved(const GossipWorld& world,
 // The same where peers are dead, from the edges' counters: what a live peer has
 // is what it began with and what came over its edges; what went between two
 // live peers adds up to nothing. So what is missing went to the dead or came
-// from them.
-inline void ExpectAuditHolds(const GossipWorld& world) {
+// from them. `own`: what a peer's local steps added.
+inline void ExpectAuditHolds(const GossipWorld& world,
+                             const std::function<double(int)>& own = nullptr) {
   for (int i = 0; i < world.peers(); ++i) {
     if (world.killed(i)) continue;
     const PeerState& state = world.node(i).state();
-    double sum = 0, omega = 1;
+    double sum = own ? own(i) : 0, omega = 1;
     for (const double x : RandomVector(7, i, kElements)) sum += x;
     for (const auto& [peer, flow] : state.flows()) {
       sum += flow.sum;

@@ -7,63 +7,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/status_matchers.h"
-#include "tests/unit/gossip/fault_bench.h"
+#include "tests/unit/gossip/fault_modes.h"
 
 namespace parley {
 namespace {
 
-struct Mode {
-  const char* name;
-  const char* topology;
-  AlgorithmOptions algorithm;
-  int64_t average_every = 0;
-};
-
-void PrintTo(const Mode& mode, std::ostream* out) { *out << mode.name; }
-
-const Mode kChoco = {"choco",
-                     "ring",
-                     {.kind = "choco",
-                      .compressor = "top",
-                      .share = 0.5,
-                      .consensus_step = 0.5}};
-
-const Mode kModes[] = {
-    {"ring", "ring", {}},
-    {"star", "star", {.combine = true}},
-    {"push_sum_on_ring", "ring", {.kind = "push_sum"}},
-    {"one_peer", "one_peer_exponential", {}},
-    {"static_exponential", "static_exponential", {.kind = "push_sum"}},
-    {"matching", "random_matching", {}},
-    {"tracking", "ring", {.kind = "gradient_tracking"}},
-    {"d2", "ring", {.kind = "d2"}},
-    {"decent_lam", "ring", {.kind = "decent_lam", .momentum = 0.8}},
-    {"averages", "ring", {}, 2},
-    {"pairs_on_ring", "ring", {.kind = "ad_psgd"}},
-    {"pairs_on_star", "star", {.kind = "ad_psgd"}},
-    {"pairs_of_all", "complete", {.kind = "ad_psgd"}},
-    kChoco,
-};
-
-GossipWorldOptions OptionsOf(const Mode& mode, Executor* pool, int64_t peers,
-                             int64_t rounds, PeerFaults* faults) {
-  TopologyOptions topology = Kind(mode.topology);
-  topology.lazy = TraitsOf(mode.algorithm).lazy;
-  GossipWorldOptions options =
-      BenchOptions(pool, MakeSchedule(topology, peers), rounds, kElements);
-  options.algorithm = mode.algorithm;
-  options.average_every = mode.average_every;
-  options.faults = faults;
-  return options;
-}
-
-class FaultsTest : public testing::TestWithParam<Mode> {
+class FaultsTest : public testing::TestWithParam<FaultMode> {
  protected:
-  // Whether edges alone change x.
-  static bool Audited() {
-    const std::string& kind = GetParam().algorithm.kind;
-    return kind != "gradient_tracking" && kind != "d2" && kind != "decent_lam";
-  }
+  static bool Audited() { return IsAudited(GetParam().algorithm); }
 };
 
 TEST_P(FaultsTest, ALinkMayBreakAtAnyStep) {
@@ -91,27 +42,6 @@ TEST_P(FaultsTest, ALinkMayBreakAtAnyStep) {
   }
 }
 
-// What a round leaves in doubt is settled in the next one, in which the edge
-// breaks again.
-TEST_P(FaultsTest, AnEdgeMayBreakInOneRoundAfterAnother) {
-  ThreadPool pool(1);
-  int64_t broken = 0;
-  for (const EdgeFaults::Place place : EdgeFaults::kPlaces) {
-    for (const bool up : {true, false}) {
-      SCOPED_TRACE(absl::StrCat("place ", place, up ? " up" : " down"));
-      BreakInRounds faults(place, up, 2, 4);
-      auto world =
-          GossipWorld::Create(OptionsOf(GetParam(), &pool, 4, 7, &faults));
-      ASSERT_TRUE(world.ok()) << world.status();
-      ASSERT_OK((*world)->Run());
-      broken += faults.broken();
-      ExpectConserved(**world);
-      if (Audited()) ExpectAuditHolds(**world);
-    }
-  }
-  EXPECT_GT(broken, 10);
-}
-
 TEST_P(FaultsTest, APeerMayDieAtAnyStep) {
   ThreadPool pool(1);
   BreakAtStep none(0);
@@ -137,18 +67,6 @@ TEST_P(FaultsTest, APeerMayDieAtAnyStep) {
     ExpectOneAverage(**world);
     if (HasFailure()) return;
   }
-}
-
-TEST_P(FaultsTest, FivePercentOfTheEdgesMayBeLost) {
-  ThreadPool pool(2);
-  RandomLoss faults(5, 0.05);
-  auto world =
-      GossipWorld::Create(OptionsOf(GetParam(), &pool, 16, 60, &faults));
-  ASSERT_TRUE(world.ok()) << world.status();
-  ASSERT_OK((*world)->Run());
-  EXPECT_GT(faults.broken(), 5);
-  ExpectConserved(**world);
-  if (Audited()) ExpectAuditHolds(**world);
 }
 
 // Two peers are cut off for a while and come back with what they have.
@@ -212,8 +130,8 @@ TEST(DrawnFaultsTest, MoreThan64PeersKeepTheSum) {
   ThreadPool pool(2);
   for (const uint64_t seed : {1, 2}) {
     RandomLoss faults(seed, 0.1);
-    GossipWorldOptions options =
-        OptionsOf({"matching", "random_matching", {}}, &pool, 80, 40, &faults);
+    GossipWorldOptions options = OptionsOf(
+        FaultMode{"matching", "random_matching", {}}, &pool, 80, 40, &faults);
     options.schedule = MakeSchedule(Kind("random_matching"), 80, seed);
     options.step_time = [](int peer) {
       return absl::Milliseconds(100 + peer % 7);
