@@ -44,6 +44,7 @@ struct Received {
 struct PayloadEnded {
   uint64_t link;
   absl::Status status;
+  uint64_t bytes = 0;  // for reports
 };
 struct Closed {
   uint64_t link;
@@ -149,10 +150,11 @@ struct KeepDoubt {
   v1::PeerStep step;
   double weight;
 };
-// The doubt is over. The change is made late, after so many rounds, or not.
+// The doubt about the step is over. The change is made late, after so many
+// rounds, or not.
 struct Settle {
   int peer;
-  v1::PeerUse use;
+  v1::PeerStep step;
   bool committed;
   int64_t rounds_late;
 };

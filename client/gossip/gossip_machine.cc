@@ -87,33 +87,9 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
       }
       if (n.ready->use() != v1::COPY_MODEL) n.earlier = 0;
       return;
-    case v1::PeerMessage::kBegin: {
-      const v1::PeerBegin& begin = message.begin();
-      if (stale(begin.step())) return;
-      if (begin.schedule_hash() != hello_.schedule_hash()) {
-        return LoseLink(peer, "it mixes by another schedule");
-      }
-      if (n.link != armed_link_ || !SameStep(begin.step(), armed_) ||
-          armed_begun_) {
-        return LoseLink(
-            peer, absl::StrCat("it sends for round ", begin.step().round(),
-                               " what is not expected now"));
-      }
-      if (!(begin.weight() >= 0 && begin.weight() < 1e12)) {
-        return LoseLink(
-            peer, absl::StrCat("its payload's weight is ", begin.weight()));
-      }
-      // 0 means 1.
-      const double scale = begin.scale() == 0 ? 1 : begin.scale();
-      if (!(scale >= 1 && scale <= MostScale(peer))) {
-        return LoseLink(peer, absl::StrCat("it gives away ", scale,
-                                           " times what the schedule says"));
-      }
-      armed_begun_ = true;
-      armed_omega_ = begin.weight();
-      armed_scale_ = scale;
-      return;
-    }
+    case v1::PeerMessage::kBegin:
+      if (stale(message.begin().step())) return;
+      return OnBegin(peer, message.begin());
     case v1::PeerMessage::kReceived:
       if (stale(message.received().step())) return;
       if (IsNow(message.received().step(), v1::AVERAGE)) {
@@ -333,18 +309,21 @@ void GossipMachine::BeginRound() {
 }
 
 void GossipMachine::PerformSettlements() {
-  // All have one model after the last average: what comes later is written off.
-  if (!IsAveraged()) {
-    for (auto& [peer, n] : neighbours_) PerformSettlement(peer, &n.doubt);
+  for (auto& [peer, n] : neighbours_) {
+    for (const Doubt& doubt : std::exchange(n.settled, {})) {
+      // All have one model after the last average: what comes later is written
+      // off.
+      if (!IsAveraged()) PerformSettlement(peer, doubt);
+    }
   }
-  PerformSettlement(-1, &averages_.doubt);
+  if (averages_.doubt && averages_.doubt->outcome) {
+    PerformSettlement(-1, *std::exchange(averages_.doubt, std::nullopt));
+  }
 }
 
-void GossipMachine::PerformSettlement(int peer, std::optional<Doubt>* doubt) {
-  if (!*doubt || !(*doubt)->outcome) return;
-  Do(gossip_effect::Settle{peer, (*doubt)->step.use(), *(*doubt)->outcome,
-                           round_ - (*doubt)->step.round()});
-  doubt->reset();
+void GossipMachine::PerformSettlement(int peer, const Doubt& doubt) {
+  Do(gossip_effect::Settle{peer, doubt.step, *doubt.outcome,
+                           round_ - doubt.step.round()});
 }
 
 void GossipMachine::Advance() {

@@ -65,7 +65,7 @@ void GossipMachine::AdvanceAverage() {
     // would have come round by now.
     if (averages_.doubt) {
       SettleAverage(false);
-      PerformSettlement(-1, &averages_.doubt);
+      PerformSettlement(-1, *std::exchange(averages_.doubt, std::nullopt));
     }
     a.forwarded = true;
     v1::PeerMessage message;

@@ -102,7 +102,7 @@ void GossipMachine::ChangeEpoch() {
   for (auto& [peer, n] : neighbours_) {
     if (n.link != 0) Do(gossip_effect::HangUp{n.link});
     if (index[peer] < 0 && n.doubt) {
-      Outcome(&*n.doubt, n.doubt->step.use() == v1::FLOW);
+      Outcome(n, n.doubt->step.use() == v1::FLOW);
       PerformSettlements();
     }
     if (index[peer] < 0) continue;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <utility>
@@ -110,8 +111,9 @@ class GossipNode::Impl {
     void OnMessage(v1::PeerMessage message) override {
       impl_->Post(gossip_event::Received{number_, std::move(message)});
     }
-    void OnPayload(const absl::Status& status) override {
-      impl_->Post(gossip_event::PayloadEnded{number_, status});
+    void OnPayload(const absl::StatusOr<uint64_t>& bytes) override {
+      impl_->Post(gossip_event::PayloadEnded{number_, bytes.status(),
+                                             bytes.value_or(0)});
     }
     void OnClosed(const absl::Status& status) override {
       impl_->Post(gossip_event::Closed{number_, status});
@@ -131,10 +133,8 @@ class GossipNode::Impl {
   }
 
   void Handle(GossipEvent event) {
-    if (const auto* e = std::get_if<gossip_event::Received>(&event)) {
-      for (const uint64_t bytes : e->message.begin().bytes()) {
-        round_.bytes_received += bytes;
-      }
+    if (const auto* e = std::get_if<gossip_event::PayloadEnded>(&event)) {
+      round_.bytes_received += e->bytes;
     }
     std::optional<uint64_t> closed;
     if (const auto* e = std::get_if<gossip_event::Closed>(&event)) {
@@ -289,7 +289,8 @@ class GossipNode::Impl {
         pairs_ ? pairwise_->used_edges() : machine_.used_edges();
     round_.lost_edges =
         pairs_ ? pairwise_->lost_edges() : machine_.lost_edges();
-    round_.neighbour_distance = state_->neighbour_distance();
+    const double distance = state_->neighbour_distance();
+    round_.neighbour_distance = std::isfinite(distance) ? distance : 0;
     round_.elapsed = now - std::exchange(round_began_, now);
     if (options_.on_round) options_.on_round(round_, *state_);
     round_ = GossipRound();

@@ -4,7 +4,6 @@
 
 #include "client/gossip/number_chunks.h"
 #include "client/gossip/vectors.h"
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 
 namespace parley {
@@ -183,12 +182,13 @@ void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
       TakeMean(&kept.change, &kept.omega);
     }
   }
-  doubts_.insert_or_assign(doubt.peer, std::move(kept));
+  doubts_.emplace(doubt.peer, std::move(kept));
 }
 
 void PeerState::Settle(const gossip_effect::Settle& settle) {
-  const auto it = doubts_.find(settle.peer);
-  if (it == doubts_.end()) return;
+  auto [it, end] = doubts_.equal_range(settle.peer);
+  while (it != end && it->second.round != settle.step.round()) ++it;
+  if (it == end) return;
   Kept& kept = it->second;
   const bool applies =
       kept.use == v1::FLOW ? !settle.committed : settle.committed;
@@ -245,10 +245,11 @@ void PeerState::ChangeEpoch(const gossip_effect::ChangeEpoch& change) {
   peers_ = static_cast<int>(change.addresses.size());
   omegas_.assign(peers_, 0);
   flows_.clear();
-  std::map<int, Kept> doubts;
+  std::multimap<int, Kept> doubts;
   for (auto& [peer, kept] : doubts_) {
-    // Those about peers that are gone were settled before.
-    PARLEY_CHECK(peer < 0 || change.index[peer] >= 0);
+    // After the last average nobody settles: what those that are gone were to
+    // tell of edges is written off.
+    if (peer >= 0 && change.index[peer] < 0) continue;
     doubts.emplace(peer < 0 ? peer : change.index[peer], std::move(kept));
   }
   doubts_ = std::move(doubts);

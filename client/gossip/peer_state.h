@@ -22,10 +22,10 @@
 namespace parley {
 
 // Memory: algorithm's states, x, Δ, and parts() times (sent, mixed, staged)
-// models; one more for each edge in doubt, and while a peer that joins gets a
-// copy. Model() makes one, too. `parley explain` counts them. Train may run
-// beside all else but Mix, Settle and TakeSnapshot; of pairs beside Settle,
-// too. The others one at a time.
+// models; one more for each doubt, of which an edge may have two, and while a
+// peer that joins gets a copy. Model() makes one, too. `parley explain` counts
+// them. Train may run beside all else but Mix, Settle and TakeSnapshot; of
+// pairs beside Settle, too. The others one at a time.
 class PeerState {
  public:
   // Vectors that a doubt keeps: what changes of the peer's next x if the edge
@@ -91,8 +91,9 @@ class PeerState {
   const ParameterVector& mixed() const { return *mixed_; }
   double omega() const { return omega_; }
   ParameterVector Model() const;  // x/ω
-  // By peer (−1: of an average).
-  const std::map<int, Kept>& doubts() const { return doubts_; }
+  // By peer (−1: of an average). Of an edge there are two where one is settled
+  // but for the change, which Settle makes.
+  const std::multimap<int, Kept>& doubts() const { return doubts_; }
   // By peer: the counters of what is used of each edge.
   const std::map<int, Flow>& flows() const { return flows_; }
   // Σ_k W_jk·‖x_j − x_k‖² over what was folded this round: ρ-times a bound of
@@ -138,7 +139,7 @@ class PeerState {
   double neighbour_distance_ = 0;
   std::vector<double> omegas_;  // of an average, by peer
 
-  std::map<int, Kept> doubts_;
+  std::multimap<int, Kept> doubts_;
   std::map<int, Flow> flows_;
 };
 

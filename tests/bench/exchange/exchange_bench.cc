@@ -150,8 +150,8 @@ class BenchPeer final : public PeerAcceptor, public PeerLinkListener {
     if (message.has_ready()) Tell(&ready_);
     if (message.has_received()) Tell(&confirmed_);
   }
-  void OnPayload(const absl::Status& status) override {
-    PARLEY_CHECK(status.ok());
+  void OnPayload(const absl::StatusOr<uint64_t>& bytes) override {
+    PARLEY_CHECK(bytes.ok());
     Tell(&received_);
   }
   void OnClosed(const absl::Status&) override {}
