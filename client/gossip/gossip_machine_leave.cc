@@ -52,7 +52,9 @@ bool GossipMachine::LeavesAfterRound() {
   bool some = false, all = true;
   for (const Edge& edge : edges_) {
     some |= edge.out == Part::kDone;
-    all &= edge.out == Part::kDone || edge.out == Part::kNone;
+    const std::optional<Doubt>& doubt = neighbours_[edge.plan.peer].doubt;
+    all &= edge.out == Part::kDone || edge.out == Part::kNone ||
+           (doubt && doubt->step.round() == round_);  // given, perhaps
   }
   // A share that was not taken is handed over in the next round.
   if (some && (all || !options_.flows)) return true;
