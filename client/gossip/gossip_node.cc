@@ -333,6 +333,11 @@ class GossipNode::Impl {
   void FinishIfQuiet() {
     if (!exit_ || training_.busy() || mixing_.busy() || !done_) return;
     links_.clear();
+    if (exit_->ok() && !machine_.left() && state_->omega() == 0 &&
+        machine_.round() > options_.machine.rounds) {
+      exit_ = absl::UnavailableError(
+          "it joined, but no other peer gave it anything of the model");
+    }
     Done done = std::exchange(done_, nullptr);
     lifetime_.End();
     std::move(done)(*exit_);

@@ -164,6 +164,18 @@ TEST_P(EpochsTest, TwoJoinSideBySide) {
   EXPECT_LT(Spread(Models(members)), 1e-2);
 }
 
+// It comes to the end all the same, where edges give away: with nothing.
+TEST_P(EpochsTest, APeerWhomNobodyGaveAnythingDoesNotEndWell) {
+  Make(2, 3, 20);
+  Change(1, {0, 1, 2}, 1, 15);
+  for (const int peer : {0, 1}) {
+    At(1.05, [this, peer] { world_->Kill(peer); });
+  }
+  const absl::Status status = world_->Run();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(world_->node(2).machine().round() > 20, GivesAway());
+}
+
 // One that still waits for a model goes on in the next epoch with the others.
 TEST_P(EpochsTest, AnotherEpochMayComeWhileAPeerJoins) {
   NoCopies faults(/*epoch=*/1);
