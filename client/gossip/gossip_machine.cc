@@ -82,8 +82,8 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
       }
       if (n.ready->use() == v1::FLOW && n.ready->round() < round_) {
         // A decision would be of what comes the other way.
-        return LoseLink(peer, absl::StrCat("it is behind, in round ",
-                                           n.ready->round()));
+        return LoseLink(
+            peer, absl::StrCat("it is behind, in round ", n.ready->round()));
       }
       if (n.ready->use() != v1::COPY_MODEL) n.earlier = 0;
       return;
@@ -161,11 +161,12 @@ void GossipMachine::On(const gossip_event::Trained& event) {
 void GossipMachine::On(const gossip_event::Staged&) {
   staging_busy_ = false;
   if (phase_ != Phase::kCopying || copies_) return;
-  // Others may wait for it in a later round by now.
+  // Others may be in a later round by now.
   for (const auto& [peer, n] : neighbours_) {
-    if (n.up && n.ready && n.ready->use() != v1::COPY_MODEL) {
-      round_ = std::max(round_, std::min(n.ready->round(), LastRound()));
-    }
+    if (!n.up) continue;
+    const bool waits = n.ready && n.ready->use() != v1::COPY_MODEL;
+    const int64_t there = waits ? n.ready->round() : n.hello_round;
+    round_ = std::max(round_, std::min(there, LastRound()));
   }
   TendLinks();
   BeginRound();
@@ -194,6 +195,9 @@ void GossipMachine::On(const gossip_event::TimerFired& event) {
     neighbours_[peer].chunks = chunks;
     if (Edge* edge = EdgeOf(peer)) edge->moved = now_;
     if (average_) average_->moved = now_;
+    if (phase_ == Phase::kCopying && link == armed_link_) {
+      phase_since_ = asked_since_ = now_;
+    }
   }
 }
 
@@ -328,7 +332,9 @@ void GossipMachine::PerformSettlement(int peer, const Doubt& doubt) {
 
 void GossipMachine::Advance() {
   if (phase_ == Phase::kCopying) return AdvanceCopy();
-  if (phase_ != Phase::kRound || !prepared_) return;
+  if (phase_ != Phase::kRound) return;
+  ServeCopies();
+  if (!prepared_) return;
   if (average_) {
     AdvanceAverage();
   } else {

@@ -115,6 +115,7 @@ class GossipMachine : public GossipMachineState {
   int64_t CurrentRound() const;
   void ChangeEpoch();
   void AdvanceCopy();
+  void AskForModel(int peer);
   void ServeCopies();
   void ChangeEpochAtEnd();
   void TryAverageAgain();

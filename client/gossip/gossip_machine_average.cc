@@ -14,7 +14,6 @@ namespace parley {
 void GossipMachine::AdvanceAverage() {
   Average& a = *average_;
   if (a.over) return;
-  ServeCopies();
   if (averages_.doubt && averages_.doubt->outcome) {
     return FailAverage("an earlier one has to be settled first");
   }

@@ -28,7 +28,6 @@ bool GossipMachine::HasGivenUp(int peer) {
 }
 
 void GossipMachine::AdvanceEdges() {
-  ServeCopies();
   bool first = true;  // of those that still come in
   for (Edge& edge : edges_) {
     Neighbour& n = neighbours_[edge.plan.peer];

@@ -33,7 +33,8 @@ void GossipMachine::DialDue() {
 v1::PeerMessage GossipMachine::HelloMessage(const Neighbour& to) const {
   v1::PeerMessage message;
   *message.mutable_hello() = hello_;
-  const bool begun = phase_ != Phase::kNew && phase_ != Phase::kJoining;
+  const bool begun = phase_ != Phase::kNew && phase_ != Phase::kJoining &&
+                     phase_ != Phase::kCopying;
   message.mutable_hello()->set_round(begun ? round_ : 0);
   message.mutable_hello()->set_met(to.earlier != 0 ? to.earlier
                                                    : to.incarnation);

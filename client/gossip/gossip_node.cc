@@ -177,6 +177,19 @@ class GossipNode::Impl {
     }
   }
   void Perform(gossip_effect::SendPayload& e) {
+    if (e.step.use() != v1::COPY_MODEL) {
+      return SendPayload(e, state_->Source(e.peer, e.step));
+    }
+    // Doubts that are settled may change the model just now.
+    mixing_.Run([this, e]() -> Closure {
+      return [this, e, source = state_->Source(e.peer, e.step)] {
+        SendPayload(e, source);
+        FinishIfQuiet();
+      };
+    });
+  }
+  void SendPayload(const gossip_effect::SendPayload& e,
+                   std::shared_ptr<ChunkSource> source) {
     PeerLink* link = LinkOf(e.link);
     if (link == nullptr) return;
     v1::PeerMessage message;
@@ -188,7 +201,7 @@ class GossipNode::Impl {
     begin.add_bytes(state_->BytesOf(e.peer, e.step));
     round_.bytes_sent += begin.bytes(0);
     round_.sent[e.peer] += begin.bytes(0);
-    link->SendPayload(message, state_->Source(e.peer, e.step));
+    link->SendPayload(message, std::move(source));
   }
 
   // -------------------------------------------------------------------- work
@@ -321,6 +334,11 @@ class GossipNode::Impl {
   void FinishIfQuiet() {
     if (!exit_ || training_.busy() || mixing_.busy() || !done_) return;
     links_.clear();
+    if (exit_->ok() && !machine_.left() && state_->omega() == 0 &&
+        machine_.round() > options_.machine.rounds) {
+      exit_ = absl::UnavailableError(
+          "it joined, but no other peer gave it anything of the model");
+    }
     Done done = std::exchange(done_, nullptr);
     lifetime_.End();
     std::move(done)(*exit_);

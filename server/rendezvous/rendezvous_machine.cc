@@ -40,7 +40,7 @@ RendezvousMachine::Impl::Impl(RendezvousMachineOptions options)
                  &registry_, &out_, /*on_disconnected=*/nullptr),
       peers_(options_.config.data().partition().parts(),
              TraitsOf(AlgorithmOptionsOf(options_.config)).pairs,
-             options_.membership),
+             options_.membership, options_.told_rounds),
       epochs_(options_.config, &peers_),
       ledger_(peers_.MembersOf(1), rounds_, options_.told_rounds),
       progress_(options_.run, rounds_, &peers_, &ledger_) {
