@@ -65,6 +65,7 @@ GossipWorld::GossipWorld(GossipWorldOptions options)
       world_(options_.pool),
       network_({.world = &world_,
                 .peers = MostPeers(options_),
+                .latency = options_.latency,
                 .faults = options_.faults}),
       nodes_(MostPeers(options_)),
       killed_(MostPeers(options_), false),

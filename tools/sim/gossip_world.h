@@ -42,6 +42,7 @@ struct GossipWorldOptions {
   std::function<absl::StatusOr<std::unique_ptr<Trainer>>(int peer)> trainer;
   // Of virtual time that a local step takes a peer; null: none.
   std::function<absl::Duration(int peer)> step_time;
+  LinkLatency latency;  // null: 100 µs
   // So long after ChangeMembership a peer hears of it; null: at once.
   std::function<absl::Duration(int peer)> membership_after;
   // On the world's control executor.

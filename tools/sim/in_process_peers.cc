@@ -15,6 +15,9 @@ class PeerPipe : public std::enable_shared_from_this<PeerPipe> {
   PeerPipe(PeerNetwork* network, int dialler, int acceptor,
            PeerLinkListener* listener)
       : network_(network),
+        latency_(network->options_.latency
+                     ? network->options_.latency(dialler, acceptor)
+                     : absl::Microseconds(100)),
         ends_{{.peer = dialler, .listener = listener}, {.peer = acceptor}} {}
 
   void Open();
@@ -73,7 +76,7 @@ class PeerPipe : public std::enable_shared_from_this<PeerPipe> {
   template <typename F>
   void After(F f) {
     World* const world = network_->options_.world;
-    world->RunAt(world->Now() + network_->options_.latency,
+    world->RunAt(world->Now() + latency_,
                  [self = shared_from_this(), f = std::move(f)] { f(*self); });
   }
 
@@ -117,6 +120,7 @@ class PeerPipe : public std::enable_shared_from_this<PeerPipe> {
   }
 
   PeerNetwork* const network_;
+  const absl::Duration latency_;
   End ends_[2];  // who dialled, who was dialled
   bool broken_ = false;
   uint64_t chunks_ = 0;

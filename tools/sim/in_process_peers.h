@@ -4,6 +4,7 @@
 #define PARLEY_TOOLS_SIM_IN_PROCESS_PEERS_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,15 +35,18 @@ class PeerFaults {
 
 class PeerPipe;
 
-// All calls come on the world's control executor. Messages take `latency`,
-// numbers take no further time. A peer's address is its index.
+// Of the link between two peers, both ways.
+using LinkLatency = std::function<absl::Duration(int a, int b)>;
+
+// All calls come on the world's control executor. Messages take a link's
+// latency, numbers take no further time. A peer's address is its index.
 class PeerNetwork {
  public:
   struct Options {
     World* world = nullptr;
     int peers = 0;
-    absl::Duration latency = absl::Microseconds(100);
-    PeerFaults* faults = nullptr;  // may be null
+    LinkLatency latency = nullptr;  // null: 100 µs
+    PeerFaults* faults = nullptr;   // may be null
   };
   explicit PeerNetwork(Options options);
   ~PeerNetwork();

@@ -8,12 +8,15 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/config/facts.h"
 #include "common/config/load.h"
 #include "common/files/parameter_file.h"
 #include "common/report/conservation.h"
 #include "common/report/metrics_log.h"
 #include "tests/support/status_matchers.h"
 #include "tools/sim/consensus_meter.h"
+#include "tools/sim/part_trainers.h"
 
 namespace parley {
 namespace {
@@ -184,11 +187,69 @@ TEST(GossipSimulator, PairsLearn) {
   }
 }
 
+// Adds up what the local steps of the last round end with.
+class LastRoundTrainer final : public Trainer {
+ public:
+  LastRoundTrainer(std::unique_ptr<Trainer> trainer, int64_t last,
+                   std::vector<double>* sum)
+      : trainer_(std::move(trainer)), last_(last), sum_(*sum) {}
+  absl::StatusOr<TrainResult> Train(const TrainTask& task,
+                                    ParameterVector& parameters) override {
+    auto result = trainer_->Train(task, parameters);
+    if (task.round != last_) return result;
+    sum_.resize(parameters.elements());
+    for (size_t i = 0; i < sum_.size(); ++i) {
+      sum_[i] += parameters.As<float>()[i];
+    }
+    return result;
+  }
+  absl::StatusOr<TrainResult> Evaluate(
+      const TrainTask& task, const ParameterVector& parameters) override {
+    return trainer_->Evaluate(task, parameters);
+  }
+
+ private:
+  const std::unique_ptr<Trainer> trainer_;
+  const int64_t last_;
+  std::vector<double>& sum_;
+};
+
 TEST(GossipSimulator, AThousandPeers) {
+  constexpr int kPeers = 1024, kRounds = 12;
   std::vector<RoundReport> rounds;
+  SimulatorOptions options =
+      OptionsOf(Load(kPeers, kRounds, ""), /*threads=*/1, &rounds);
+  ASSERT_OK_AND_ASSIGN(const DataFacts facts, ProbeData(options.config));
+  StateFacts(facts, &options.config);
+  ASSERT_OK_AND_ASSIGN(const MakeTrainer parts,
+                       PartTrainers(options.config, nullptr));
+  std::vector<double> sum;
+  options.make_trainer =
+      [&](int64_t part) -> absl::StatusOr<std::unique_ptr<Trainer>> {
+    PARLEY_ASSIGN_OR_RETURN(std::unique_ptr<Trainer> trainer, parts(part));
+    return std::make_unique<LastRoundTrainer>(std::move(trainer), kRounds,
+                                              &sum);
+  };
   ASSERT_OK_AND_ASSIGN(const SimulatorResult result,
-                       Simulate(OptionsOf(Load(1024, 12, ""), 2, &rounds)));
+                       Simulate(std::move(options)));
+  ASSERT_EQ(rounds.size(), kRounds);
+  for (int i = 0; i < kRounds; ++i) {
+    EXPECT_EQ(rounds[i].round, i + 1);
+    EXPECT_EQ(rounds[i].clients, kPeers);
+    EXPECT_EQ(rounds[i].metrics.at(kUsedEdges), kPeers);  // one that each hears
+    EXPECT_EQ(rounds[i].metrics.at(kLostEdges), 0);
+    EXPECT_NEAR(rounds[i].metrics.at(kMass), kPeers, 1e-9);
+    EXPECT_LT(rounds[i].metrics.at(kConservationError), 1e-9);
+    EXPECT_EQ(rounds[i].bytes_up, kPeers * result.model.bytes());
+  }
+  EXPECT_LT(*rounds.back().train_loss, 0.7 * *rounds[0].train_loss);
   EXPECT_GT(result.status.accuracy(), 0.6);
+  // Mixing leaves the mean as it is: the model is that of what was trained.
+  EXPECT_EQ(rounds.back().model_hash, result.model.Hash());
+  ASSERT_EQ(static_cast<int64_t>(sum.size()), result.model.elements());
+  for (size_t i = 0; i < sum.size(); ++i) {
+    EXPECT_NEAR(result.model.As<float>()[i], sum[i] / kPeers, 1e-6);
+  }
 }
 
 TEST(ConsensusMeter, IsTheTraceOfTheCovariance) {
