@@ -268,8 +268,6 @@ void PeerState::ChangeEpoch(const gossip_effect::ChangeEpoch& change) {
 
 double PeerState::Sum() const { return SumOf(x_) + algorithm_->SumBesideX(); }
 
-PeerState::Flow PeerState::balance() const { return {Sum(), omega_}; }
-
 ParameterVector PeerState::Model() const {
   ParameterVector model = x_.Clone();
   if (omega_ != 1 && omega_ != 0) ScaleBy(1 / omega_, &model);

@@ -99,7 +99,7 @@ class PeerState {
   // What there is here: Σ of the numbers of x, of those that the algorithm
   // mixes beside x, too; and ω. But for rounding it is what was added, and what
   // has come over edges.
-  Flow balance() const;
+  Flow balance() const { return {Sum(), omega_}; }
   // What the peer began with, and what its local steps, all that an algorithm
   // carries on from earlier rounds, and exact averages have added since.
   const Flow& added() const { return added_; }

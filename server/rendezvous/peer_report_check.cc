@@ -38,8 +38,8 @@ absl::Status CheckScalars(const Scalars& scalars) {
 
 bool IsSize(double value) { return std::isfinite(value) && value >= 0; }
 
-// So that sums over all peers stay finite.
-constexpr double kMostBalance = 1e300;
+// So that sums over all edges of all peers stay finite.
+constexpr double kMostBalance = 1e290;
 bool IsBalance(double value) { return std::abs(value) <= kMostBalance; }
 
 template <typename Numbers>

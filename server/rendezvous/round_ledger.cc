@@ -181,6 +181,9 @@ RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) {
   told.metrics[kUsedEdges] = static_cast<double>(used);
   told.metrics[kLostEdges] = static_cast<double>(lost);
   // Over what a peer may have told under the same names.
+  for (const char* name : {kMassAdded, kSumAdded, kBalanceError}) {
+    told.metrics.erase(name);
+  }
   for (const auto& [name, value] : Audit(reports)) told.metrics[name] = value;
   told.seconds = {{"round", seconds}};
   AddTraffic(reports, &told);

@@ -131,11 +131,13 @@ TEST(RoundLedgerTest, APeerCannotTellWhatTheAuditFinds) {
   v1::PeerReport liar = Books(1, 1, 1, 3);
   (*liar.mutable_scalars())[kConservationError] = 0;
   (*liar.mutable_scalars())[kMass] = 2;
+  (*liar.mutable_scalars())[kBalanceError] = 0;
   ledger.Add("a", liar, &kNames);
   ledger.Add("b", Books(1, 1.5, 0, -2), &kNames);
   const auto report = ledger.Next(For({"a", "b"}));
   ASSERT_TRUE(report);
   EXPECT_DOUBLE_EQ(report->metrics.at(kMass), 2.5);
+  EXPECT_FALSE(report->metrics.contains(kBalanceError));
   EXPECT_DOUBLE_EQ(report->metrics.at(kConservationError), 0.2);
 }
 
