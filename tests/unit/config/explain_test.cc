@@ -222,7 +222,7 @@ TEST(ExplainTest, GossipCostsPeers) {
   EXPECT_EQ(pga.bytes_per_peer, (7 * model / 4 + 3 * model) / 4);
   const std::string text = Explain(config, pga);
   EXPECT_THAT(text, ::testing::HasSubstr("6 models and its rows"));
-  EXPECT_THAT(text, ::testing::HasSubstr("more, an edge in doubt      80 B"));
+  EXPECT_THAT(text, ::testing::HasSubstr("more, an edge in doubt    80 B"));
   EXPECT_TRUE(
       google::protobuf::util::MessageDifferencer::Equals(Load(text), config));
 }
