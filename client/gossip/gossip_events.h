@@ -24,6 +24,9 @@ struct GossipMembership {
   int self = 0;                    // this peer's index; −1: it is left out
   std::vector<std::string> names;  // by index
   std::vector<std::string> addresses;
+  // By index: the epoch with which it came in, as the process that it is. None:
+  // all with the first one.
+  std::vector<int64_t> since = {};
   // Of the epoch's schedule; shared by all peers of a process.
   std::shared_ptr<EdgePlan> plan;
 };
@@ -174,6 +177,8 @@ struct ChangeEpoch {
   int self;
   std::vector<int> index;
   std::vector<std::string> addresses;
+  // By the new index: it is another process than the one that was so called.
+  std::vector<bool> begins_anew;
 };
 // Makes the peer's next state.
 struct Mix {

@@ -98,6 +98,10 @@ void GossipMachine::ChangeEpoch() {
     const auto it = index_of.find(name);
     index.push_back(it == index_of.end() ? -1 : it->second);
   }
+  std::vector<bool> begins_anew(next.names.size(), false);
+  for (size_t i = 0; i < next.since.size(); ++i) {
+    begins_anew[i] = next.since[i] > hello_.epoch();
+  }
   // Whoever took an average that this peer is in doubt about tells it anew.
   if (averages_.doubt && next.names.size() == 1) {
     SettleAverage(false);
@@ -132,7 +136,8 @@ void GossipMachine::ChangeEpoch() {
   alone_ = false;
   tended_ = false;
   Do(gossip_effect::ChangeEpoch{round_, self_, std::move(index),
-                                std::move(next.addresses)});
+                                std::move(next.addresses),
+                                std::move(begins_anew)});
   Say(LogLevel::kInfo,
       absl::StrCat("round ", round_, " begins membership epoch ", next.epoch,
                    ": ", peers_, " peers"));

@@ -47,6 +47,7 @@ PeerState::PeerState(std::unique_ptr<Algorithm> algorithm,
       x_(std::move(start)),
       delta_(x_.dtype(), x_.elements()),
       omegas_(peers) {
+  added_ = balance();
   if (joins) TakeNothing();
   if (traits_.pairs) {
     base_ = ParameterVector(x_.dtype(), x_.elements());
@@ -182,6 +183,7 @@ void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
       TakeMean(&kept.change, &kept.omega);
     }
   }
+  kept.sum = SumOf(kept.change);
   doubts_.emplace(doubt.peer, std::move(kept));
 }
 
@@ -193,7 +195,7 @@ void PeerState::Settle(const gossip_effect::Settle& settle) {
   const bool applies =
       kept.use == v1::FLOW ? !settle.committed : settle.committed;
   if (applies) {
-    const double before = SumOf(x_);
+    const double before = Sum();
     if (kept.plain && kept.use == v1::AVERAGE) {
       CopyInto(kept.change, &x_);
       kept.omega -= omega_;
@@ -204,9 +206,16 @@ void PeerState::Settle(const gossip_effect::Settle& settle) {
                           settle.rounds_late, &x_);
     }
     if (kept.omega != 0) omega_ += kept.omega;  // training reads it
-    Flow& flow = flows_[settle.peer];
-    flow.sum += SumOf(x_) - before;
-    flow.omega += kept.omega;
+    const double change = Sum() - before;
+    // What went on since, by momentum or such, is no part of what was missed.
+    const double missed = algorithm_->carries_on() ? kept.sum : change;
+    const bool edge = kept.use != v1::AVERAGE;
+    if (edge) {
+      flows_[settle.peer].sum += missed;
+      flows_[settle.peer].omega += kept.omega;
+    }
+    added_.sum += edge ? change - missed : change;
+    if (!edge) added_.omega += kept.omega;
   }
   doubts_.erase(it);
 }
@@ -224,6 +233,7 @@ absl::Status PeerState::Mix() {
   if (plain_) {
     AddScaled(1, mixed, &x_);
   } else {
+    added_.sum += algorithm_->LocalSum(delta_, *sent_, x_);
     algorithm_->Mix(&delta_, *sent_, &mixed, &x_);
   }
   if (!x_.AllFinite()) {
@@ -233,9 +243,15 @@ absl::Status PeerState::Mix() {
   return absl::OkStatus();
 }
 
-void PeerState::TakeModel() { CopyInto(*staged_, &x_); }
+void PeerState::TakeModel() {
+  added_.sum -= Sum();
+  CopyInto(*staged_, &x_);
+  added_.sum += Sum();
+}
 
 void PeerState::TakeNothing() {
+  added_.sum -= SumOf(x_);
+  added_.omega -= omega_;
   omega_ = 0;
   SetZero(&x_);
 }
@@ -244,7 +260,15 @@ void PeerState::ChangeEpoch(const gossip_effect::ChangeEpoch& change) {
   self_ = change.self;
   peers_ = static_cast<int>(change.addresses.size());
   omegas_.assign(peers_, 0);
-  flows_.clear();
+  for (auto& [peer, flow] : std::exchange(flows_, {})) {
+    const int index = change.index[peer];
+    if (index >= 0 && !change.begins_anew[index]) {
+      flows_[index] = flow;
+    } else {
+      gone_.sum += flow.sum;
+      gone_.omega += flow.omega;
+    }
+  }
   std::multimap<int, Kept> doubts;
   for (auto& [peer, kept] : doubts_) {
     // After the last average nobody settles: what those that are gone were to
@@ -253,8 +277,12 @@ void PeerState::ChangeEpoch(const gossip_effect::ChangeEpoch& change) {
     doubts.emplace(peer < 0 ? peer : change.index[peer], std::move(kept));
   }
   doubts_ = std::move(doubts);
+  added_.sum -= algorithm_->SumBesideX();
   algorithm_->BeginEpoch(self_, change.round);
+  added_.sum += algorithm_->SumBesideX();
 }
+
+double PeerState::Sum() const { return SumOf(x_) + algorithm_->SumBesideX(); }
 
 ParameterVector PeerState::Model() const {
   ParameterVector model = x_.Clone();
@@ -300,15 +328,18 @@ void PeerState::CloseAverage(bool applied) {
   Mixed();
   if (applied && !plain_) {
     TakeMean(mixed_.get(), &mixed_omega_);
-    flows_[-1].sum += SumOf(*mixed_);
-    flows_[-1].omega += mixed_omega_;
+    added_.sum += SumOf(*mixed_);
+    added_.omega += mixed_omega_;
     return;
   }
   if (applied) {
     // Without the detour of the difference all peers end with the same bits.
+    added_.sum -= SumOf(x_);
+    added_.omega += MeanOmega() - omega_;
     omega_ = MeanOmega();
     CopyInto(*mixed_, &x_);
     ScaleBy(1.0 / peers_, &x_);
+    added_.sum += SumOf(x_);
   }
   // Where this peer gives up, its last segment may still be on its way, and the
   // others may take the average.

@@ -16,6 +16,7 @@
 #include "client/gossip/mixing_sink.h"
 #include "client/sdk/trainer.h"
 #include "common/model/parameters.h"
+#include "common/report/conservation.h"
 #include "common/wire/chunk.h"
 #include "parley/v1/peer.pb.h"
 
@@ -37,15 +38,11 @@ class PeerState {
     int64_t round;
     ParameterVector change;
     double omega = 0;
+    double sum = 0;  // Σ of `change`
   };
 
-  // What has come over an edge so far, less what has gone: Σ of the numbers and
-  // of ω. The two ends' add up to 0, but for what one of them is in doubt
-  // about.
-  struct Flow {
-    double sum = 0;
-    double omega = 0;
-  };
+  // What mixing only moves.
+  using Flow = Balance;
 
   // `self` of `peers`. `joins`: with nothing, ω = 0, where edges give away.
   // InvalidArgument: as MakeAlgorithm.
@@ -94,8 +91,19 @@ class PeerState {
   // By peer (−1: of an average). Of an edge there are two where one is settled
   // but for the change, which Settle makes.
   const std::multimap<int, Kept>& doubts() const { return doubts_; }
-  // By peer: the counters of what is used of each edge.
+  // By peer: what has come over an edge so far less what has gone, as far as it
+  // is used. The two ends' add up to 0, but for what one of them is in doubt
+  // about.
   const std::map<int, Flow>& flows() const { return flows_; }
+  // Of peers that are gone.
+  const Flow& gone() const { return gone_; }
+  // What there is here: Σ of the numbers of x, of those that the algorithm
+  // mixes beside x, too; and ω. But for rounding it is what was added, and what
+  // has come over edges.
+  Flow balance() const { return {Sum(), omega_}; }
+  // What the peer began with, and what its local steps, all that an algorithm
+  // carries on from earlier rounds, and exact averages have added since.
+  const Flow& added() const { return added_; }
   // Σ_k W_jk·‖x_j − x_k‖² over what was folded this round: ρ-times a bound of
   // the consensus distance, from neighbours alone.
   double neighbour_distance() const { return neighbour_distance_; }
@@ -116,6 +124,7 @@ class PeerState {
   // mixed = mean − sent, and the same of ω.
   void TakeMean(ParameterVector* mixed, double* omega) const;
   double MeanOmega() const;
+  double Sum() const;
 
   const std::unique_ptr<Algorithm> algorithm_;
   const AlgorithmTraits traits_;
@@ -141,6 +150,8 @@ class PeerState {
 
   std::multimap<int, Kept> doubts_;
   std::map<int, Flow> flows_;
+  Flow gone_;
+  Flow added_;
 };
 
 }  // namespace parley

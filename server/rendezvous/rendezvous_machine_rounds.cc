@@ -156,7 +156,7 @@ void RendezvousMachine::Impl::ChangeEpochIfDue() {
     for (const PeerEntry& entry : next->members) {
       const int before = peers_.IndexOf(entry.name);
       if (before < 0 || peers_.entries()[before].lost) {
-        ledger_.WriteOff(entry.name, next->first_round);
+        ledger_.WriteOff(entry.name, peers_.epoch() + 1);
       }
     }
     peers_.Advance(std::move(next->members), next->first_round);

@@ -51,7 +51,7 @@ class GossipRunTest(PeersTest):
                                                places=9)
                 for a, b in zip(ran, simulated):
                     for rounds in (a, b):
-                        self.assertLess(rounds["metrics"]["conservation_error"], 1e-6)
+                        self.expect_conserved(rounds["metrics"], 4)
                         self.assertAlmostEqual(rounds["metrics"]["mass"], 4, places=9)
                         self.assertEqual(rounds["metrics"]["written_off"], 0)
                 self.assertGreater(ran[-1]["central"]["accuracy"], 0.5)
@@ -103,6 +103,14 @@ class GossipRunTest(PeersTest):
         self.assertAlmostEqual(up, sent, delta=0.06)
         self.assertEqual(up, down)
 
+    def expect_conserved(self, found, peers):
+        """Σω and Σx of those who live, what is in flight and what is written off."""
+        self.assertLess(found["conservation_error"], 1e-6, found)
+        self.assertLess(found["balance_error"], 1e-6, found)
+        self.assertAlmostEqual(
+            found["mass"] + found["mass_in_flight"] + found["written_off"], peers, places=9)
+        self.assertEqual(found["mass_added"], peers)
+
     def finish(self, server, living):
         self.ends_well(*living)
         self.assertEqual(server.wait(), 0)
@@ -123,7 +131,10 @@ class GossipRunTest(PeersTest):
                 self.assertEqual(status["state"], "finished")
                 self.assertIn(f"3 of 4 peers have done all rounds: {name(victim)} is lost",
                               status["reason"])
+                for told in rounds_of(folder):
+                    self.expect_conserved(told["metrics"], 4)
                 last = rounds_of(folder)[-1]
+                self.assertGreater(last["metrics"]["written_off"], 0)
                 self.assertEqual(last["round"], LONG)
                 self.assertEqual(len(last["asked"]), 3)
                 self.assertEqual(len(last["counted"]), 3)

@@ -49,6 +49,24 @@ class GossipTest(PeersTest):
     def metrics(self, i):
         return rounds_of(self.folder_of(i))
 
+    def expect_conserved(self, peers, rounds):
+        """By what each peer tells of itself: what it has is what it added and what came over
+        its edges; and over an edge came at one end what went at the other."""
+        told = {i: {r["round"]: r for r in self.metrics(i)} for i in peers}
+        compared = 0
+        for round in range(1, rounds + 1):
+            for i in peers:
+                self.assertLess(told[i][round]["metrics"]["balance_error"], 1e-6)
+            flows = {(i, flow[0]): flow for i in peers for flow in told[i][round].get("flows", [])}
+            for (i, k), flow in flows.items():
+                back = flows.get((k, i), [i, 0, 0])
+                if k not in peers or len(flow) > 3 or len(back) > 3:
+                    continue  # is dead, or in doubt
+                self.assertAlmostEqual(flow[1], -back[1], delta=1e-6 * (1 + abs(flow[1])))
+                self.assertAlmostEqual(flow[2], -back[2], places=12)
+                compared += 1
+        self.assertGreater(compared, rounds)
+
     def numbers(self, i):
         """All of a .safetensors file's, which is of float32."""
         text = self.model(i)
@@ -85,6 +103,7 @@ class GossipTest(PeersTest):
                     own = [self.metrics(i)[r - 1]["evaluations"][0]["loss"] for i in range(peers)]
                     self.assertAlmostEqual(sum(own) / peers, simulated[r - 1]["federated"]["loss"],
                                            places=6)
+                self.expect_conserved(range(peers), 6)
                 self.assertGreater(self.metrics(0)[6]["central"]["accuracy"], 0.4)
                 self.assertLess(self.metrics(0)[5]["train_loss"], self.metrics(0)[0]["train_loss"])
 
@@ -101,6 +120,7 @@ class GossipTest(PeersTest):
             self.assertEqual(len([r for r in rounds if r["round"] <= LONG]), LONG)
             self.assertTrue((self.folder_of(i) / "model.safetensors").exists())
             self.assertIn(f"lost {name(2)}", self.log(i))
+        self.expect_conserved(rest, LONG)
         self.assertGreater(sum(r["metrics"]["lost_edges"] for i in rest for r in self.metrics(i)),
                            0)
 

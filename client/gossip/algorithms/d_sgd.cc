@@ -32,6 +32,13 @@ class DSgd final : public Algorithm {
     AddScaled(1, missed, x);
   }
 
+  double LocalSum(const ParameterVector& delta, const ParameterVector&,
+                  const ParameterVector&) const override {
+    if (momentum_ == 0) return SumOf(delta);
+    return combine_ ? SumOf(velocity_)
+                    : momentum_ * SumOf(velocity_) + SumOf(delta);
+  }
+
  private:
   const ParameterVector& Velocity(const ParameterVector& delta) {
     if (momentum_ == 0) return delta;

@@ -191,7 +191,7 @@ inline void ExpectConserved(const GossipWorld& world,
 }
 
 // The same where peers are dead, from the edges' counters: what a live peer has
-// is what it began with and what came over its edges; what went between two
+// is what was added and what came over its edges; what went between two
 // live peers adds up to nothing. So what is missing went to the dead or came
 // from them. `own`: what a peer's local steps added.
 inline void ExpectAuditHolds(const GossipWorld& world,
@@ -199,8 +199,12 @@ inline void ExpectAuditHolds(const GossipWorld& world,
   for (int i = 0; i < world.peers(); ++i) {
     if (world.killed(i)) continue;
     const PeerState& state = world.node(i).state();
-    double sum = own ? own(i) : 0, omega = 1;
-    for (const double x : RandomVector(7, i, kElements)) sum += x;
+    double sum = state.added().sum, omega = state.added().omega;
+    if (own) {
+      double added = own(i);
+      for (const double x : RandomVector(7, i, kElements)) added += x;
+      EXPECT_NEAR(sum, added, 1e-10) << "peer " << i;
+    }
     for (const auto& [peer, flow] : state.flows()) {
       sum += flow.sum;
       omega += flow.omega;

@@ -372,5 +372,23 @@ TEST_F(FlowMachineTest, TheSenderIsInDoubtFromItsBeginOn) {
   EXPECT_FALSE(All<out::Settle>()[0].committed);
 }
 
+TEST_F(MachineTest, AnEpochSaysWhoIsAnotherProcess) {
+  Step(in::Started{});
+  TopologyOptions topology;
+  topology.kind = "path";
+  GossipMembership next;
+  next.epoch = 2;
+  next.self = 1;
+  next.names = next.addresses = {"c", "b"};
+  next.since = {1, 0};
+  next.plan = std::make_shared<EdgePlan>(
+      *Schedule::Create(topology, {.seed = 1, .epoch = 2, .peers = 2}));
+  Step(in::MembershipChanged{std::move(next)});
+  ASSERT_EQ(All<out::ChangeEpoch>().size(), 1);
+  const out::ChangeEpoch change = All<out::ChangeEpoch>()[0];
+  EXPECT_EQ(change.index, (std::vector<int>{-1, 1, 0}));
+  EXPECT_EQ(change.begins_anew, (std::vector<bool>{true, false}));
+}
+
 }  // namespace
 }  // namespace parley
