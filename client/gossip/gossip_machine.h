@@ -141,6 +141,7 @@ class GossipMachine : public GossipMachineState {
   void Commit(Edge& edge);
   void FailEdge(Edge& edge, absl::string_view why);
   void EdgeLinkLost(Edge& edge, absl::string_view why);
+  void Lose(Edge& edge);
   void EnterDoubt(Edge& edge);
   void OnBegin(int peer, const v1::PeerBegin& begin);
   void OnPayload(int peer);

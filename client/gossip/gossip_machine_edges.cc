@@ -66,7 +66,7 @@ void GossipMachine::AdvanceEdges() {
     if (edge.out == Part::kWaiting && n.declined &&
         SameStep(*n.declined, StepOf(Use()))) {
       edge.out = Part::kFailed;
-      ++lost_edges_;
+      Lose(edge);
     }
   }
 }
@@ -192,7 +192,7 @@ void GossipMachine::FailEdge(Edge& edge, absl::string_view why) {
     if (*part == Part::kWaiting) *part = Part::kFailed;
   }
   if (!failed) return;
-  ++lost_edges_;
+  Lose(edge);
   Neighbour& n = neighbours_[peer];
   n.decided = std::max(n.decided, round_);
   if (!options_.flows) SendDecision(peer, StepOf(Use()), false, why);
@@ -205,7 +205,7 @@ void GossipMachine::EdgeLinkLost(Edge& edge, absl::string_view) {
     if (edge.in == Part::kUnderway) {
       edge.in = Part::kFailed;
       n.decided = round_;
-      ++lost_edges_;
+      Lose(edge);
     }
     if (edge.out == Part::kUnderway) {
       EnterDoubt(edge);
@@ -216,7 +216,7 @@ void GossipMachine::EdgeLinkLost(Edge& edge, absl::string_view) {
   const bool begun = edge.in == Part::kUnderway || edge.in == Part::kWhole ||
                      edge.out == Part::kUnderway;
   if (!begun) return;
-  ++lost_edges_;
+  Lose(edge);
   if (DecidesExchange(edge.plan.peer)) {
     n.decided = round_;
     if (edge.in == Part::kWhole) staging_busy_ = false;
@@ -224,6 +224,11 @@ void GossipMachine::EdgeLinkLost(Edge& edge, absl::string_view) {
     EnterDoubt(edge);
   }
   edge.in = edge.out = Part::kFailed;
+}
+
+// Once, though both its directions may be.
+void GossipMachine::Lose(Edge& edge) {
+  if (!std::exchange(edge.lost, true)) ++lost_edges_;
 }
 
 void GossipMachine::EnterDoubt(Edge& edge) {

@@ -77,6 +77,7 @@ struct Edge {  // of a round
   Part in = Part::kNone;
   Part out = Part::kNone;
   bool received = false;  // the other one has our payload, as it says
+  bool lost = false;      // in one direction at least, or given up
   double omega = 1;
   double scale_in = 1;  // of the share that comes: PeerBegin.scale
   absl::Time moved;

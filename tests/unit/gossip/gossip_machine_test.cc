@@ -349,6 +349,24 @@ TEST_F(FlowMachineTest, NobodyWaitsForWhatABrokenLinkHasLost) {
   EXPECT_FALSE(told[0].decision().committed());
 }
 
+// No peer has more edges than there are peers: reports are held to that.
+TEST_F(FlowMachineTest, AnEdgeIsLostOnceInARound) {
+  Begin1();
+  const v1::PeerStep step = StepOf(1, v1::FLOW);
+  Hear(kFrom0, Begin(step));
+  Step(in::Closed{kFrom0, absl::UnavailableError("gone")});
+  EXPECT_EQ(machine_->lost_edges(), 1);
+  // What this peer would have sent over it is not taken, either.
+  Step(in::Accepted{4, ""});
+  HearHello(4, HelloOf(0));
+  Hear(4, Decision(step, false));
+  EXPECT_EQ(machine_->lost_edges(), 1);
+  Hear(to2_, Decision(step, false));
+  EXPECT_EQ(machine_->lost_edges(), 2);
+  Step(in::Closed{to2_, absl::UnavailableError("gone")});
+  EXPECT_EQ(machine_->lost_edges(), 2);
+}
+
 TEST_F(FlowMachineTest, TheSenderIsInDoubtFromItsBeginOn) {
   Begin1();
   Hear(to2_, Ready(StepOf(1, v1::FLOW)));
