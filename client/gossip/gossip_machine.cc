@@ -283,31 +283,6 @@ void GossipMachine::BeginRun() {
   BeginRound();
 }
 
-// Who met this peer before it went on to this round may wait for it in one that
-// it has skipped.
-void GossipMachine::TellOfSkippedRounds() {
-  const v1::PeerUse use = options_.flows ? v1::FLOW : v1::EXCHANGE;
-  const std::string why = absl::StrCat("it goes on in round ", round_);
-  std::vector<int> up;
-  for (const auto& [peer, n] : neighbours_) {
-    if (n.up) up.push_back(peer);
-  }
-  for (const int peer : up) {
-    Neighbour& n = neighbours_[peer];
-    if (n.ready && n.ready->use() == use && n.ready->round() < round_) {
-      if (options_.flows) {
-        LoseLink(peer, why);
-      } else {
-        SendDecision(peer, *std::exchange(n.ready, std::nullopt), false, why);
-      }
-    } else if (options_.flows) {
-      v1::PeerStep skipped = StepOf(use);
-      skipped.set_round(round_ - 1);
-      SendDecision(peer, skipped, false, why);
-    }
-  }
-}
-
 void GossipMachine::BeginRound() {
   if (EpochIsDue()) {
     if (next_epoch_->self < 0) {  // it leaves, and the others know
