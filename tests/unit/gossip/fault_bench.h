@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/inline_executor.h"
 #include "tests/unit/gossip/gossip_bench.h"
 
 namespace parley {

@@ -64,7 +64,7 @@ class FaultsTest : public testing::TestWithParam<Mode> {
 };
 
 TEST_P(FaultsTest, ALinkMayBreakAtAnyStep) {
-  ThreadPool pool(1);
+  InlineExecutor pool;
   BreakAtStep none(0);
   {
     auto world = GossipWorld::Create(OptionsOf(GetParam(), &pool, 4, 5, &none));
@@ -89,7 +89,7 @@ TEST_P(FaultsTest, ALinkMayBreakAtAnyStep) {
 }
 
 TEST_P(FaultsTest, APeerMayDieAtAnyStep) {
-  ThreadPool pool(1);
+  InlineExecutor pool;
   BreakAtStep none(0);
   {
     auto world = GossipWorld::Create(OptionsOf(GetParam(), &pool, 4, 5, &none));
