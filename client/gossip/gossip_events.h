@@ -24,6 +24,9 @@ struct GossipMembership {
   int self = 0;                    // this peer's index; −1: it is left out
   std::vector<std::string> names;  // by index
   std::vector<std::string> addresses;
+  // By index: the epoch with which it came in, as the process that it is. None:
+  // all with the first one.
+  std::vector<int64_t> since = {};
   // Of the epoch's schedule; shared by all peers of a process.
   std::shared_ptr<EdgePlan> plan;
 };
@@ -44,6 +47,7 @@ struct Received {
 struct PayloadEnded {
   uint64_t link;
   absl::Status status;
+  uint64_t bytes = 0;  // for reports
 };
 struct Closed {
   uint64_t link;
@@ -149,10 +153,11 @@ struct KeepDoubt {
   v1::PeerStep step;
   double weight;
 };
-// The doubt is over. The change is made late, after so many rounds, or not.
+// The doubt about the step is over. The change is made late, after so many
+// rounds, or not.
 struct Settle {
   int peer;
-  v1::PeerUse use;
+  v1::PeerStep step;
   bool committed;
   int64_t rounds_late;
 };
@@ -172,6 +177,8 @@ struct ChangeEpoch {
   int self;
   std::vector<int> index;
   std::vector<std::string> addresses;
+  // By the new index: it is another process than the one that was so called.
+  std::vector<bool> begins_anew;
 };
 // Makes the peer's next state.
 struct Mix {

@@ -82,38 +82,14 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
       }
       if (n.ready->use() == v1::FLOW && n.ready->round() < round_) {
         // A decision would be of what comes the other way.
-        return LoseLink(peer, absl::StrCat("it is behind, in round ",
-                                           n.ready->round()));
+        return LoseLink(
+            peer, absl::StrCat("it is behind, in round ", n.ready->round()));
       }
       if (n.ready->use() != v1::COPY_MODEL) n.earlier = 0;
       return;
-    case v1::PeerMessage::kBegin: {
-      const v1::PeerBegin& begin = message.begin();
-      if (stale(begin.step())) return;
-      if (begin.schedule_hash() != hello_.schedule_hash()) {
-        return LoseLink(peer, "it mixes by another schedule");
-      }
-      if (n.link != armed_link_ || !SameStep(begin.step(), armed_) ||
-          armed_begun_) {
-        return LoseLink(
-            peer, absl::StrCat("it sends for round ", begin.step().round(),
-                               " what is not expected now"));
-      }
-      if (!(begin.weight() >= 0 && begin.weight() < 1e12)) {
-        return LoseLink(
-            peer, absl::StrCat("its payload's weight is ", begin.weight()));
-      }
-      // 0 means 1.
-      const double scale = begin.scale() == 0 ? 1 : begin.scale();
-      if (!(scale >= 1 && scale <= MostScale(peer))) {
-        return LoseLink(peer, absl::StrCat("it gives away ", scale,
-                                           " times what the schedule says"));
-      }
-      armed_begun_ = true;
-      armed_omega_ = begin.weight();
-      armed_scale_ = scale;
-      return;
-    }
+    case v1::PeerMessage::kBegin:
+      if (stale(message.begin().step())) return;
+      return OnBegin(peer, message.begin());
     case v1::PeerMessage::kReceived:
       if (stale(message.received().step())) return;
       if (IsNow(message.received().step(), v1::AVERAGE)) {
@@ -185,11 +161,12 @@ void GossipMachine::On(const gossip_event::Trained& event) {
 void GossipMachine::On(const gossip_event::Staged&) {
   staging_busy_ = false;
   if (phase_ != Phase::kCopying || copies_) return;
-  // Others may wait for it in a later round by now.
+  // Others may be in a later round by now.
   for (const auto& [peer, n] : neighbours_) {
-    if (n.up && n.ready && n.ready->use() != v1::COPY_MODEL) {
-      round_ = std::max(round_, std::min(n.ready->round(), LastRound()));
-    }
+    if (!n.up) continue;
+    const bool waits = n.ready && n.ready->use() != v1::COPY_MODEL;
+    const int64_t there = waits ? n.ready->round() : n.hello_round;
+    round_ = std::max(round_, std::min(there, LastRound()));
   }
   TendLinks();
   BeginRound();
@@ -218,6 +195,9 @@ void GossipMachine::On(const gossip_event::TimerFired& event) {
     neighbours_[peer].chunks = chunks;
     if (Edge* edge = EdgeOf(peer)) edge->moved = now_;
     if (average_) average_->moved = now_;
+    if (phase_ == Phase::kCopying && link == armed_link_) {
+      phase_since_ = asked_since_ = now_;
+    }
   }
 }
 
@@ -334,23 +314,28 @@ void GossipMachine::BeginRound() {
 }
 
 void GossipMachine::PerformSettlements() {
-  // All have one model after the last average: what comes later is written off.
-  if (!IsAveraged()) {
-    for (auto& [peer, n] : neighbours_) PerformSettlement(peer, &n.doubt);
+  for (auto& [peer, n] : neighbours_) {
+    for (const Doubt& doubt : std::exchange(n.settled, {})) {
+      // All have one model after the last average: what comes later is written
+      // off.
+      if (!IsAveraged()) PerformSettlement(peer, doubt);
+    }
   }
-  PerformSettlement(-1, &averages_.doubt);
+  if (averages_.doubt && averages_.doubt->outcome) {
+    PerformSettlement(-1, *std::exchange(averages_.doubt, std::nullopt));
+  }
 }
 
-void GossipMachine::PerformSettlement(int peer, std::optional<Doubt>* doubt) {
-  if (!*doubt || !(*doubt)->outcome) return;
-  Do(gossip_effect::Settle{peer, (*doubt)->step.use(), *(*doubt)->outcome,
-                           round_ - (*doubt)->step.round()});
-  doubt->reset();
+void GossipMachine::PerformSettlement(int peer, const Doubt& doubt) {
+  Do(gossip_effect::Settle{peer, doubt.step, *doubt.outcome,
+                           round_ - doubt.step.round()});
 }
 
 void GossipMachine::Advance() {
   if (phase_ == Phase::kCopying) return AdvanceCopy();
-  if (phase_ != Phase::kRound || !prepared_) return;
+  if (phase_ != Phase::kRound) return;
+  ServeCopies();
+  if (!prepared_) return;
   if (average_) {
     AdvanceAverage();
   } else {

@@ -99,7 +99,7 @@ class GossipMachine : public GossipMachineState {
   void TellOfSkippedRounds();
   void Advance();
   void PerformSettlements();
-  void PerformSettlement(int peer, std::optional<Doubt>* doubt);
+  void PerformSettlement(int peer, const Doubt& doubt);
   void FinishIfDone();
   absl::Time GoneAt(const Neighbour& n) const;
   void TellLeaving(absl::string_view reason);
@@ -116,6 +116,7 @@ class GossipMachine : public GossipMachineState {
   int64_t CurrentRound() const;
   void ChangeEpoch();
   void AdvanceCopy();
+  void AskForModel(int peer);
   void ServeCopies();
   void ChangeEpochAtEnd();
   void TryAverageAgain();
@@ -129,7 +130,7 @@ class GossipMachine : public GossipMachineState {
   void LinkLost(int peer, absl::string_view why);  // is gone already
   void TendLinks();
   void OnSettle(int peer, const v1::PeerSettle& settle);
-  void Outcome(Doubt* doubt, bool committed);
+  void Outcome(Neighbour& n, bool committed);
   v1::PeerMessage HelloMessage(const Neighbour& to) const;
   void Send(int peer, v1::PeerMessage message);
   void SendDecision(int peer, const v1::PeerStep& step, bool committed,
@@ -142,6 +143,7 @@ class GossipMachine : public GossipMachineState {
   void FailEdge(Edge& edge, absl::string_view why);
   void EdgeLinkLost(Edge& edge, absl::string_view why);
   void EnterDoubt(Edge& edge);
+  void OnBegin(int peer, const v1::PeerBegin& begin);
   void OnPayload(int peer);
   void OnDecision(int peer, const v1::PeerDecision& decision);
 

@@ -14,7 +14,6 @@ namespace parley {
 void GossipMachine::AdvanceAverage() {
   Average& a = *average_;
   if (a.over) return;
-  ServeCopies();
   if (averages_.doubt && averages_.doubt->outcome) {
     return FailAverage("an earlier one has to be settled first");
   }
@@ -65,7 +64,7 @@ void GossipMachine::AdvanceAverage() {
     // would have come round by now.
     if (averages_.doubt) {
       SettleAverage(false);
-      PerformSettlement(-1, &averages_.doubt);
+      PerformSettlement(-1, *std::exchange(averages_.doubt, std::nullopt));
     }
     a.forwarded = true;
     v1::PeerMessage message;

@@ -1,12 +1,23 @@
 // The gossip machine's edges: what moves over each in a round, who decides that
 // it counts, and what happens when it does not.
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/gossip/gossip_machine.h"
 
 namespace parley {
+namespace {
+
+// All peers' ω add up to as many as there are; one that is given away in each
+// round, and gets nothing back, may come near to 0, but 1/ω has to be a number.
+bool IsOmega(double weight) {
+  return weight == 0 ||
+         (weight >= std::numeric_limits<double>::min() && weight < 1e12);
+}
+
+}  // namespace
 
 // The exchange that the other end is ready for.
 bool GossipMachine::HasGivenUp(int peer) {
@@ -17,7 +28,6 @@ bool GossipMachine::HasGivenUp(int peer) {
 }
 
 void GossipMachine::AdvanceEdges() {
-  ServeCopies();
   bool first = true;  // of those that still come in
   for (Edge& edge : edges_) {
     Neighbour& n = neighbours_[edge.plan.peer];
@@ -31,7 +41,7 @@ void GossipMachine::AdvanceEdges() {
     if (edge.in == Part::kWaiting || edge.in == Part::kUnderway ||
         edge.in == Part::kWhole) {
       // Nothing moves over an edge that is in doubt.
-      const bool free = options_.flows || !n.doubt || n.doubt->outcome;
+      const bool free = options_.flows || !n.doubt;
       if (first && edge.in == Part::kWaiting && n.up && free &&
           !staging_busy_) {
         staging_busy_ = true;
@@ -47,7 +57,7 @@ void GossipMachine::AdvanceEdges() {
       first = false;
     }
     if (edge.out == Part::kWaiting && n.up && n.ready &&
-        SameStep(*n.ready, StepOf(Use())) && !(n.doubt && !n.doubt->outcome)) {
+        SameStep(*n.ready, StepOf(Use())) && !n.doubt) {
       edge.out = Part::kUnderway;
       n.ready.reset();
       Do(gossip_effect::SendPayload{n.link, edge.plan.peer, StepOf(Use()),
@@ -60,6 +70,31 @@ void GossipMachine::AdvanceEdges() {
       ++lost_edges_;
     }
   }
+}
+
+void GossipMachine::OnBegin(int peer, const v1::PeerBegin& begin) {
+  if (begin.schedule_hash() != hello_.schedule_hash()) {
+    return LoseLink(peer, "it mixes by another schedule");
+  }
+  if (neighbours_[peer].link != armed_link_ ||
+      !SameStep(begin.step(), armed_) || armed_begun_) {
+    return LoseLink(peer,
+                    absl::StrCat("it sends for round ", begin.step().round(),
+                                 " what is not expected now"));
+  }
+  if (options_.flows ? !IsOmega(begin.weight()) : begin.weight() != 1) {
+    return LoseLink(peer,
+                    absl::StrCat("its payload's weight is ", begin.weight()));
+  }
+  // 0 means 1.
+  const double scale = begin.scale() == 0 ? 1 : begin.scale();
+  if (!(scale >= 1 && scale <= MostScale(peer))) {
+    return LoseLink(peer, absl::StrCat("it gives away ", scale,
+                                       " times what the schedule says"));
+  }
+  armed_begun_ = true;
+  armed_omega_ = begin.weight();
+  armed_scale_ = scale;
 }
 
 // The payload that was armed is here.
@@ -120,7 +155,7 @@ void GossipMachine::OnDecision(int peer, const v1::PeerDecision& decision) {
   if (step.use() != Use()) return;
   Neighbour& n = neighbours_[peer];
   if (n.doubt && n.doubt->step.round() == step.round()) {
-    return Outcome(&*n.doubt, decision.committed());
+    return Outcome(n, decision.committed());
   }
   if (options_.flows && !decision.committed()) {
     n.declined = step;  // perhaps of a round to come

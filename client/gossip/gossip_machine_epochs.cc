@@ -11,6 +11,12 @@ namespace {
 
 constexpr int64_t kMostTries = 1000;  // that a peer is ahead
 
+// Whether it can be asked for its model: one that joins, too, has none yet.
+bool HasModel(const gossip_parts::Neighbour& n) {
+  if (!n.up || n.left) return false;
+  return n.ready ? n.ready->use() != v1::COPY_MODEL : n.hello_round > 0;
+}
+
 }  // namespace
 
 void GossipMachine::On(gossip_event::MembershipChanged& event) {
@@ -47,6 +53,7 @@ bool GossipMachine::HasGoneOn(int peer) const {
 
 bool GossipMachine::EpochIsDue() const {
   return next_epoch_ && (IsFinal() || phase_ == Phase::kJoining ||
+                         (phase_ == Phase::kCopying && copies_) ||
                          round_ >= next_epoch_->first_round);
 }
 
@@ -91,6 +98,10 @@ void GossipMachine::ChangeEpoch() {
     const auto it = index_of.find(name);
     index.push_back(it == index_of.end() ? -1 : it->second);
   }
+  std::vector<bool> begins_anew(next.names.size(), false);
+  for (size_t i = 0; i < next.since.size(); ++i) {
+    begins_anew[i] = next.since[i] > hello_.epoch();
+  }
   // Whoever took an average that this peer is in doubt about tells it anew.
   if (averages_.doubt && next.names.size() == 1) {
     SettleAverage(false);
@@ -102,7 +113,7 @@ void GossipMachine::ChangeEpoch() {
   for (auto& [peer, n] : neighbours_) {
     if (n.link != 0) Do(gossip_effect::HangUp{n.link});
     if (index[peer] < 0 && n.doubt) {
-      Outcome(&*n.doubt, n.doubt->step.use() == v1::FLOW);
+      Outcome(n, n.doubt->step.use() == v1::FLOW);
       PerformSettlements();
     }
     if (index[peer] < 0) continue;
@@ -125,7 +136,8 @@ void GossipMachine::ChangeEpoch() {
   alone_ = false;
   tended_ = false;
   Do(gossip_effect::ChangeEpoch{round_, self_, std::move(index),
-                                std::move(next.addresses)});
+                                std::move(next.addresses),
+                                std::move(begins_anew)});
   Say(LogLevel::kInfo,
       absl::StrCat("round ", round_, " begins membership epoch ", next.epoch,
                    ": ", peers_, " peers"));
@@ -166,22 +178,44 @@ void GossipMachine::ServeCopies() {
 
 // Asks one neighbour after another for its model, until one has sent it.
 void GossipMachine::AdvanceCopy() {
+  if (!copies_) return;  // it has come, and is being taken
+  if (EpochIsDue()) {
+    // Whoever was asked hangs up, sooner or later.
+    ChangeEpoch();
+    staging_busy_ = false;
+    phase_since_ = now_;
+  }
   if (now_ >= phase_since_ + kAloneAfter * options_.edge_timeout) {
     return Exit(
         absl::UnavailableError("no peer of the run that it joins answers"));
   }
-  if (staging_busy_) return;
-  for (auto& [peer, n] : neighbours_) {
-    if (!n.up) continue;
-    staging_busy_ = true;
-    armed_link_ = n.link;
-    armed_ = StepOf(v1::COPY_MODEL);
-    armed_begun_ = false;
-    Do(gossip_effect::Arm{n.link, peer, armed_});
-    v1::PeerMessage message;
-    *message.mutable_ready()->mutable_step() = armed_;
-    return Send(peer, std::move(message));
+  if (staging_busy_) {
+    if (now_ < asked_since_ + options_.edge_timeout &&
+        !neighbours_[asked_].left) {
+      return;
+    }
+    LoseLink(asked_, "it does not send its model");
   }
+  // Round the circle, from the one that was asked last.
+  auto it = neighbours_.upper_bound(asked_);
+  for (size_t i = 0; i < neighbours_.size(); ++i, ++it) {
+    if (it == neighbours_.end()) it = neighbours_.begin();
+    if (HasModel(it->second)) return AskForModel(it->first);
+  }
+}
+
+void GossipMachine::AskForModel(int peer) {
+  const uint64_t link = neighbours_[peer].link;
+  asked_ = peer;
+  asked_since_ = now_;
+  staging_busy_ = true;
+  armed_link_ = link;
+  armed_ = StepOf(v1::COPY_MODEL);
+  armed_begun_ = false;
+  Do(gossip_effect::Arm{link, peer, armed_});
+  v1::PeerMessage message;
+  *message.mutable_ready()->mutable_step() = armed_;
+  Send(peer, std::move(message));
 }
 
 }  // namespace parley

@@ -3,7 +3,8 @@
 // other: the peer's model has been mixed into its neighbours'. Where they give
 // away the peer hands over all that it has: it takes nothing in, does not
 // train, and the shares that it gives are scaled up so that nothing is left.
-// What does not count at the other end it keeps, and that is written off.
+// What does not count at the other end it hands over in a further round, a few
+// times; what it still has then is written off.
 #include <utility>
 
 #include "client/gossip/gossip_machine.h"
@@ -48,9 +49,15 @@ bool GossipMachine::LeavesAfterRound() {
   // Where all rounds are averages there is none to wait for.
   if (average_) return options_.average_every == 1;
   if (!leave_->now) return false;
+  bool some = false, all = true;
   for (const Edge& edge : edges_) {
-    if (edge.out == Part::kDone) return true;
+    some |= edge.out == Part::kDone;
+    const std::optional<Doubt>& doubt = neighbours_[edge.plan.peer].doubt;
+    all &= edge.out == Part::kDone || edge.out == Part::kNone ||
+           (doubt && doubt->step.round() == round_);  // given, perhaps
   }
+  // A share that was not taken is handed over in the next round.
+  if (some && (all || !options_.flows)) return true;
   return ++leave_->tries == kLeaveTries;
 }
 

@@ -34,7 +34,8 @@ void GossipMachine::DialDue() {
 v1::PeerMessage GossipMachine::HelloMessage(const Neighbour& to) const {
   v1::PeerMessage message;
   *message.mutable_hello() = hello_;
-  const bool begun = phase_ != Phase::kNew && phase_ != Phase::kJoining;
+  const bool begun = phase_ != Phase::kNew && phase_ != Phase::kJoining &&
+                     phase_ != Phase::kCopying;
   message.mutable_hello()->set_round(begun ? round_ : 0);
   message.mutable_hello()->set_met(to.earlier != 0 ? to.earlier
                                                    : to.incarnation);
@@ -58,13 +59,12 @@ bool GossipMachine::ExitIfRefused() {
 
 void GossipMachine::LinkUp(int peer, const v1::PeerHello& hello) {
   Neighbour& n = neighbours_[peer];
-  if (n.incarnation != 0 && n.incarnation != hello.incarnation() && n.doubt &&
-      !n.doubt->outcome) {
+  if (n.incarnation != 0 && n.incarnation != hello.incarnation() && n.doubt) {
     // Whoever knew is gone, and what it held with it.
     Say(LogLevel::kWarning,
         absl::StrCat(names_[peer], " was started anew: round ",
                      n.doubt->step.round(), " with it stays unsettled"));
-    n.doubt->outcome = n.doubt->step.use() == v1::FLOW;
+    Outcome(n, n.doubt->step.use() == v1::FLOW);
   }
   if (n.incarnation != hello.incarnation()) n.earlier = n.incarnation;
   n.incarnation = hello.incarnation();
@@ -158,19 +158,18 @@ void GossipMachine::LinkLost(int peer, absl::string_view why) {
 void GossipMachine::OnSettle(int peer, const v1::PeerSettle& settle) {
   if (settle.use() == v1::AVERAGE) return HearOfAverages(settle);
   Neighbour& n = neighbours_[peer];
-  if (!n.doubt || n.doubt->outcome || n.doubt->step.use() != settle.use()) {
-    return;
-  }
+  if (!n.doubt || n.doubt->step.use() != settle.use()) return;
   const int64_t round = n.doubt->step.round();
   if (round > settle.decided()) {
     return LoseLink(
         peer, absl::StrCat("it has not decided on round ", round, " yet"));
   }
-  Outcome(&*n.doubt, round == settle.committed());
+  Outcome(n, round == settle.committed());
 }
 
-void GossipMachine::Outcome(Doubt* doubt, bool committed) {
-  if (!doubt->outcome) doubt->outcome = committed;
+void GossipMachine::Outcome(Neighbour& n, bool committed) {
+  n.doubt->outcome = committed;
+  n.settled.push_back(*std::exchange(n.doubt, std::nullopt));
 }
 
 void GossipMachine::Send(int peer, v1::PeerMessage message) {

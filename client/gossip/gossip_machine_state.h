@@ -119,7 +119,9 @@ class GossipMachineState {
   std::optional<Leaving> leave_;
   bool left_ = false;
   bool copies_ = false;  // still has to get a model
-  bool anew_ = false;    // the others go on after an earlier incarnation
+  int asked_ = -1;       // for it, last; sent some of it last:
+  absl::Time asked_since_;
+  bool anew_ = false;  // the others go on after an earlier incarnation
   std::vector<Edge> edges_;
   std::optional<Average> average_;
   // The staging buffer: what was armed last, and whether it is in use.

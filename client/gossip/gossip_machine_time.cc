@@ -63,6 +63,9 @@ void GossipMachine::SetWakeAt() {
     if (phase_ == Phase::kIsolated || phase_ == Phase::kCopying) {
       at = std::min(at, phase_since_ + kAloneAfter * options_.edge_timeout);
     }
+    if (phase_ == Phase::kCopying && armed_link_ != 0) {
+      at = std::min(at, asked_since_ + options_.edge_timeout);
+    }
     if (phase_ == Phase::kJoining || phase_ == Phase::kIsolated) {
       at = std::min(at, next_report_);
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <utility>
@@ -110,8 +111,9 @@ class GossipNode::Impl {
     void OnMessage(v1::PeerMessage message) override {
       impl_->Post(gossip_event::Received{number_, std::move(message)});
     }
-    void OnPayload(const absl::Status& status) override {
-      impl_->Post(gossip_event::PayloadEnded{number_, status});
+    void OnPayload(const absl::StatusOr<uint64_t>& bytes) override {
+      impl_->Post(gossip_event::PayloadEnded{number_, bytes.status(),
+                                             bytes.value_or(0)});
     }
     void OnClosed(const absl::Status& status) override {
       impl_->Post(gossip_event::Closed{number_, status});
@@ -131,10 +133,8 @@ class GossipNode::Impl {
   }
 
   void Handle(GossipEvent event) {
-    if (const auto* e = std::get_if<gossip_event::Received>(&event)) {
-      for (const uint64_t bytes : e->message.begin().bytes()) {
-        round_.bytes_received += bytes;
-      }
+    if (const auto* e = std::get_if<gossip_event::PayloadEnded>(&event)) {
+      round_.bytes_received += e->bytes;
     }
     std::optional<uint64_t> closed;
     if (const auto* e = std::get_if<gossip_event::Closed>(&event)) {
@@ -177,6 +177,19 @@ class GossipNode::Impl {
     }
   }
   void Perform(gossip_effect::SendPayload& e) {
+    if (e.step.use() != v1::COPY_MODEL) {
+      return SendPayload(e, state_->Source(e.peer, e.step));
+    }
+    // Doubts that are settled may change the model just now.
+    mixing_.Run([this, e]() -> Closure {
+      return [this, e, source = state_->Source(e.peer, e.step)] {
+        SendPayload(e, source);
+        FinishIfQuiet();
+      };
+    });
+  }
+  void SendPayload(const gossip_effect::SendPayload& e,
+                   std::shared_ptr<ChunkSource> source) {
     PeerLink* link = LinkOf(e.link);
     if (link == nullptr) return;
     v1::PeerMessage message;
@@ -188,7 +201,7 @@ class GossipNode::Impl {
     begin.add_bytes(state_->BytesOf(e.peer, e.step));
     round_.bytes_sent += begin.bytes(0);
     round_.sent[e.peer] += begin.bytes(0);
-    link->SendPayload(message, state_->Source(e.peer, e.step));
+    link->SendPayload(message, std::move(source));
   }
 
   // -------------------------------------------------------------------- work
@@ -289,7 +302,8 @@ class GossipNode::Impl {
         pairs_ ? pairwise_->used_edges() : machine_.used_edges();
     round_.lost_edges =
         pairs_ ? pairwise_->lost_edges() : machine_.lost_edges();
-    round_.neighbour_distance = state_->neighbour_distance();
+    const double distance = state_->neighbour_distance();
+    round_.neighbour_distance = std::isfinite(distance) ? distance : 0;
     round_.elapsed = now - std::exchange(round_began_, now);
     if (options_.on_round) options_.on_round(round_, *state_);
     round_ = GossipRound();
@@ -320,6 +334,11 @@ class GossipNode::Impl {
   void FinishIfQuiet() {
     if (!exit_ || training_.busy() || mixing_.busy() || !done_) return;
     links_.clear();
+    if (exit_->ok() && !machine_.left() && state_->omega() == 0 &&
+        machine_.round() > options_.machine.rounds) {
+      exit_ = absl::UnavailableError(
+          "it joined, but no other peer gave it anything of the model");
+    }
     Done done = std::exchange(done_, nullptr);
     lifetime_.End();
     std::move(done)(*exit_);

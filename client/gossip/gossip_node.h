@@ -37,10 +37,11 @@ struct GossipRound {
   int used_edges = 0;
   int lost_edges = 0;
   uint64_t bytes_sent = 0;  // of payloads that were begun
-  uint64_t bytes_received = 0;
+  uint64_t bytes_received = 0;        // of payloads that came whole
   std::map<int, uint64_t> sent = {};  // of bytes_sent, by receiver
-  double neighbour_distance = 0;      // PeerState::neighbour_distance
-  absl::Duration elapsed;             // of the round
+  // PeerState::neighbour_distance; 0 where that is beyond all numbers.
+  double neighbour_distance = 0;
+  absl::Duration elapsed;  // of the round
 };
 
 struct GossipNodeOptions {

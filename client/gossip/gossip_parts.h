@@ -67,6 +67,9 @@ struct Neighbour : PeerContact {
   int64_t committed = 0;                 // where this peer decides
   int64_t decided = 0;
   std::optional<Doubt> doubt;  // where the other one does
+  // Doubts that are over, until the next round begins: of this round, too, as
+  // the edge goes on at once.
+  std::vector<Doubt> settled;
 };
 struct Edge {  // of a round
   PlannedEdge plan;

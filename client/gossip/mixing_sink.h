@@ -5,9 +5,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 
-#include "client/gossip/number_chunks.h"
 #include "client/gossip/payload_sink.h"
 #include "common/kernels/kernels.h"
 #include "common/model/parameters.h"
@@ -25,8 +23,9 @@ class MixingSink final : public PayloadSink {
     bool flow = false;
     double weight = 1;  // of the edge, before the scale that its Begin says
     double omega = 1;   // of this peer; of the neighbour's its Begin tells
-    std::shared_ptr<const ParameterVector> sent, mixed;
-    std::shared_ptr<ParameterVector> staged;  // all as long as `sent`
+    std::shared_ptr<const ParameterVector> sent;
+    std::shared_ptr<const ParameterVector> mixed;  // null: zeros
+    std::shared_ptr<ParameterVector> staged;       // all as long as `sent`
   };
 
   explicit MixingSink(Options options);
@@ -43,13 +42,18 @@ class MixingSink final : public PayloadSink {
   const Comparison& compared() const { return compared_; }
 
  private:
+  // What waits in the window, as far as it makes whole blocks. False: it has a
+  // number that is none.
   template <typename T>
-  void Mix(int64_t begin, int64_t n);
+  bool Mix();
 
   Options options_;
-  std::optional<NumberSink> numbers_;
+  const DType dtype_;
+  const int64_t elements_;
   double by_omega_ = 0, by_sent_omega_ = 0;  // 1/ω of the two, or 0
-  int64_t mixed_ = 0;                        // elements
+  ParameterVector window_;  // decoded, and not mixed yet: `waiting_` elements
+  int64_t waiting_ = 0;
+  int64_t mixed_ = 0;  // elements
   Comparison compared_;
 };
 

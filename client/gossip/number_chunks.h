@@ -34,7 +34,6 @@ class NumberSink final : public PayloadSink {
   absl::Status Write(const ChunkHeader& header,
                      absl::Span<const absl::string_view> pieces) override;
   absl::StatusOr<uint64_t> Finish() override { return sink_.Finish(); }
-  uint64_t received() const { return sink_.received(); }  // bytes
 
  private:
   const std::shared_ptr<ParameterVector> numbers_;  // shared: see above

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "client/gossip/payload_sink.h"
 #include "common/wire/chunk.h"
 #include "parley/v1/peer.pb.h"
@@ -22,10 +23,11 @@ class PeerLinkListener {
   virtual ~PeerLinkListener() = default;
   // Every message but chunks, in the order sent; Begin and End too.
   virtual void OnMessage(v1::PeerMessage message) = 0;
-  // After the End of a payload, or at its first chunk that is wrong: OK where
-  // the sink's Finish was, else what the sink said. FailedPrecondition: no sink
-  // was there. After an error the rest of the payload is passed over.
-  virtual void OnPayload(const absl::Status& status) = 0;
+  // After the End of a payload, or at its first chunk that is wrong: what the
+  // sink's Finish said, that is its bytes, or an error of the sink's.
+  // FailedPrecondition: no sink was there. After an error the rest of the
+  // payload is passed over.
+  virtual void OnPayload(const absl::StatusOr<uint64_t>& bytes) = 0;
   // The last call. `status` says why the link ended.
   virtual void OnClosed(const absl::Status& status) = 0;
 };

@@ -4,7 +4,6 @@
 
 #include "client/gossip/number_chunks.h"
 #include "client/gossip/vectors.h"
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 
 namespace parley {
@@ -48,6 +47,7 @@ PeerState::PeerState(std::unique_ptr<Algorithm> algorithm,
       x_(std::move(start)),
       delta_(x_.dtype(), x_.elements()),
       omegas_(peers) {
+  added_ = balance();
   if (joins) TakeNothing();
   if (traits_.pairs) {
     base_ = ParameterVector(x_.dtype(), x_.elements());
@@ -68,8 +68,7 @@ absl::StatusOr<TrainResult> PeerState::Train(Trainer* trainer,
     SetZero(&delta_);
     return TrainResult();
   }
-  CopyInto(x, &delta_);
-  ScaleBy(1 / omega_, &delta_);
+  ScaleInto(1 / omega_, x, &delta_);
   PARLEY_ASSIGN_OR_RETURN(const TrainResult result,
                           trainer->Train(task, delta_));
   if (delta_.dtype() != x_.dtype() || delta_.elements() != x_.elements()) {
@@ -90,8 +89,12 @@ void PeerState::Prepare(int64_t round, bool plain) {
   plain_ = plain;
   const int64_t elements = x_.elements() * (plain ? 1 : traits_.parts);
   Renew(x_.dtype(), elements, &sent_);
-  Renew(x_.dtype(), elements, &mixed_);
-  SetZero(mixed_.get());
+  if (traits_.pairs) {  // who tells of a local step may read it meanwhile
+    Renew(x_.dtype(), elements, &mixed_);
+    SetZero(mixed_.get());
+  } else if (mixed_ != nullptr) {
+    spare_ = std::move(mixed_);
+  }
   mixed_omega_ = 0;
   given_.clear();
   neighbour_distance_ = 0;
@@ -109,7 +112,7 @@ void PeerState::Fold(const gossip_effect::Fold& fold) {
   }
   Flow& flow = flows_[fold.peer];
   if (EdgeStates* const states = algorithm_->edge_states()) {
-    const double before = SumOf(*mixed_);
+    const double before = SumOf(Mixed());
     states->Fold(fold.peer, fold.weight, *staged_, *sent_, mixed_.get());
     flow.sum += SumOf(*mixed_) - before;
     return;
@@ -117,7 +120,7 @@ void PeerState::Fold(const gossip_effect::Fold& fold) {
   Comparison compared;
   if (traits_.pairs) {
     compared = Compare(1, *staged_, 1, *sent_);
-    AddDifference(fold.weight, *staged_, *sent_, mixed_.get());
+    AddDifference(fold.weight, *staged_, *sent_, &Mixed());
     AddScaled(1, *mixed_, &x_);
   } else {
     compared = mixing_->compared();
@@ -131,6 +134,18 @@ void PeerState::Fold(const gossip_effect::Fold& fold) {
     flow.sum += fold.weight * compared.sum_a;
     flow.omega += fold.weight * fold.omega;
   }
+}
+
+// Written to: a transfer that was broken off may still read what it was.
+ParameterVector& PeerState::Mixed() {
+  if (mixed_ != nullptr) {
+    Detach(&mixed_);
+    return *mixed_;
+  }
+  mixed_ = std::move(spare_);
+  Renew(x_.dtype(), sent_->elements(), &mixed_);
+  SetZero(mixed_.get());
+  return *mixed_;
 }
 
 void PeerState::Give(int peer, double weight) {
@@ -153,14 +168,14 @@ void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
       AddDifference(doubt.weight, *staged_, *sent_, &kept.change);
     } else {
       CopyInto(*staged_, &kept.change);
-      AddScaled(-1, *mixed_, &kept.change);
+      if (mixed_ != nullptr) AddScaled(-1, *mixed_, &kept.change);
     }
   } else if (kept.use == v1::FLOW) {
     Give(doubt.peer, doubt.weight);
     AddScaled(doubt.weight, *sent_, &kept.change);
     kept.omega = doubt.weight * omega_;
   } else {
-    CopyInto(*mixed_, &kept.change);
+    CopyInto(Mixed(), &kept.change);
     if (plain_) {
       ScaleBy(1.0 / peers_, &kept.change);
       kept.omega = MeanOmega();
@@ -168,17 +183,19 @@ void PeerState::KeepDoubt(const gossip_effect::KeepDoubt& doubt) {
       TakeMean(&kept.change, &kept.omega);
     }
   }
-  doubts_.insert_or_assign(doubt.peer, std::move(kept));
+  kept.sum = SumOf(kept.change);
+  doubts_.emplace(doubt.peer, std::move(kept));
 }
 
 void PeerState::Settle(const gossip_effect::Settle& settle) {
-  const auto it = doubts_.find(settle.peer);
-  if (it == doubts_.end()) return;
+  auto [it, end] = doubts_.equal_range(settle.peer);
+  while (it != end && it->second.round != settle.step.round()) ++it;
+  if (it == end) return;
   Kept& kept = it->second;
   const bool applies =
       kept.use == v1::FLOW ? !settle.committed : settle.committed;
   if (applies) {
-    const double before = SumOf(x_);
+    const double before = Sum();
     if (kept.plain && kept.use == v1::AVERAGE) {
       CopyInto(kept.change, &x_);
       kept.omega -= omega_;
@@ -189,27 +206,35 @@ void PeerState::Settle(const gossip_effect::Settle& settle) {
                           settle.rounds_late, &x_);
     }
     if (kept.omega != 0) omega_ += kept.omega;  // training reads it
-    Flow& flow = flows_[settle.peer];
-    flow.sum += SumOf(x_) - before;
-    flow.omega += kept.omega;
+    const double change = Sum() - before;
+    // What went on since, by momentum or such, is no part of what was missed.
+    const double missed = algorithm_->carries_on() ? kept.sum : change;
+    const bool edge = kept.use != v1::AVERAGE;
+    if (edge) {
+      flows_[settle.peer].sum += missed;
+      flows_[settle.peer].omega += kept.omega;
+    }
+    added_.sum += edge ? change - missed : change;
+    if (!edge) added_.omega += kept.omega;
   }
   doubts_.erase(it);
 }
 
 absl::Status PeerState::Mix() {
-  Detach(&mixed_);  // a transfer that was broken off may still read it
+  ParameterVector& mixed = Mixed();
   double given = 0;
   for (const auto& [peer, weight] : given_) given += weight;
   if (std::abs(given - 1) < 1e-12) given = 1;  // all, to the last bit
   if (given != 0) {
-    AddScaled(-given, *sent_, mixed_.get());
+    AddScaled(-given, *sent_, &mixed);
     mixed_omega_ -= given * omega_;
   }
   omega_ += mixed_omega_;
   if (plain_) {
-    AddScaled(1, *mixed_, &x_);
+    AddScaled(1, mixed, &x_);
   } else {
-    algorithm_->Mix(&delta_, *sent_, mixed_.get(), &x_);
+    added_.sum += algorithm_->LocalSum(delta_, *sent_, x_);
+    algorithm_->Mix(&delta_, *sent_, &mixed, &x_);
   }
   if (!x_.AllFinite()) {
     return absl::InternalError(
@@ -218,9 +243,15 @@ absl::Status PeerState::Mix() {
   return absl::OkStatus();
 }
 
-void PeerState::TakeModel() { CopyInto(*staged_, &x_); }
+void PeerState::TakeModel() {
+  added_.sum -= Sum();
+  CopyInto(*staged_, &x_);
+  added_.sum += Sum();
+}
 
 void PeerState::TakeNothing() {
+  added_.sum -= SumOf(x_);
+  added_.omega -= omega_;
   omega_ = 0;
   SetZero(&x_);
 }
@@ -229,16 +260,29 @@ void PeerState::ChangeEpoch(const gossip_effect::ChangeEpoch& change) {
   self_ = change.self;
   peers_ = static_cast<int>(change.addresses.size());
   omegas_.assign(peers_, 0);
-  flows_.clear();
-  std::map<int, Kept> doubts;
+  for (auto& [peer, flow] : std::exchange(flows_, {})) {
+    const int index = change.index[peer];
+    if (index >= 0 && !change.begins_anew[index]) {
+      flows_[index] = flow;
+    } else {
+      gone_.sum += flow.sum;
+      gone_.omega += flow.omega;
+    }
+  }
+  std::multimap<int, Kept> doubts;
   for (auto& [peer, kept] : doubts_) {
-    // Those about peers that are gone were settled before.
-    PARLEY_CHECK(peer < 0 || change.index[peer] >= 0);
+    // After the last average nobody settles: what those that are gone were to
+    // tell of edges is written off.
+    if (peer >= 0 && change.index[peer] < 0) continue;
     doubts.emplace(peer < 0 ? peer : change.index[peer], std::move(kept));
   }
   doubts_ = std::move(doubts);
+  added_.sum -= algorithm_->SumBesideX();
   algorithm_->BeginEpoch(self_, change.round);
+  added_.sum += algorithm_->SumBesideX();
 }
+
+double PeerState::Sum() const { return SumOf(x_) + algorithm_->SumBesideX(); }
 
 ParameterVector PeerState::Model() const {
   ParameterVector model = x_.Clone();
@@ -259,7 +303,7 @@ PeerState::Range PeerState::SegmentOf(int sender, int step) const {
 void PeerState::FoldSegment(const v1::PeerStep& step, double omega) {
   const int sender = (self_ + peers_ - 1) % peers_;
   const Range range = SegmentOf(sender, step.step());
-  if (step.step() == 0) AddScaled(1, *sent_, mixed_.get());
+  if (step.step() == 0) AddScaled(1, *sent_, &Mixed());
   if (step.step() < peers_ - 1) {
     omegas_[(sender - step.step() + peers_) % peers_] = omega;
     AddRange(*staged_, 0, range.end - range.begin, mixed_.get(), range.begin);
@@ -281,23 +325,25 @@ double PeerState::MeanOmega() const {
 }
 
 void PeerState::CloseAverage(bool applied) {
+  Mixed();
   if (applied && !plain_) {
-    Detach(&mixed_);
     TakeMean(mixed_.get(), &mixed_omega_);
-    flows_[-1].sum += SumOf(*mixed_);
-    flows_[-1].omega += mixed_omega_;
+    added_.sum += SumOf(*mixed_);
+    added_.omega += mixed_omega_;
     return;
   }
   if (applied) {
     // Without the detour of the difference all peers end with the same bits.
+    added_.sum -= SumOf(x_);
+    added_.omega += MeanOmega() - omega_;
     omega_ = MeanOmega();
     CopyInto(*mixed_, &x_);
     ScaleBy(1.0 / peers_, &x_);
+    added_.sum += SumOf(x_);
   }
   // Where this peer gives up, its last segment may still be on its way, and the
   // others may take the average.
-  Renew(x_.dtype(), mixed_->elements(), &mixed_);
-  SetZero(mixed_.get());
+  spare_ = std::move(mixed_);
 }
 
 // --------------------------------------------------------------- transfers
@@ -311,6 +357,7 @@ std::shared_ptr<PayloadSink> PeerState::Staging(const gossip_effect::Arm& arm) {
     const Range range = SegmentOf(arm.peer, step.step());
     elements = range.end - range.begin;
   }
+  if (staged_ == nullptr) staged_ = std::move(spare_);
   Renew(x_.dtype(), elements, &staged_);
   if (step.use() == v1::EXCHANGE && algorithm_->edge_states() != nullptr) {
     return algorithm_->edge_states()->SinkFor(arm.peer, staged_);

@@ -16,16 +16,17 @@
 #include "client/gossip/mixing_sink.h"
 #include "client/sdk/trainer.h"
 #include "common/model/parameters.h"
+#include "common/report/conservation.h"
 #include "common/wire/chunk.h"
 #include "parley/v1/peer.pb.h"
 
 namespace parley {
 
 // Memory: algorithm's states, x, Δ, and parts() times (sent, mixed, staged)
-// models; one more for each edge in doubt, and while a peer that joins gets a
-// copy. Model() makes one, too. `parley explain` counts them. Train may run
-// beside all else but Mix, Settle and TakeSnapshot; of pairs beside Settle,
-// too. The others one at a time.
+// models; one more for each doubt, of which an edge may have two, and while a
+// peer that joins gets a copy. Model() makes one, too. `parley explain` counts
+// them. Train may run beside all else but Mix, Settle and TakeSnapshot; of
+// pairs beside Settle, too. The others one at a time.
 class PeerState {
  public:
   // Vectors that a doubt keeps: what changes of the peer's next x if the edge
@@ -37,15 +38,11 @@ class PeerState {
     int64_t round;
     ParameterVector change;
     double omega = 0;
+    double sum = 0;  // Σ of `change`
   };
 
-  // What has come over an edge so far, less what has gone: Σ of the numbers and
-  // of ω. The two ends' add up to 0, but for what one of them is in doubt
-  // about.
-  struct Flow {
-    double sum = 0;
-    double omega = 0;
-  };
+  // What mixing only moves.
+  using Flow = Balance;
 
   // `self` of `peers`. `joins`: with nothing, ω = 0, where edges give away.
   // InvalidArgument: as MakeAlgorithm.
@@ -91,10 +88,22 @@ class PeerState {
   const ParameterVector& mixed() const { return *mixed_; }
   double omega() const { return omega_; }
   ParameterVector Model() const;  // x/ω
-  // By peer (−1: of an average).
-  const std::map<int, Kept>& doubts() const { return doubts_; }
-  // By peer: the counters of what is used of each edge.
+  // By peer (−1: of an average). Of an edge there are two where one is settled
+  // but for the change, which Settle makes.
+  const std::multimap<int, Kept>& doubts() const { return doubts_; }
+  // By peer: what has come over an edge so far less what has gone, as far as it
+  // is used. The two ends' add up to 0, but for what one of them is in doubt
+  // about.
   const std::map<int, Flow>& flows() const { return flows_; }
+  // Of peers that are gone.
+  const Flow& gone() const { return gone_; }
+  // What there is here: Σ of the numbers of x, of those that the algorithm
+  // mixes beside x, too; and ω. But for rounding it is what was added, and what
+  // has come over edges.
+  Flow balance() const { return {Sum(), omega_}; }
+  // What the peer began with, and what its local steps, all that an algorithm
+  // carries on from earlier rounds, and exact averages have added since.
+  const Flow& added() const { return added_; }
   // Σ_k W_jk·‖x_j − x_k‖² over what was folded this round: ρ-times a bound of
   // the consensus distance, from neighbours alone.
   double neighbour_distance() const { return neighbour_distance_; }
@@ -110,9 +119,12 @@ class PeerState {
   // Of an average: what moves in a step from `sender` to the next peer.
   Range SegmentOf(int sender, int step) const;
   void FoldSegment(const v1::PeerStep& step, double omega);
+  // The sum so far, to be changed.
+  ParameterVector& Mixed();
   // mixed = mean − sent, and the same of ω.
   void TakeMean(ParameterVector* mixed, double* omega) const;
   double MeanOmega() const;
+  double Sum() const;
 
   const std::unique_ptr<Algorithm> algorithm_;
   const AlgorithmTraits traits_;
@@ -127,16 +139,19 @@ class PeerState {
   // Of the round. Shared with transfers under way.
   bool plain_ = false;
   std::shared_ptr<ParameterVector> sent_;
-  std::shared_ptr<ParameterVector> mixed_;
+  std::shared_ptr<ParameterVector> mixed_;  // null: nothing yet
   std::shared_ptr<ParameterVector> staged_;
-  std::shared_ptr<MixingSink> mixing_;  // if that staged, or is to
+  std::shared_ptr<ParameterVector> spare_;  // in place of one of the two
+  std::shared_ptr<MixingSink> mixing_;      // if that staged, or is to
   double mixed_omega_ = 0;
   std::map<int, double> given_;  // weights, by peer
   double neighbour_distance_ = 0;
   std::vector<double> omegas_;  // of an average, by peer
 
-  std::map<int, Kept> doubts_;
+  std::multimap<int, Kept> doubts_;
   std::map<int, Flow> flows_;
+  Flow gone_;
+  Flow added_;
 };
 
 }  // namespace parley

@@ -48,6 +48,27 @@ void AddDifference(double w, const ParameterVector& a, const ParameterVector& b,
   });
 }
 
+void ScaleInto(double w, const ParameterVector& x, ParameterVector* y) {
+  if (w == 1) return CopyInto(x, y);
+  ForDType(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T factor = static_cast<T>(w);
+    const absl::Span<const T> from = x.As<T>();
+    const absl::Span<T> to = y->As<T>();
+    for (size_t i = 0; i < to.size(); ++i) to[i] = factor * from[i];
+  });
+}
+
+void AddUp(const ParameterVector& a, const ParameterVector& b,
+           const ParameterVector& c, ParameterVector* y) {
+  ForDType(a.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const absl::Span<const T> p = a.As<T>(), q = b.As<T>(), r = c.As<T>();
+    const absl::Span<T> to = y->As<T>();
+    for (size_t i = 0; i < to.size(); ++i) to[i] = (p[i] + q[i]) + r[i];
+  });
+}
+
 void ScaleBy(double w, ParameterVector* y) {
   ForDType(y->dtype(), [&](auto zero) {
     using T = decltype(zero);

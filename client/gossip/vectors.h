@@ -22,6 +22,10 @@ void AddScaled(double w, const ParameterVector& x, ParameterVector* y);
 // y += w·(a − b): exactly the negative of what it is with a and b exchanged.
 void AddDifference(double w, const ParameterVector& a, const ParameterVector& b,
                    ParameterVector* y);
+// y = w·x, and y = (a + b) + c.
+void ScaleInto(double w, const ParameterVector& x, ParameterVector* y);
+void AddUp(const ParameterVector& a, const ParameterVector& b,
+           const ParameterVector& c, ParameterVector* y);
 void ScaleBy(double w, ParameterVector* y);
 // y −= w·x with w·x rounded first: 0 where y is that.
 void SubtractRounded(double w, const ParameterVector& x, ParameterVector* y);

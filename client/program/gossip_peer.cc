@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "client/gossip/gossip_node.h"
 #include "client/gossip/gossip_run.h"
+#include "client/gossip/peer_report.h"
 #include "client/program/outcome.h"
 #include "client/program/peer_evaluator.h"
 #include "client/rpc/peer_service.h"
@@ -21,6 +22,7 @@
 #include "common/config/load.h"
 #include "common/files/file_io.h"
 #include "common/files/parameter_file.h"
+#include "common/report/conservation.h"
 #include "common/report/metrics_log.h"
 #include "common/rpc/address.h"
 
@@ -72,6 +74,24 @@ absl::Status CheckPeers(const Membership& membership, const std::string& path) {
   return absl::OkStatus();
 }
 
+// What the peer says for the audit: its own share of it, and what whoever has
+// all peers' says needs for the rest.
+void AddBalance(const PeerState& state, RoundReport* report) {
+  const PeerBooks books = BooksOf(/*peer=*/0, state);
+  report->metrics[kMass] = books.has.omega;
+  report->metrics[kMassAdded] = books.added->omega;
+  report->metrics[kSum] = books.has.sum;
+  report->metrics[kSumAdded] = books.added->sum;
+  report->metrics[kBalanceError] = OwnBalanceError(books);
+  double doubts = 0;
+  for (const PeerBooks::Edge& edge : books.edges) {
+    doubts += edge.in_doubt ? 1 : 0;
+    report->flows.push_back({edge.peer, edge.flow.sum, edge.flow.omega,
+                             edge.in_doubt, edge.doubt.sum, edge.doubt.omega});
+  }
+  report->metrics[kInDoubt] = doubts;
+}
+
 // Writes the metrics, and tells a person now and then.
 class Reporter {
  public:
@@ -93,9 +113,10 @@ class Reporter {
     if (const auto loss = report.metrics.extract("loss")) {
       report.train_loss = loss.mapped();
     }
-    report.metrics["used_edges"] = round.used_edges;
-    report.metrics["lost_edges"] = round.lost_edges;
-    report.metrics["neighbour_distance"] = round.neighbour_distance;
+    report.metrics[kUsedEdges] = round.used_edges;
+    report.metrics[kLostEdges] = round.lost_edges;
+    report.metrics[kNeighbourDistance] = round.neighbour_distance;
+    AddBalance(state, &report);
     report.bytes_up = round.bytes_sent;
     report.bytes_down = round.bytes_received;
     report.seconds = {{"round", absl::ToDoubleSeconds(round.elapsed)}};

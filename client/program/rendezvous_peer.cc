@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/gossip/gossip_node.h"
 #include "client/gossip/gossip_run.h"
-#include "client/gossip/vectors.h"
+#include "client/gossip/peer_report.h"
 #include "client/program/peer_evaluator.h"
 #include "client/rpc/peer_service.h"
 #include "client/rpc/peer_transport.h"
@@ -24,7 +24,6 @@
 #include "common/base/status_macros.h"
 #include "common/config/run_gossip.h"
 #include "common/files/safetensors.h"
-#include "common/model/sketch.h"
 #include "common/rpc/address.h"
 #include "common/topology/schedule.h"
 
@@ -95,53 +94,6 @@ class AddressBook final : public PeerTransport {
   Mutex mu_;
   std::map<std::string, Entry> entries_ GUARDED_BY(mu_);
 };
-
-// What moved over the peer's edges so far, and what is in doubt.
-void AddEdges(const GossipRound& round, const PeerState& state,
-              v1::PeerReport* report) {
-  std::map<int, v1::PeerReport::EdgeTraffic> edges;
-  for (const auto& [peer, bytes] : round.sent) edges[peer].set_bytes(bytes);
-  for (const auto& [peer, flow] : state.flows()) {
-    edges[peer].set_flow(flow.sum);
-    edges[peer].set_flow_omega(flow.omega);
-  }
-  for (const auto& [peer, kept] : state.doubts()) {
-    edges[peer].set_in_doubt(true);
-  }
-  for (auto& [peer, edge] : edges) {
-    if (peer < 0) continue;  // an average, which is no edge
-    edge.set_peer(peer);
-    *report->add_sent() = std::move(edge);
-  }
-}
-
-v1::PeerReport ReportOf(const GossipRound& round, const PeerState& state,
-                        int64_t epoch, uint64_t sketch_seed) {
-  v1::PeerReport report;
-  report.set_round(round.round);
-  report.set_examples(round.trained.examples);
-  report.mutable_scalars()->insert(round.trained.metrics.begin(),
-                                   round.trained.metrics.end());
-  report.set_used_edges(round.used_edges);
-  report.set_lost_edges(round.lost_edges);
-  report.set_bytes_sent(round.bytes_sent);
-  report.set_bytes_received(round.bytes_received);
-  AddEdges(round, state, &report);
-  report.set_epoch(epoch);
-  report.set_omega(state.omega());
-  report.set_sum(SumOf(state.x()));
-  report.set_neighbour_distance(round.neighbour_distance);
-  report.set_seconds(absl::ToDoubleSeconds(round.elapsed));
-  const int64_t elements = state.x().elements();
-  const std::vector<double> sent =
-      SketchOf(state.sent(), elements, sketch_seed, kSketchNumbers);
-  std::vector<double> mixed =
-      SketchOf(state.mixed(), elements, sketch_seed, kSketchNumbers);
-  for (int i = 0; i < kSketchNumbers; ++i) mixed[i] += sent[i];
-  report.mutable_sent_sketch()->Add(sent.begin(), sent.end());
-  report.mutable_mixed_sketch()->Add(mixed.begin(), mixed.end());
-  return report;
-}
 
 class RendezvousPeer final : public PeerHost {
  public:
@@ -249,7 +201,9 @@ class RendezvousPeer final : public PeerHost {
     run.node.on_round = [this, report = std::move(setup.on_report),
                          seed = Rng(config.seed(), kSketchSeed).Next()](
                             const GossipRound& round, const PeerState& state) {
-      Tell(round, state, ReportOf(round, state, node_->machine().epoch(), seed),
+      Tell(round, state,
+           ReportOf(round, state, node_->machine().epoch(), seed,
+                    kSketchNumbers),
            report);
     };
     PARLEY_ASSIGN_OR_RETURN(
@@ -279,6 +233,7 @@ class RendezvousPeer final : public PeerHost {
     for (const v1::Membership::Member& member : membership.member()) {
       if (member.name() == name_) next.self = member.index();
       next.names.push_back(member.name());
+      next.since.push_back(member.since());
     }
     next.addresses = next.names;
     auto schedule = Schedule::Create(GossipTopologyOf(config_),
@@ -362,8 +317,8 @@ class RendezvousPeer final : public PeerHost {
     std::error_code error;
     std::filesystem::rename(own, options_.save_model, error);
     if (!error) return absl::OkStatus();
-    return absl::UnknownError(absl::StrCat(
-        "cannot write ", options_.save_model, ": ", error.message()));
+    return absl::UnknownError(absl::StrCat("cannot write ", options_.save_model,
+                                           ": ", error.message()));
   }
 
   // When save_model was written last.

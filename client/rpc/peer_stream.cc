@@ -310,11 +310,12 @@ void PeerStream::FinishPayload() {
   EndPayload(sink, Receiving::kNothing,
              sink == nullptr
                  ? absl::FailedPreconditionError("nobody waits for it")
-                 : sink->Finish().status());
+                 : sink->Finish());
 }
 
 void PeerStream::EndPayload(const std::shared_ptr<PayloadSink>& sink,
-                            Receiving next, const absl::Status& status) {
+                            Receiving next,
+                            const absl::StatusOr<uint64_t>& bytes) {
   {
     MutexLock lock(mu_);
     const bool replaced = receiving_ == Receiving::kPassingOver;
@@ -322,7 +323,7 @@ void PeerStream::EndPayload(const std::shared_ptr<PayloadSink>& sink,
     if (replaced || sink_ != sink) return;
     sink_.reset();
   }
-  Tell([&](PeerLinkListener* listener) { listener->OnPayload(status); });
+  Tell([&](PeerLinkListener* listener) { listener->OnPayload(bytes); });
 }
 
 }  // namespace parley

@@ -81,7 +81,7 @@ class PeerStream : public std::enable_shared_from_this<PeerStream> {
   absl::Status TakeChunk(const ReceivedChunk& chunk);
   void FinishPayload();
   void EndPayload(const std::shared_ptr<PayloadSink>& sink, Receiving next,
-                  const absl::Status& status);
+                  const absl::StatusOr<uint64_t>& bytes);
   // Reads no more; `flush`: still writes what waits, but for chunks.
   void Close(const absl::Status& why, bool flush);
   void Break(const absl::Status& why);  // tells the peer, too

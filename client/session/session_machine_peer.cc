@@ -24,11 +24,17 @@ void SessionMachine::On(session_event::PeerListens& event) {
 }
 
 void SessionMachine::OnMembership(v1::Membership& membership) {
-  if (peer_ < PeerStage::kWaiting || peer_ == PeerStage::kLeaving) return;
+  if (peer_ < PeerStage::kWaiting) return;
   const auto& members = membership.member();
   const auto self = std::find_if(
       members.begin(), members.end(),
       [this](const auto& m) { return m.name() == options_.hello.name(); });
+  if (peer_ == PeerStage::kLeaving) {
+    // Whom it hands over to goes on with them.
+    if (self == members.end() || self->since() != peer_since_) return;
+    effects_.push_back(session_effect::UpdatePeer{std::move(membership)});
+    return;
+  }
   const bool at_work = peer_ >= PeerStage::kRunning;
   if (self == members.end()) {
     if (at_work) EndPeer();

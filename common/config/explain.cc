@@ -218,6 +218,9 @@ absl::Status CountGossip(const v1::RunConfig& config, int64_t model_bytes,
   costs->client_memory = Plus(
       Times(model_bytes, costs->peer_vectors),
       CompressionBytes(algorithm, costs->payload_bytes, model_bytes / size));
+  costs->doubt_memory = Times(model_bytes, traits.parts);
+  const bool begins_empty = traits.flows || !schedule->symmetric();
+  costs->copy_memory = begins_empty || traits.pairs ? 0 : model_bytes;
   return absl::OkStatus();
 }
 
@@ -352,6 +355,10 @@ std::string Explain(const v1::RunConfig& config, const RunCosts& costs) {
         "memory of a peer",
         absl::StrCat(FormatBytes(costs.client_memory), ", ", costs.peer_vectors,
                      " models and its rows, beside the program", kNotCounted));
+    line("  more, an edge in doubt", FormatBytes(costs.doubt_memory));
+    if (costs.copy_memory > 0) {
+      line("  more, a peer that joins", FormatBytes(costs.copy_memory));
+    }
     return text;
   }
   line("clients a round", absl::StrCat(costs.asked, " of ", costs.clients,
@@ -383,7 +390,9 @@ Json ToJson(const RunCosts& costs) {
         .Set("bytes_per_peer", costs.bytes_per_peer)
         .Set("bytes_in_all", costs.bytes_in_all)
         .Set("peer_vectors", costs.peer_vectors)
-        .Set("peer_memory", costs.client_memory);
+        .Set("peer_memory", costs.client_memory)
+        .Set("doubt_memory", costs.doubt_memory)
+        .Set("copy_memory", costs.copy_memory);
   }
   return Json::Object()
       .Set("rows", costs.facts.rows)

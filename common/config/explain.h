@@ -46,9 +46,13 @@ struct RunCosts {
   // sends, mixes in and receives, what local steps hold beside the parameters,
   // and of a central evaluation this peer's own model. On top choco's payloads,
   // an average part of data.train, and data.test. Beside it come the program,
-  // 6 MiB a connection, a model for each edge in doubt, what the model's layers
-  // take for a batch, and, of models below 8 MiB, some that the heap keeps.
+  // 6 MiB a connection, what the model's layers take for a batch, and, of
+  // models below 8 MiB, some that the heap keeps; and what follows.
   int64_t peer_vectors = 0;
+  // Where something fails: for each edge, or exact average, in doubt.
+  int64_t doubt_memory = 0;
+  // For each peer that joins, while it takes this one's model; 0: none does.
+  int64_t copy_memory = 0;
 };
 
 // Reads what ProbeData reads, and of sparse sources everything. Statuses: as

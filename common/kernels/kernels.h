@@ -49,8 +49,6 @@ struct Kernels {
   void (*axpy)(int64_t n, T alpha, const T* x, T* y);  // y += alpha·x
   // y += alpha·(a − b): with a and b exchanged exactly the negative.
   void (*add_difference)(int64_t n, T alpha, const T* a, const T* b, T* y);
-  // x = alpha·(x − from) + y, or alpha·x + y where `from` is null.
-  void (*mix)(int64_t n, T alpha, const T* from, const T* y, T* x);
   void (*scale)(int64_t n, T alpha, T* x);
   T (*dot)(int64_t n, const T* x, const T* y);
   void (*add_bias)(int64_t rows, int64_t cols, const T* bias,
@@ -97,6 +95,12 @@ struct Kernels {
   void (*apply)(int64_t n, double step, const double* d, T* x);  // x += step·d
   double (*sum)(int64_t n, const T* x);
   Comparison (*compare)(int64_t n, double v, const T* a, double w, const T* b);
+  // The same, and y = x + alpha·(a − b). A null x is 0.
+  Comparison (*mix_difference)(int64_t n, double v, const T* a, double w,
+                               const T* b, T alpha, const T* x, T* y);
+  // The same, and y = x + alpha·a. A null x is 0.
+  Comparison (*mix)(int64_t n, double v, const T* a, double w, const T* b,
+                    T alpha, const T* x, T* y);
   void (*divide)(int64_t n, T divisor, T* x);
   bool (*all_finite)(int64_t n, const T* x);
 };

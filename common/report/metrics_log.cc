@@ -57,6 +57,22 @@ Json Edges(const std::vector<EdgeTraffic>& edges) {
   return list;
 }
 
+Json Flows(const std::vector<EdgeFlow>& flows) {
+  Json list = Json::Array();
+  for (const EdgeFlow& flow : flows) {
+    Json one = Json::Array();
+    one.Add(flow.peer);
+    one.Add(flow.sum);
+    one.Add(flow.omega);
+    if (flow.in_doubt) {
+      one.Add(flow.doubt);
+      one.Add(flow.doubt_omega);
+    }
+    list.Add(std::move(one));
+  }
+  return list;
+}
+
 // Takes the members of one object, and remembers the first that is missing or
 // of another kind.
 class ObjectReader {
@@ -145,6 +161,25 @@ void ReadEvaluation(ObjectReader& reader, const char* key, absl::Status* status,
   inner.Number("accuracy", &out->accuracy);
 }
 
+void ReadFlow(const Json& json, ObjectReader& reader,
+              std::vector<EdgeFlow>* flows) {
+  std::vector<double> numbers;
+  for (const Json& item : json.items()) {
+    numbers.push_back(
+        item.AsDouble().value_or(std::numeric_limits<double>::quiet_NaN()));
+  }
+  if ((numbers.size() != 3 && numbers.size() != 5) ||
+      !(numbers[0] >= 0 && numbers[0] <= std::numeric_limits<int>::max())) {
+    return reader.Wrong("flows", "a list of [peer, sum, omega] and doubts");
+  }
+  EdgeFlow& flow = flows->emplace_back(
+      EdgeFlow{static_cast<int>(numbers[0]), numbers[1], numbers[2]});
+  flow.in_doubt = numbers.size() == 5;
+  if (!flow.in_doubt) return;
+  flow.doubt = numbers[3];
+  flow.doubt_omega = numbers[4];
+}
+
 absl::Status FileError(const char* what, const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what, " ", path));
 }
@@ -207,6 +242,8 @@ std::string ToJsonLine(const RoundReport& report) {
       .Set("model_hash", absl::StrFormat("%016x", report.model_hash));
   // Of gossip runs alone: [from, to, bytes] each.
   if (!report.edges.empty()) line.Set("edges", Edges(report.edges));
+  // Of one peer: [peer, sum, omega] each, in doubt [.., doubt, doubt_omega].
+  if (!report.flows.empty()) line.Set("flows", Flows(report.flows));
   return line.ToString();
 }
 
@@ -254,6 +291,11 @@ absl::StatusOr<RoundReport> FromJsonLine(const std::string& line) {
   reader.Numbers("seconds", [&](const std::string& name, double value) {
     report.seconds.emplace_back(name, value);
   });
+  if (const Json* flows = json.Find("flows"); flows != nullptr) {
+    for (const Json& flow : flows->items()) {
+      ReadFlow(flow, reader, &report.flows);
+    }
+  }
   if (const Json* edges = json.Find("edges"); edges != nullptr) {
     for (const Json& edge : edges->items()) {
       int64_t numbers[3] = {-1, -1, -1};

@@ -53,9 +53,24 @@ struct EdgeTraffic {
   bool operator==(const EdgeTraffic&) const = default;
 };
 
+// What has come from another peer so far, less what has gone there: Σ of the
+// numbers of x, and ω (conservation.h). Where the edge is in doubt, the most of
+// them that may not be so.
+struct EdgeFlow {
+  int peer = 0;  // its index
+  double sum = 0;
+  double omega = 0;
+  bool in_doubt = false;
+  double doubt = 0;
+  double doubt_omega = 0;
+
+  bool operator==(const EdgeFlow&) const = default;
+};
+
 // Of a gossip run, among RoundReport::metrics: (1/m) Σ ‖x_j − x̄‖² of the peers'
 // models (of what they sent, by sketches, where they are processes of their
-// own), and by how much mixing shrank its square root; the mean of Σ_k W_jk·‖x_j − x_k‖²; ends of edges that were used and given up.
+// own), and by how much mixing shrank its square root; the mean of Σ_k
+// W_jk·‖x_j − x_k‖²; ends of edges that were used and given up.
 inline constexpr char kConsensusDistance[] = "consensus";
 inline constexpr char kContraction[] = "contraction";
 inline constexpr char kNeighbourDistance[] = "neighbour_distance";
@@ -108,6 +123,7 @@ struct RoundReport {
   uint64_t bytes_down = 0;
   // Of a gossip run; nothing of it passes the coordinator.
   std::vector<EdgeTraffic> edges;
+  std::vector<EdgeFlow> flows;  // of one peer, which tells for itself alone
 
   // Wall time of each phase in the order run: {"train", 0.8}, {"aggregate",
   // 0.01}, {"evaluate", 0.1}. One name at most once.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
 #include "common/wire/checksum.h"
 #include "common/wire/protocol.h"
 
@@ -48,40 +49,57 @@ void ParameterSink::SkipFullPayloads() {
   }
 }
 
-absl::Status ParameterSink::Write(const ChunkHeader& header,
-                                  absl::Span<const absl::string_view> pieces) {
-  const auto refuse = [&](const auto&... what) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("chunk of payload ", header.payload, " at byte ",
-                     header.offset, ": ", what...));
-  };
-  if (payload_ == targets_.size()) return refuse("nothing more is expected");
-  if (header.payload != payload_ || header.offset != offset_) {
-    return refuse("payload ", payload_, " at byte ", offset_, " is expected");
+absl::Status RefuseChunk(const ChunkHeader& header, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("chunk of payload ",
+                                                 header.payload, " at byte ",
+                                                 header.offset, ": ", why));
+}
+
+absl::StatusOr<uint64_t> CheckChunk(const ChunkHeader& header,
+                                    absl::Span<const absl::string_view> pieces,
+                                    uint32_t payload, uint64_t offset,
+                                    uint64_t left, uint64_t number) {
+  if (left == 0) return RefuseChunk(header, "nothing more is expected");
+  if (header.payload != payload || header.offset != offset) {
+    return RefuseChunk(header, absl::StrCat("payload ", payload, " at byte ",
+                                            offset, " is expected"));
   }
   uint64_t size = 0;
   for (absl::string_view piece : pieces) size += piece.size();
-  const PayloadTarget& target = targets_[payload_];
-  const uint64_t number = EncodedSize(target.encoding);
   if (size == 0 || size > kMaxChunkBytes || size % number != 0) {
-    return refuse("has ", size, " bytes; allowed are 1 to ", kMaxChunkBytes,
-                  ", in whole numbers of ", number, " bytes");
+    return RefuseChunk(
+        header,
+        absl::StrCat("has ", size, " bytes; allowed are 1 to ", kMaxChunkBytes,
+                     ", in whole numbers of ", number, " bytes"));
   }
-  if (size > BytesOf(target) - offset_) {
-    return refuse("has ", size, " bytes where only ", BytesOf(target) - offset_,
-                  " are left of the payload");
+  if (size > left) {
+    return RefuseChunk(header, absl::StrCat("has ", size, " bytes where only ",
+                                            left, " are left of the payload"));
   }
   if (Checksum(pieces) != header.checksum) {
     return absl::DataLossError(absl::StrCat("chunk of payload ", header.payload,
                                             " at byte ", header.offset,
                                             ": its checksum does not match"));
   }
+  return size;
+}
+
+absl::Status ParameterSink::Write(const ChunkHeader& header,
+                                  absl::Span<const absl::string_view> pieces) {
+  if (payload_ == targets_.size()) {
+    return RefuseChunk(header, "nothing more is expected");
+  }
+  const PayloadTarget& target = targets_[payload_];
+  const uint64_t number = EncodedSize(target.encoding);
+  PARLEY_ASSIGN_OR_RETURN(const uint64_t size,
+                          CheckChunk(header, pieces, payload_, offset_,
+                                     BytesOf(target) - offset_, number));
   // What is refused from here on is overwritten by the next transfer.
   const DType dtype = target.into->dtype();
   char* const begin = target.into->data() + offset_ / number * SizeOf(dtype);
   DecodePieces(target.encoding, pieces, dtype, begin);
   if (!AllFinite(NativeEncoding(dtype), begin, size / number)) {
-    return refuse("has a number that is infinite or not a number");
+    return RefuseChunk(header, kNotFinite);
   }
   offset_ += size;
   received_ += size;

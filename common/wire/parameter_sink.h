@@ -21,6 +21,18 @@ struct PayloadTarget {
   ParameterVector* into = nullptr;  // borrowed
 };
 
+// Checks that a chunk goes on with `payload` at byte `offset`, where `left`
+// bytes of numbers with `number` bytes each are still to come: InvalidArgument,
+// and DataLoss of its checksum. Returns its bytes.
+absl::StatusOr<uint64_t> CheckChunk(const ChunkHeader& header,
+                                    absl::Span<const absl::string_view> pieces,
+                                    uint32_t payload, uint64_t offset,
+                                    uint64_t left, uint64_t number);
+// What a chunk is refused with, whatever it is that is wrong.
+absl::Status RefuseChunk(const ChunkHeader& header, absl::string_view why);
+inline constexpr char kNotFinite[] =
+    "has a number that is infinite or not a number";
+
 // Decodes payloads, one after another, straight into parameter vectors. One
 // sink may take several transfers: one that broke off is gone on with by
 // another one that starts at received(). Thread-compatible.

@@ -91,10 +91,10 @@ std::optional<EpochKeeper::Next> EpochKeeper::Decide(int64_t latest,
     wake_at_ = std::min(wake_at_, due);
     return std::nullopt;
   }
-  if (staying == 0) {
+  if (!peers_.AnyHasModel()) {
     stays_ =
-        "all peers are lost: the membership stays, and waits for one that "
-        "still has the model";
+        "all peers with the model are lost: the membership stays, and waits "
+        "for one of them";
     return std::nullopt;
   }
   // Those that wait for a lost one do so in the round after the latest.

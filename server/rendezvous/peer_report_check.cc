@@ -38,8 +38,8 @@ absl::Status CheckScalars(const Scalars& scalars) {
 
 bool IsSize(double value) { return std::isfinite(value) && value >= 0; }
 
-// So that sums over all peers stay finite.
-constexpr double kMostBalance = 1e300;
+// So that sums over all edges of all peers stay finite.
+constexpr double kMostBalance = 1e290;
 bool IsBalance(double value) { return std::abs(value) <= kMostBalance; }
 
 template <typename Numbers>
@@ -99,15 +99,20 @@ absl::Status CheckPeerReport(const v1::PeerReport& report, int peers,
       return absl::InvalidArgumentError(
           "traffic to a peer that is not there or named twice, or too much");
     }
-    if (!IsBalance(edge.flow()) || !IsBalance(edge.flow_omega())) {
+    if (!IsBalance(edge.flow()) || !IsBalance(edge.flow_omega()) ||
+        !IsBalance(edge.doubt()) || !IsBalance(edge.doubt_omega()) ||
+        edge.doubt() < 0 || edge.doubt_omega() < 0) {
       return absl::InvalidArgumentError(
-          "a flow that is no number, or more than there can be");
+          "a flow, or what is in doubt of it, that is no number, or more than "
+          "there can be");
     }
   }
   if (!IsSize(report.omega()) || report.omega() > kMostBalance ||
-      !IsBalance(report.sum())) {
+      !IsBalance(report.sum()) || !IsBalance(report.added()) ||
+      !IsBalance(report.added_omega()) || !IsBalance(report.gone_flow()) ||
+      !IsBalance(report.gone_flow_omega())) {
     return absl::InvalidArgumentError(
-        "omega must be >= 0, and it and sum not too large");
+        "omega must be >= 0, and it, sum and what made them not too large");
   }
   if (absl::Status status = CheckScalars(report.evaluation()); !status.ok()) {
     return status;

@@ -9,7 +9,8 @@
 namespace parley {
 
 PeerTable::PeerTable(int peers, bool stays,
-                     const std::optional<v1::Membership>& membership)
+                     const std::optional<v1::Membership>& membership,
+                     int64_t told_rounds)
     : planned_(peers), stays_(stays) {
   if (!membership) return;
   begun_ = true;
@@ -20,6 +21,7 @@ PeerTable::PeerTable(int peers, bool stays,
     entry.address = member.address();
     entry.incarnation = member.incarnation();
     entry.since = member.since();
+    entry.joined = told_rounds >= membership->first_round();
     entries_.push_back(std::move(entry));
   }
   Note(membership->first_round());
@@ -218,6 +220,12 @@ int PeerTable::done() const {
   return static_cast<int>(
       std::count_if(entries_.begin(), entries_.end(),
                     [](const PeerEntry& e) { return e.done.has_value(); }));
+}
+
+bool PeerTable::AnyHasModel() const {
+  return std::any_of(entries_.begin(), entries_.end(), [](const PeerEntry& e) {
+    return !e.lost && e.has_model();
+  });
 }
 
 int PeerTable::lost() const {

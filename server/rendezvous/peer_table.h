@@ -20,10 +20,14 @@ struct PeerEntry {
   std::string address;  // empty: it does not listen yet
   uint64_t incarnation = 0;
   std::optional<int32_t> part;
-  int64_t since = 0;   // the epoch with which it came in
-  bool lost = false;   // its lease is over, it left, or was started anew
-  std::string reason;  // why
+  int64_t since = 0;    // the epoch with which it came in
+  bool joined = false;  // came in later, and told of a round with some of ω
+  bool lost = false;    // its lease is over, it left, or was started anew
+  std::string reason;   // why
   std::optional<v1::PeerDone> done;
+
+  // One that joins has none before its first round.
+  bool has_model() const { return since == 0 || joined; }
 };
 
 // A peer that an epoch has dropped.
@@ -38,11 +42,13 @@ class PeerTable {
   // So many epochs are remembered.
   static constexpr size_t kMaxEpochs = 100;
 
-  // Of a run of `peers` peers; `membership` where it has begun. Where it
+  // Of a run of `peers` peers; `membership`, and the rounds that all have told
+  // of, where it has begun. Where it
   // `stays` there are no epochs to come: a process takes the place of an
   // earlier one of its name as it is, as long as nobody is done.
   PeerTable(int peers, bool stays,
-            const std::optional<v1::Membership>& membership);
+            const std::optional<v1::Membership>& membership,
+            int64_t told_rounds);
 
   // Of the present epoch; before the beginning: that it needs.
   int peers() const;
@@ -92,6 +98,8 @@ class PeerTable {
   int ready() const;
   int done() const;
   int lost() const;  // and not done
+  // Whether any that is not lost has the model.
+  bool AnyHasModel() const;
 
  private:
   struct Epoch {

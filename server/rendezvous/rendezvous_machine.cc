@@ -40,9 +40,9 @@ RendezvousMachine::Impl::Impl(RendezvousMachineOptions options)
                  &registry_, &out_, /*on_disconnected=*/nullptr),
       peers_(options_.config.data().partition().parts(),
              TraitsOf(AlgorithmOptionsOf(options_.config)).pairs,
-             options_.membership),
+             options_.membership, options_.told_rounds),
       epochs_(options_.config, &peers_),
-      ledger_(peers_.MembersOf(1), rounds_, options_.told_rounds),
+      ledger_(MakeLedger(options_.told_rounds)),
       progress_(options_.run, rounds_, &peers_, &ledger_) {
   if (peers_.epoch() > 0) {
     NoteContraction(options_.membership->first_round());
@@ -140,9 +140,15 @@ void RendezvousMachine::Impl::OnRegister(SessionId id, Session& session,
   out_.Send(client, std::move(message));
 }
 
+RoundLedger RendezvousMachine::Impl::MakeLedger(int64_t told_rounds) const {
+  const bool pairs = TraitsOf(AlgorithmOptionsOf(options_.config)).pairs;
+  return RoundLedger(peers_.MembersOf(1), rounds_, told_rounds,
+                     /*in_step=*/!pairs);
+}
+
 void RendezvousMachine::Impl::BeginIfReady() {
   if (!peers_.Begin()) return;
-  ledger_ = RoundLedger(peers_.MembersOf(1), rounds_, 0);
+  ledger_ = MakeLedger(0);
   out_.Say(absl::StrCat("all ", peers_.peers(), " peers are there"));
   TellMembership();
 }

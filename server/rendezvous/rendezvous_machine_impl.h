@@ -56,6 +56,7 @@ class RendezvousMachine::Impl {
   // With the end: the evaluations of the peers.
   void TellLastRound();
 
+  RoundLedger MakeLedger(int64_t told_rounds) const;
   void TellStatus();
   void TellWaiting();
   void SetTimer();

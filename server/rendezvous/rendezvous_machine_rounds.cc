@@ -39,6 +39,10 @@ void RendezvousMachine::Impl::OnReports(SessionId id, Session& session,
   }
   for (const v1::PeerReport& report : reports.report()) {
     if (!peers_.Counts(session.client, report)) continue;
+    if (const int peer = peers_.IndexOf(session.client); peer >= 0) {
+      PeerEntry& entry = peers_.entries()[peer];
+      entry.joined |= report.epoch() >= entry.since && report.omega() > 0;
+    }
     ledger_.Add(session.client, report, peers_.NamesIn(report.epoch()));
   }
   TellRounds();
@@ -61,6 +65,10 @@ void RendezvousMachine::Impl::OnDone(SessionId id, Session& session,
   // One that was dropped has come to an end without the others.
   const int peer = peers_.IndexOf(session.client);
   if (peer < 0 || peers_.entries()[peer].lost) return;
+  if (!peers_.entries()[peer].has_model()) {
+    Lose(session.client, "ended without any of the model");
+    return reception_.End(id, absl::OkStatus());
+  }
   peers_.entries()[peer].done = done;
 }
 
@@ -148,7 +156,7 @@ void RendezvousMachine::Impl::ChangeEpochIfDue() {
     for (const PeerEntry& entry : next->members) {
       const int before = peers_.IndexOf(entry.name);
       if (before < 0 || peers_.entries()[before].lost) {
-        ledger_.WriteOff(entry.name, next->first_round);
+        ledger_.WriteOff(entry.name, peers_.epoch() + 1);
       }
     }
     peers_.Advance(std::move(next->members), next->first_round);

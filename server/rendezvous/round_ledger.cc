@@ -2,23 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <utility>
 
-#include "common/report/conservation.h"
 #include "common/report/evaluations.h"
 
 namespace parley {
 namespace {
-
-PeerBooks BooksOf(int peer, const v1::PeerReport& report) {
-  PeerBooks books = {
-      .peer = peer, .epoch = report.epoch(), .omega = report.omega()};
-  for (const v1::PeerReport::EdgeTraffic& edge : report.sent()) {
-    books.edges.push_back(
-        {edge.peer(), edge.flow(), edge.flow_omega(), edge.in_doubt()});
-  }
-  return books;
-}
 
 // Of what peers found on data.test with their own models.
 std::optional<double> Found(const v1::PeerReport& report, const char* name) {
@@ -72,8 +62,8 @@ std::optional<MixingMeasure> MeasureMixing(
 }
 
 RoundLedger::RoundLedger(const std::vector<std::string>& names, int64_t rounds,
-                         int64_t told)
-    : rounds_(rounds), told_(told) {
+                         int64_t told, bool in_step)
+    : rounds_(rounds), told_(told), in_step_(in_step) {
   for (const std::string& name : names) NumberOf(name);
 }
 
@@ -90,15 +80,18 @@ void RoundLedger::Add(const std::string& peer, v1::PeerReport report,
   int64_t& latest = latest_[peer];
   latest = std::max(latest, round);
   if (round <= told_) return;
-  if (names == nullptr) report.clear_sent();
+  if (names == nullptr) {
+    report.clear_sent();
+    report.clear_added();  // there is nothing to hold it against
+  }
   for (auto& edge : *report.mutable_sent()) {
     edge.set_peer(NumberOf((*names)[edge.peer()]));
   }
   open_[round].emplace(NumberOf(peer), std::move(report));
 }
 
-void RoundLedger::WriteOff(const std::string& peer, int64_t first_round) {
-  replaced_.emplace_back(first_round, NumberOf(peer));
+void RoundLedger::WriteOff(const std::string& peer, int64_t epoch) {
+  came_anew_[NumberOf(peer)].push_back(epoch);
 }
 
 int64_t RoundLedger::latest(const std::string& peer) const {
@@ -147,19 +140,11 @@ std::optional<RoundReport> RoundLedger::TakeLast() {
 RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) {
   RoundReport told;
   told.round = round;
-  std::erase_if(replaced_, [&](const auto& replaced) {
-    if (replaced.first > round) return false;
-    written_off_ += last_omega_[replaced.second] + given_[replaced.second];
-    last_omega_.erase(replaced.second);
-    given_.erase(replaced.second);
-    return true;
-  });
   std::vector<const v1::PeerReport*> all;
   // Peers count alike, as in the average that the run ends with.
   std::map<std::string, std::pair<double, double>> sums;
   double seconds = 0, bound = 0;
   int64_t used = 0, lost = 0;
-  std::vector<PeerBooks> books;
   for (const auto& [peer, report] : reports) {
     told.counted.push_back(names_[peer]);
     all.push_back(&report);
@@ -171,7 +156,6 @@ RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) {
     bound += report.neighbour_distance();
     used += report.used_edges();
     lost += report.lost_edges();
-    books.push_back(BooksOf(peer, report));
     if (!report.evaluation().empty() &&
         told.evaluations.size() < kMaxEvaluations) {
       told.evaluations.push_back({.client = names_[peer],
@@ -197,35 +181,54 @@ RoundReport RoundLedger::Tell(int64_t round, const Reports& reports) {
   told.metrics[kUsedEdges] = static_cast<double>(used);
   told.metrics[kLostEdges] = static_cast<double>(lost);
   // Over what a peer may have told under the same names.
-  for (const auto& [name, value] :
-       AuditConservation(books, WrittenOff(reports))) {
-    told.metrics[name] = value;
+  for (const char* name : {kMassAdded, kSumAdded, kBalanceError}) {
+    told.metrics.erase(name);
   }
+  for (const auto& [name, value] : Audit(reports)) told.metrics[name] = value;
   told.seconds = {{"round", seconds}};
   AddTraffic(reports, &told);
   return told;
 }
 
-double RoundLedger::WrittenOff(const Reports& reports) {
+// -------------------------------------------------------------------- audit
+
+int RoundLedger::ProcessOf(int peer, int64_t epoch) {
+  const std::vector<int64_t>& anew = came_anew_[peer];
+  const auto times =
+      std::upper_bound(anew.begin(), anew.end(), epoch) - anew.begin();
+  return processes_
+      .try_emplace({peer, static_cast<int>(times)},
+                   static_cast<int>(processes_.size()))
+      .first->second;
+}
+
+PeerBooks RoundLedger::BooksOf(int peer, const v1::PeerReport& report) {
+  PeerBooks books = {.peer = ProcessOf(peer, report.epoch()),
+                     .has = {report.sum(), report.omega()},
+                     .gone = {report.gone_flow(), report.gone_flow_omega()}};
+  if (report.has_added()) books.added = {report.added(), report.added_omega()};
+  for (const v1::PeerReport::EdgeTraffic& edge : report.sent()) {
+    books.edges.push_back({ProcessOf(edge.peer(), report.epoch()),
+                           {edge.flow(), edge.flow_omega()},
+                           edge.in_doubt(),
+                           {edge.doubt(), edge.doubt_omega()}});
+  }
+  return books;
+}
+
+std::map<std::string, double> RoundLedger::Audit(const Reports& reports) {
+  std::vector<PeerBooks> told;
+  std::set<int> tellers;
   for (const auto& [peer, report] : reports) {
-    for (const auto& edge : report.sent()) {
-      Passed& passed = passed_[{peer, edge.peer()}];
-      // Counters begin anew with each epoch.
-      if (passed.epoch != report.epoch()) passed = {.epoch = report.epoch()};
-      given_[edge.peer()] += passed.omega - edge.flow_omega();
-      passed.omega = edge.flow_omega();
-    }
+    told.push_back(BooksOf(peer, report));
+    tellers.insert(told.back().peer);
+    last_books_[told.back().peer] = told.back();
   }
-  for (const auto& [peer, report] : reports) {
-    last_omega_[peer] = report.omega();  // with all that it was given
-    given_.erase(peer);
+  WrittenOffBooks written_off;
+  for (const auto& [process, books] : last_books_) {
+    if (!tellers.contains(process)) written_off.Add(books);
   }
-  double written_off = written_off_;
-  for (const auto& [peer, omega] : last_omega_) {
-    if (!reports.contains(peer)) written_off += omega;
-  }
-  for (const auto& [peer, omega] : given_) written_off += omega;
-  return written_off;
+  return AuditConservation(told, written_off, in_step_);
 }
 
 void RoundLedger::AddTraffic(const Reports& reports,

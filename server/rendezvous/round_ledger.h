@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/report/conservation.h"
 #include "common/report/round_report.h"
 #include "parley/v1/coordinator.pb.h"
 
@@ -37,9 +38,9 @@ class RoundLedger {
   static constexpr size_t kMaxOpen = 256;
 
   // Rounds up to `told` were given out before. `names` are the peers that there
-  // are, by index.
+  // are, by index. `in_step`: see AuditConservation.
   RoundLedger(const std::vector<std::string>& names, int64_t rounds,
-              int64_t told);
+              int64_t told, bool in_step = true);
 
   // Nothing where the round was told already, or the peer has told it. `names`
   // are those of the report's epoch, by index; null: what it says of edges is
@@ -47,9 +48,9 @@ class RoundLedger {
   void Add(const std::string& peer, v1::PeerReport report,
            const std::vector<std::string>* names);
 
-  // The peer is another process from that round on: what it told before is lost
+  // The peer is another process from that epoch on: what it told before is lost
   // with the one that it was.
-  void WriteOff(const std::string& peer, int64_t first_round);
+  void WriteOff(const std::string& peer, int64_t epoch);
 
   // The next round of which all that it waits for have told it or a later one;
   // or that has waited for too long.
@@ -68,25 +69,23 @@ class RoundLedger {
 
   int NumberOf(const std::string& peer);
   RoundReport Tell(int64_t round, const Reports& reports);
-  double WrittenOff(const Reports& reports);
+  int ProcessOf(int peer, int64_t epoch);
+  PeerBooks BooksOf(int peer, const v1::PeerReport& report);
+  std::map<std::string, double> Audit(const Reports& reports);
   void AddTraffic(const Reports& reports, RoundReport* report) const;
 
   int64_t rounds_;
   int64_t told_;
+  bool in_step_;
   std::vector<std::string> names_;  // by number
   std::map<std::string, int> number_of_;
   std::map<std::string, int64_t> latest_;
   std::map<int64_t, Reports> open_;
-  std::map<int, double> last_omega_;  // by peer, of the last round told
-  // By peer: ω that others have given it in the rounds that it did not tell.
-  std::map<int, double> given_;
-  struct Passed {
-    int64_t epoch = -1;
-    double omega = 0;  // as EdgeTraffic::flow_omega
-  };
-  std::map<std::pair<int, int>, Passed> passed_;   // by teller and other end
-  std::vector<std::pair<int64_t, int>> replaced_;  // from a round on: a peer
-  double written_off_ = 0;                         // of those that came again
+  // For the audit a peer is as many processes as it was started. By peer: the
+  // epochs with which it came in anew; by peer and their count: a number.
+  std::map<int, std::vector<int64_t>> came_anew_;
+  std::map<std::pair<int, int>, int> processes_;
+  std::map<int, PeerBooks> last_books_;  // by process, as it told last
 };
 
 }  // namespace parley

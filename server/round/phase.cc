@@ -238,6 +238,7 @@ void Phase::Refuse(size_t i, absl::string_view reason) {
     SendVerdict(context_.out, *client, IdOf(slot), false, reason);
     Blame(*client, context_.out.now);
   }
+  ++failures_;
   Fail(i, absl::StrCat("refused: ", reason));
 }
 
@@ -249,6 +250,7 @@ void Phase::OnTaskFailed(Client& client, const v1::TaskFailed& failure) {
     return;
   }
   Blame(client, context_.out.now);
+  ++failures_;
   Fail(IndexOf(*slot),
        absl::StrCat("the client failed: ", Printable(failure.reason())));
 }
@@ -258,7 +260,7 @@ void Phase::Fail(size_t i, absl::string_view reason) {
   EndTransfers(i);
   DropStaging(i);
   slot.state = State::kFailed;
-  slot.reason = std::string(reason);
+  slot.reason = last_reason_ = std::string(reason);
   slot.closed = !options_.wait;
   --open_;
   context_.out.Warn(absl::StrCat("round ", options_.task.task().round(), ": ",
@@ -349,9 +351,15 @@ Phase::Outcome Phase::outcome() const {
   const bool late = context_.out.now >= options_.deadline;
   if (whole_ >= options_.needed) return Outcome::kFull;
   if ((open_ == 0 || late) && whole_ >= options_.quorum) return Outcome::kFull;
-  if (options_.wait) return Outcome::kOpen;
-  return late || whole_ + open_ < options_.quorum ? Outcome::kTooFew
-                                                  : Outcome::kOpen;
+  if (options_.wait && !hopeless()) return Outcome::kOpen;
+  return hopeless() || late || whole_ + open_ < options_.quorum
+             ? Outcome::kTooFew
+             : Outcome::kOpen;
+}
+
+bool Phase::hopeless() const {
+  return whole_ == 0 &&
+         failures_ >= kMaxFailures * std::max<int64_t>(1, context_.pool.size());
 }
 
 void Phase::Close() {

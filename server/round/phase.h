@@ -40,6 +40,9 @@ class Phase {
   // goes to the end of the queue; after so many misses its slot fails.
   static constexpr absl::Duration kGrantTime = absl::Seconds(5);
   static constexpr int kMaxMisses = 10;
+  // Of failed and refused answers a registered client, on average. With their
+  // back-off that is a minute and a half.
+  static constexpr int kMaxFailures = 8;
 
   Phase(Options options, RoundContext* context);
 
@@ -63,6 +66,10 @@ class Phase {
   void Pump();
   absl::Time NextTimer() const;
   Outcome outcome() const;
+  // Nobody's answer was good, and so often that it is not worth to wait: it is
+  // kTooFew then. Why the last one was not:
+  bool hopeless() const;
+  const std::string& last_reason() const { return last_reason_; }
 
   // Takes nothing more. What is whole counts and is folded; the others are told
   // why they do not.
@@ -172,6 +179,8 @@ class Phase {
   absl::flat_hash_map<TransferId, size_t> queued_;    // not answered yet
   int32_t open_ = 0;
   int32_t whole_ = 0;
+  int64_t failures_ = 0;     // of clients that were there
+  std::string last_reason_;  // of a failure, whatever it was
   int64_t progress_told_ = 0;
   size_t folded_ = 0;  // slots before it are folded or failed for good
 

@@ -206,13 +206,19 @@ void RoundFlow::CloseTraining() {
 }
 
 void RoundFlow::GiveUpTraining() {
-  const std::string what = absl::StrCat(
-      "round ", round_, ": too few clients answered: ", train_->whole(), " of ",
-      train_->asked(), " asked");
+  const bool hopeless = train_->hopeless();
+  const std::string what =
+      hopeless ? absl::StrCat("round ", round_,
+                              ": no client's answer is good, after many tries; "
+                              "the last one: ",
+                              train_->last_reason())
+               : absl::StrCat("round ", round_,
+                              ": too few clients answered: ", train_->whole(),
+                              " of ", train_->asked(), " asked");
   train_->Abandon("too few others answered");
   context_.out.Add(effect::DiscardAggregate{});
   EndSection("train");
-  if (config_.cohort().too_few() == v1::Cohort::FAIL) {
+  if (hopeless || config_.cohort().too_few() == v1::Cohort::FAIL) {
     EndRun({v1::FAILED, what});
     return;
   }
@@ -333,10 +339,14 @@ void RoundFlow::EndEvaluation(absl::string_view unless_done) {
       loss = evaluate_->Mean("loss");
       accuracy = evaluate_->Mean("accuracy");
     } else {
+      const bool hopeless = evaluate_->hopeless();
+      const std::string reason = evaluate_->last_reason();
       evaluate_->Abandon(unless_done);
-      if (!end_ && config_.cohort().too_few() == v1::Cohort::FAIL) {
-        end_ =
-            End{v1::FAILED, absl::StrCat("round ", round_, ": ", unless_done)};
+      if (!end_ &&
+          (hopeless || config_.cohort().too_few() == v1::Cohort::FAIL)) {
+        std::string why = absl::StrCat("round ", round_, ": ", unless_done);
+        if (hopeless) absl::StrAppend(&why, "; the last reason: ", reason);
+        end_ = End{v1::FAILED, std::move(why)};
       }
     }
   }

@@ -11,6 +11,7 @@ skipped, where it is not there.
 
 import html
 import json
+import math
 import pathlib
 import re
 import shutil
@@ -76,6 +77,28 @@ all("#which button").forEach((button) => {
   seen.titles.push(all("#run-charts h2").map((title) => title.textContent).join());
 });
 document.documentElement.dataset.seen = JSON.stringify(seen);
+</script>"""
+
+# What a gossip run's charts show: the consensus distance with its keys, and what
+# hovering tells of each cell of the traffic, row by row.
+LOOK = """<script>
+const named = (name) => document.querySelector(`canvas[aria-label="${name}"]`);
+const consensus = named("Consensus distance, (1/m) Σ ‖x − x̄‖²");
+const traffic = named("Bytes from peer to peer"), cells = [];
+const area = Chart.getChart(traffic).chartArea, box = traffic.getBoundingClientRect();
+for (let row = 0.5; row < 8; ++row) {
+  for (let column = 0.5; column < 8; ++column) {
+    traffic.dispatchEvent(new MouseEvent("mousemove", {
+      clientX: box.left + area.left + area.width * column / 8,
+      clientY: box.top + area.top + area.height * row / 8}));
+    cells.push(document.getElementById("tip").textContent);
+  }
+}
+document.documentElement.dataset.seen = JSON.stringify({
+  keys: [...consensus.closest("article").querySelectorAll(".keys button")]
+      .map((key) => key.textContent),
+  lines: Chart.getChart(consensus).data.datasets.map(({data}) => data.map(({x, y}) => [x, y])),
+  cells});
 </script>"""
 
 
@@ -198,6 +221,36 @@ class ReportTest(unittest.TestCase):
         dom = self.browser.dom(page)
         self.assertIn('aria-label="Who exchanges with whom"', dom)
         self.assertRegex(dom, r"Σ over the peers conserved (exactly|to \de-\d+); nothing written off\.")
+        self.shows_how_far_apart_peers_are(pathlib.Path(page))
+
+    def shows_how_far_apart_peers_are(self, page):
+        page.write_text(page.read_text().replace("</body>", LOOK + "</body>"))
+        seen = self.browser.told(page, attribute="seen")
+        rounds = [json.loads(line)
+                  for line in page.with_name("metrics.jsonl").read_text().splitlines()]
+        self.assertEqual(seen["keys"], ["measured", "ρ^2k, were there mixing alone"])
+        measured, alone = map(dict, seen["lines"])
+        apart = {r["round"]: r["metrics"]["consensus"] for r in rounds
+                 if r["metrics"]["consensus"] > 0}
+        self.assertEqual(measured.keys(), apart.keys())
+        for x, y in measured.items():
+            self.assertAlmostEqual(y / apart[x], 1, delta=1e-6)  # of seven digits
+        # ρ^2k of the first distance: a ring of eight has ρ = (1 + 2 cos 45°)/3.
+        rho, first = (1 + 2 * math.cos(math.pi / 4)) / 3, min(apart)
+        self.assertGreater(len(alone), 3)
+        self.assertEqual(min(alone), first)
+        for x, y in alone.items():
+            self.assertAlmostEqual(y / (apart[first] * rho ** (2 * (x - first))), 1, delta=1e-5)
+        # Each round and each of a ring's edges, and along the ring the average.
+        sent = {}
+        for r in rounds:
+            for edge in r["edges"]:
+                sent[edge[0], edge[1]] = sent.get((edge[0], edge[1]), 0) + edge[2]
+        self.assertEqual(len(sent), 16)
+        for place, tells in enumerate(seen["cells"]):
+            a, b = divmod(place, 8)
+            bytes_sent = f"{sent[a, b] / 1000:.3g} kB" if (a, b) in sent else "nothing"
+            self.assertEqual(tells, f"from client-{a + 1:04} to client-{b + 1:04}: {bytes_sent}")
 
     def test_runs_laid_over_each_other(self):
         for seed in (1, 2, 3):

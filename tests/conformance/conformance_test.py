@@ -28,8 +28,8 @@ stop {{ rounds: {rounds} }}
 """
 
 
-def make_stubs(proto_dir, folder):
-    protos = [f"parley/v1/{name}.proto" for name in ("model", "run", "coordinator")]
+def make_stubs(proto_dir, folder, *more):
+    protos = [f"parley/v1/{name}.proto" for name in ("model", "run", "coordinator", *more)]
     plugin = "--plugin=protoc-gen-grpc=/usr/bin/grpc_python_plugin"
     subprocess.run(["protoc", "-I", proto_dir, f"--python_out={folder}", f"--grpc_out={folder}",
                     plugin, *protos], check=True)

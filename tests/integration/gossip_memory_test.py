@@ -44,6 +44,11 @@ ALGORITHMS = [
     ("topology { static_exponential {} } push_sum {}", SGD),
     ("topology { ring {} } choco { bfloat16 {} }", SGD),
     ("topology { ring {} } choco { top { share: 0.1 } }", SGD),
+    ("topology { ring {} } choco { random { share: 0.1 } }", SGD),
+    ("topology { ring {} } choco { int8 {} }", SGD),
+    ("topology { ring {} } decent_lam {}", SGD),
+    ("topology { ring {} } ad_psgd {}", SGD),
+    ("topology { ring {} } average_every: 2", SGD),
     ("exact_average {}", SGD),
 ]
 

@@ -17,6 +17,27 @@ from peers import LONG, PATIENCE, PeersTest, name, rounds_of
 
 BIN = pathlib.Path(sys.argv.pop(1)).resolve()
 
+# Peers and how they gossip: each algorithm that has rounds in common, each
+# topology and each compressor.
+AS_SIMULATED = (
+    (8, "topology { one_peer_exponential {} } d_sgd { order: ADAPT_THEN_COMBINE }"),
+    (6, "topology { static_exponential {} } d_sgd { momentum: 0.5 }"),
+    (6, "topology { complete {} } push_sum {}"),
+    (5, "topology { ring {} } gradient_tracking {}"),
+    (4, "topology { random_matching {} } average_every: 3"),
+    (3, "exact_average {}"),
+    (4, "topology { path {} } d_sgd { order: ADAPT_WHILE_COMMUNICATING momentum: 0.5 }"),
+    (4, "topology { grid { rows: 2 } } d2 {}"),
+    (6, "topology { torus { rows: 2 } } choco { top { share: 0.2 } consensus_step: 0.4 }"),
+    (5, "topology { star {} } choco { random { share: 0.3 } consensus_step: 0.3 }"),
+    (4, "topology { hypercube {} } choco { int8 {} }"),
+    (5, "topology { base { k: 2 } } decent_lam { momentum: 0.5 }"),
+    (4, "topology { ring { directed: true } } push_sum {}"),
+    (6, "topology { random_regular { degree: 3 } } choco { bfloat16 {} }"),
+    (5, "topology { small_world { neighbours: 2 } }"),
+    (5, "topology { erdos_renyi { probability: 0.8 } } d2 {}"),
+    (3, "topology { edges { edge { a: 0 b: 2 } edge { a: 1 b: 2 } } }"))
+
 
 class GossipTest(PeersTest):
     BIN = BIN
@@ -28,6 +49,24 @@ class GossipTest(PeersTest):
     def metrics(self, i):
         return rounds_of(self.folder_of(i))
 
+    def expect_conserved(self, peers, rounds):
+        """By what each peer tells of itself: what it has is what it added and what came over
+        its edges; and over an edge came at one end what went at the other."""
+        told = {i: {r["round"]: r for r in self.metrics(i)} for i in peers}
+        compared = 0
+        for round in range(1, rounds + 1):
+            for i in peers:
+                self.assertLess(told[i][round]["metrics"]["balance_error"], 1e-6)
+            flows = {(i, flow[0]): flow for i in peers for flow in told[i][round].get("flows", [])}
+            for (i, k), flow in flows.items():
+                back = flows.get((k, i), [i, 0, 0])
+                if k not in peers or len(flow) > 3 or len(back) > 3:
+                    continue  # is dead, or in doubt
+                self.assertAlmostEqual(flow[1], -back[1], delta=1e-6 * (1 + abs(flow[1])))
+                self.assertAlmostEqual(flow[2], -back[2], places=12)
+                compared += 1
+        self.assertGreater(compared, rounds)
+
     def numbers(self, i):
         """All of a .safetensors file's, which is of float32."""
         text = self.model(i)
@@ -35,12 +74,7 @@ class GossipTest(PeersTest):
         return struct.unpack(f"<{(len(text) - begin) // 4}f", text[begin:])
 
     def test_the_models_are_those_of_the_simulator(self):
-        for peers, gossip in (
-                (8, "topology { one_peer_exponential {} } d_sgd { order: ADAPT_THEN_COMBINE }"),
-                (6, "topology { static_exponential {} } d_sgd { momentum: 0.5 }"),
-                (6, "topology { complete {} } push_sum {}"),
-                (5, "topology { ring {} } gradient_tracking {}"),
-                (4, "topology { random_matching {} } average_every: 3")):
+        for peers, gossip in AS_SIMULATED:
             with self.subTest(peers=peers, gossip=gossip):
                 self.remove_peers()
                 run = self.write(peers, gossip)
@@ -69,6 +103,7 @@ class GossipTest(PeersTest):
                     own = [self.metrics(i)[r - 1]["evaluations"][0]["loss"] for i in range(peers)]
                     self.assertAlmostEqual(sum(own) / peers, simulated[r - 1]["federated"]["loss"],
                                            places=6)
+                self.expect_conserved(range(peers), 6)
                 self.assertGreater(self.metrics(0)[6]["central"]["accuracy"], 0.4)
                 self.assertLess(self.metrics(0)[5]["train_loss"], self.metrics(0)[0]["train_loss"])
 
@@ -85,6 +120,7 @@ class GossipTest(PeersTest):
             self.assertEqual(len([r for r in rounds if r["round"] <= LONG]), LONG)
             self.assertTrue((self.folder_of(i) / "model.safetensors").exists())
             self.assertIn(f"lost {name(2)}", self.log(i))
+        self.expect_conserved(rest, LONG)
         self.assertGreater(sum(r["metrics"]["lost_edges"] for i in rest for r in self.metrics(i)),
                            0)
 

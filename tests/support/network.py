@@ -12,10 +12,12 @@ hosts share this machine's.
 
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 
 DEVICE = "cable"
+NAMES = pathlib.Path("/etc/netns")
 # One large segment of the kernel and a little: what may be sent at once.
 BURST = 70000
 
@@ -56,15 +58,18 @@ def _add_device(space, address, rate):
 
 
 class Network:
-    """Use it in a with statement. `seconds` bounds the life of the relay."""
+    """Use it in a with statement. `seconds` bounds the life of the relay. Programs
+    inside find the hosts by `names`, too."""
 
-    def __init__(self, bin_dir, hosts, delay, rate=None, seconds=170):
+    def __init__(self, bin_dir, hosts, delay, rate=None, seconds=170, names=()):
         self.round_trip_bytes = int((rate or 1e9) / 8 * 2 * delay)
         self.relay_counts = None
         self._relay = None
         self._rate = rate
         self._spaces = [f"parley-{os.getpid()}-{i}" for i in range(hosts)]
         self._addresses = [f"10.77.{i // 250}.{i % 250 + 1}" for i in range(hosts)]
+        self._names = "".join(f"{address}\t{name}\n"
+                              for address, name in zip(self._addresses, names))
         # First, or it would be the hosts that delay.
         self._command = ["nice", "-n", "-20", f"{bin_dir}/packet-relay", "--delay", str(delay),
                          "--seconds", str(seconds), "--device", DEVICE]
@@ -90,6 +95,10 @@ class Network:
             most = max(4 << 20, 2 * self.round_trip_bytes)
             _run("ip", "netns", "exec", space, "sh", "-c",
                  f"echo 4096 {first} {most} > /proc/sys/net/ipv4/tcp_{name}")
+        if self._names:  # `ip netns exec` puts it in the place of /etc/hosts
+            folder = NAMES / space
+            folder.mkdir(parents=True)
+            (folder / "hosts").write_text(self._names)
 
     def __exit__(self, *_):
         if self._relay is not None:
@@ -100,6 +109,7 @@ class Network:
             self._relay = None
         for space in self._spaces:
             subprocess.run(["ip", "netns", "del", space], stderr=subprocess.DEVNULL, check=False)
+            shutil.rmtree(NAMES / space, ignore_errors=True)
 
     def wait(self, timeout):
         """Until the relay ends by itself; its exit code."""

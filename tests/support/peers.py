@@ -59,6 +59,8 @@ class PeersTest(unittest.TestCase):
     earlier one, and goes on with its log."""
 
     BIN = None  # the folder of the programs, given by the test's file
+    CLIENT = "parley-client"  # what its peers run
+    PATIENCE = PATIENCE
 
     def setUp(self):
         temp = tempfile.TemporaryDirectory()
@@ -130,8 +132,7 @@ class PeersTest(unittest.TestCase):
                       *flags, listen=listen)
 
     def start_peer(self, i, *words, prefix=()):
-        self.peers[i] = self.popen(*prefix, self.BIN / "parley-client", "--log", self.log_path(i),
-                                   *words)
+        self.peers[i] = self.popen(*prefix, self.BIN / self.CLIENT, "--log", self.log_path(i), *words)
         return self.peers[i]
 
     def join(self, i, address, *flags, data=None, prefix=()):
@@ -201,7 +202,7 @@ class PeersTest(unittest.TestCase):
     # -------------------------------------------------------------------- waiting
 
     def wait_until(self, condition, what):
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self.PATIENCE
         while not condition():
             if time.monotonic() >= end:
                 self.fail(f"waited in vain for {what}\n{self._logs()}")

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "client/gossip/peer_report.h"
 #include "common/base/random.h"
 #include "common/base/status_macros.h"
 #include "common/config/build.h"
@@ -48,20 +49,6 @@ struct OpenRound {
   std::vector<PeerBooks> books;
 };
 
-PeerBooks BooksOf(int peer, const PeerState& state) {
-  PeerBooks books = {.peer = peer, .epoch = 0, .omega = state.omega()};
-  for (const auto& [other, flow] : state.flows()) {
-    if (other < 0) continue;  // an average, which is no edge
-    books.edges.push_back(
-        {other, flow.sum, flow.omega, state.doubts().contains(other)});
-  }
-  for (const auto& [other, kept] : state.doubts()) {
-    if (other < 0 || state.flows().contains(other)) continue;
-    books.edges.push_back({.peer = other, .in_doubt = true});
-  }
-  return books;
-}
-
 // Takes what the peers tell and makes a line of metrics of each round.
 class Recorder {
  public:
@@ -71,6 +58,7 @@ class Recorder {
         model_(*model),
         names_(std::move(names)),
         rho_(rho),
+        in_step_(!TraitsOf(AlgorithmOptionsOf(options.config)).pairs),
         mixes_what_it_sends_(
             MixesWhatItSends(TraitsOf(AlgorithmOptionsOf(options.config)))) {}
 
@@ -178,7 +166,7 @@ class Recorder {
               [](const auto& a, const auto& b) { return a.client < b.client; });
     report.federated = MeanOf(report.evaluations);
     // All that are simulated live to the end.
-    report.metrics.merge(AuditConservation(round.books, /*written_off=*/0));
+    report.metrics.merge(AuditConservation(round.books, {}, in_step_));
     mean_ = round.models.Mean(model_.start.dtype());
     report.model_hash = mean_.Hash();
     if (model_.evaluator != nullptr && Evaluates(report.round)) {
@@ -198,6 +186,7 @@ class Recorder {
   RunModel& model_;
   const std::vector<std::string> names_;
   const std::optional<double> rho_;
+  const bool in_step_;
   const bool mixes_what_it_sends_;
   std::unique_ptr<MetricsLog> log_;
   std::map<int64_t, OpenRound> rounds_;

@@ -111,8 +111,9 @@ class PeerPipe : public std::enable_shared_from_this<PeerPipe> {
     if (break_after) {
       return Break(absl::UnavailableError("the connection broke"));
     }
-    if (status.ok()) status = sink->Finish().status();
-    if (to.listener != nullptr) to.listener->OnPayload(status);
+    if (to.listener != nullptr) {
+      to.listener->OnPayload(status.ok() ? sink->Finish() : status);
+    }
     v1::PeerMessage message;
     message.mutable_end();
     if (to.listener != nullptr) to.listener->OnMessage(std::move(message));

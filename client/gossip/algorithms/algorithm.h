@@ -54,6 +54,17 @@ class Algorithm {
   virtual void MixLate(int peer, int64_t round, const ParameterVector& missed,
                        int64_t rounds_late, ParameterVector* x) = 0;
 
+  // Of what mixing only moves (PeerState::balance). Σ of the numbers that are
+  // mixed beside x, and go with it.
+  virtual double SumBesideX() const { return 0; }
+  // What the round adds to Σ of x and of those, beside what is mixed in: by the
+  // local steps and by what goes on from earlier rounds. Asked before Mix.
+  virtual double LocalSum(const ParameterVector& delta,
+                          const ParameterVector& sent,
+                          const ParameterVector& x) const;
+  // Whether what is mixed in goes on in later rounds.
+  virtual bool carries_on() const { return false; }
+
   // Null, as by default: what travels in an exchange is `sent` itself, and
   // w·(sent_k − sent) is mixed in.
   virtual EdgeStates* edge_states() { return nullptr; }

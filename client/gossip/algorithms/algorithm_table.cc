@@ -37,6 +37,11 @@ constexpr Entry kAlgorithms[] = {
 
 void Algorithm::BeginEpoch(int, int64_t) {}
 
+double Algorithm::LocalSum(const ParameterVector& delta, const ParameterVector&,
+                           const ParameterVector&) const {
+  return SumOf(delta);
+}
+
 absl::StatusOr<std::unique_ptr<Algorithm>> MakeAlgorithm(
     const AlgorithmOptions& options, int self, DType dtype, int64_t elements) {
   if (options.kind == "choco") {

@@ -6,7 +6,9 @@
 //
 // Keeps e_k = W_jk·(x̂_k − x̂_j) for each neighbour k, the exact negative of what
 // k keeps, so that an edge that is lost for a round is left out at both ends.
-// The first exchange after that, and in an epoch, sends x̂ in full.
+// The first exchange after that, and in an epoch, sends x̂ in full. Who is in
+// doubt about the last exchange does so, too, while the other end may send the
+// difference: each takes what comes, and next time both send x̂ in full.
 #include <map>
 #include <set>
 
@@ -22,6 +24,31 @@ namespace {
 // The payloads of an exchange: one of the two.
 constexpr uint32_t kShort = 0;
 constexpr uint32_t kFull = 1;
+
+// Takes either, and says which one came.
+class EitherSink final : public PayloadSink {
+ public:
+  EitherSink(std::unique_ptr<PayloadSink> in_short,
+             std::unique_ptr<PayloadSink> in_full,
+             std::shared_ptr<bool> full_came)
+      : short_(std::move(in_short)),
+        full_(std::move(in_full)),
+        full_came_(std::move(full_came)) {}
+  absl::Status Write(const ChunkHeader& header,
+                     absl::Span<const absl::string_view> pieces) override {
+    if (!begun_) *full_came_ = header.payload == kFull;
+    begun_ = true;
+    return sink().Write(header, pieces);
+  }
+  absl::StatusOr<uint64_t> Finish() override { return sink().Finish(); }
+
+ private:
+  PayloadSink& sink() const { return *full_came_ ? *full_ : *short_; }
+
+  const std::unique_ptr<PayloadSink> short_, full_;
+  const std::shared_ptr<bool> full_came_;
+  bool begun_ = false;
+};
 
 class Choco final : public Algorithm, public EdgeStates {
  public:
@@ -40,8 +67,11 @@ class Choco final : public Algorithm, public EdgeStates {
     full_.clear();
     all_full_ = !begins_ || round != 1;
     short_edges_.clear();
+    maybe_short_.clear();
     for (const auto& [peer, edge] : edges_) {
-      (edge.round == round - 1 ? short_edges_ : full_).insert(peer);
+      const bool follows = edge.round == round - 1;
+      (follows && !edge.in_doubt ? short_edges_ : full_).insert(peer);
+      if (follows && edge.in_doubt) maybe_short_.insert(peer);
     }
     CopyInto(x, sent);
     AddScaled(1, delta, sent);
@@ -74,13 +104,14 @@ class Choco final : public Algorithm, public EdgeStates {
   void FoldDoubt(int peer, double weight, const ParameterVector& staged,
                  const ParameterVector& sent, ParameterVector* kept) override {
     CopyInto(Follow(peer, weight, staged, sent).difference, kept);
-    edges_[peer] = Edge{.round = -1};  // as long as nobody knows
+    edges_[peer].in_doubt = true;
   }
   void MixLate(int peer, int64_t round, const ParameterVector& missed, int64_t,
                ParameterVector* x) override {
     AddScaled(gamma_, missed, x);
     if (round < epoch_begin_) return;  // another graph's
-    edges_[peer] = Edge{.difference = missed.Clone(), .round = round};
+    Edge& edge = edges_[peer];
+    if (edge.round == round) edge.in_doubt = false;  // else it has gone on
   }
 
   std::shared_ptr<ChunkSource> SourceFor(int peer) override {
@@ -99,21 +130,24 @@ class Choco final : public Algorithm, public EdgeStates {
   }
   std::shared_ptr<PayloadSink> SinkFor(
       int peer, std::shared_ptr<ParameterVector> staged) override {
-    if (!IsShort(peer)) {
-      return std::make_shared<NumberSink>(std::move(staged), kFull);
-    }
-    return std::make_shared<ByteSink>(
+    full_came_ = std::make_shared<bool>(true);
+    auto full = std::make_unique<NumberSink>(staged, kFull);
+    if (!IsShort(peer) && !maybe_short_.contains(peer)) return full;
+    auto in_short = std::make_unique<ByteSink>(
         bytes_, kShort,
         [compressor = compressor_, by = CompressedBy{peer, round_},
          staged = std::move(staged)](const std::string& bytes) {
           return compressor->Decode(by, bytes, staged.get());
         });
+    return std::make_shared<EitherSink>(std::move(in_short), std::move(full),
+                                        full_came_);
   }
 
  private:
   struct Edge {
     ParameterVector difference = {};  // e
-    int64_t round = 0;                // the last that it is of
+    int64_t round = 0;                // the last that it is of; −1: none
+    bool in_doubt = false;            // nobody knows whether that counts
   };
 
   // Whether both ends follow each other up to the last round.
@@ -123,14 +157,16 @@ class Choco final : public Algorithm, public EdgeStates {
 
   const Edge& Follow(int peer, double weight, const ParameterVector& staged,
                      const ParameterVector& sent) {
-    const bool is_short = IsShort(peer);
+    const bool is_short = !*full_came_;
     Edge& edge = edges_[peer];
     if (edge.difference.elements() == 0) {
       edge.difference = ParameterVector(sent.dtype(), sent.elements());
     }
     if (!is_short) SetZero(&edge.difference);
     AddDifference(weight, staged, is_short ? sent : *public_, &edge.difference);
-    edge.round = round_;
+    // Where the two ends did not send the same their sums differ by rounding.
+    edge.round = is_short == IsShort(peer) ? round_ : -1;
+    edge.in_doubt = false;
     return edge;
   }
 
@@ -147,8 +183,10 @@ class Choco final : public Algorithm, public EdgeStates {
   // get x̂ in full, or none.
   std::set<int> short_edges_;
   std::set<int> full_;
+  std::set<int> maybe_short_;  // of full_: what they send is not known
   bool all_full_ = false;
   bool begins_ = true;  // all x̂ are 0 in the first round
+  std::shared_ptr<bool> full_came_;  // in what was staged; the sink writes it
 };
 
 }  // namespace

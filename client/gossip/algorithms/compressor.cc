@@ -155,12 +155,12 @@ class Int8 final : public Compressor {
       float scale;
       std::memcpy(&scale, at, sizeof(scale));
       at += sizeof(scale);
-      if (!std::isfinite(scale)) return NotFinite();
       for (int64_t i = begin; i < end; ++i) {
         Set(v, i, static_cast<double>(scale) * static_cast<int8_t>(*at++));
       }
     }
-    return absl::OkStatus();
+    // A finite scale may be too large for its levels.
+    return v->AllFinite() ? absl::OkStatus() : NotFinite();
   }
 
  private:

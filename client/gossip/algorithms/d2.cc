@@ -44,6 +44,12 @@ class D2 final : public Algorithm {
               &last_);
   }
 
+  double LocalSum(const ParameterVector&, const ParameterVector& sent,
+                  const ParameterVector& x) const override {
+    return SumOf(sent) - SumOf(x);
+  }
+  bool carries_on() const override { return true; }
+
   void BeginEpoch(int, int64_t round) override {
     epoch_begin_ = round;
     begun_ = false;

@@ -22,14 +22,21 @@ class DSgd final : public Algorithm {
 
   void Mix(ParameterVector* delta, const ParameterVector& sent,
            ParameterVector* mixed, ParameterVector* x) override {
+    if (!combine_) return AddUp(sent, *mixed, Velocity(*delta), x);
     CopyInto(sent, x);
     AddScaled(1, *mixed, x);
-    if (!combine_) AddScaled(1, Velocity(*delta), x);
   }
 
   void MixLate(int, int64_t, const ParameterVector& missed, int64_t,
                ParameterVector* x) override {
     AddScaled(1, missed, x);
+  }
+
+  double LocalSum(const ParameterVector& delta, const ParameterVector&,
+                  const ParameterVector&) const override {
+    if (momentum_ == 0) return SumOf(delta);
+    return combine_ ? SumOf(velocity_)
+                    : momentum_ * SumOf(velocity_) + SumOf(delta);
   }
 
  private:

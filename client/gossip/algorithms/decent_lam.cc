@@ -37,6 +37,12 @@ class DecentLam final : public Algorithm {
     AddScaled(-last, missed, &m_);
   }
 
+  double LocalSum(const ParameterVector& delta, const ParameterVector&,
+                  const ParameterVector&) const override {
+    return SumOf(delta) - momentum_ * SumOf(m_);
+  }
+  bool carries_on() const override { return true; }
+
  private:
   const double momentum_;
   ParameterVector m_;

@@ -15,8 +15,10 @@ class GradientTracking final : public Algorithm {
 
   void Prepare(int64_t, const ParameterVector& x, const ParameterVector& delta,
                ParameterVector* sent) override {
+    const double before = SumOf(y_);
     AddScaled(1, delta, &y_);
     AddScaled(-1, last_, &y_);
+    local_sum_ = 2 * SumOf(y_) - before;
     CopyInto(delta, &last_);
     const int64_t n = x.elements();
     CopyInto(x, sent);
@@ -47,6 +49,13 @@ class GradientTracking final : public Algorithm {
     AddScaled(static_cast<double>(rounds - 1), y, x);
   }
 
+  double SumBesideX() const override { return SumOf(y_); }
+  double LocalSum(const ParameterVector&, const ParameterVector&,
+                  const ParameterVector&) const override {
+    return local_sum_;
+  }
+  bool carries_on() const override { return true; }
+
   void BeginEpoch(int, int64_t round) override {
     epoch_begin_ = round;
     SetZero(&y_);
@@ -56,6 +65,7 @@ class GradientTracking final : public Algorithm {
  private:
   ParameterVector y_;
   ParameterVector last_;  // Δ of the last round
+  double local_sum_ = 0;  // of y, as it grew, and of x, which takes it in
   int64_t epoch_begin_ = 0;
 };
 

@@ -152,8 +152,8 @@ void PairwiseMachine::OnSettle(int peer, const v1::PeerSettle& settle) {
 }
 
 void PairwiseMachine::Outcome(int peer, bool committed) {
-  neighbours_[peer].doubt.reset();
-  Do(gossip_effect::Settle{peer, v1::EXCHANGE, committed, 1});
+  const Doubt doubt = *std::exchange(neighbours_[peer].doubt, std::nullopt);
+  Do(gossip_effect::Settle{peer, doubt.step, committed, 1});
 }
 
 void PairwiseMachine::OnPairing(int peer, v1::PeerPairing::Kind kind) {

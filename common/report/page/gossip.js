@@ -3,7 +3,8 @@
 // Of a run's metrics; the charts below are theirs.
 const GOSSIP_METRICS = ["consensus", "contraction", "rho", "neighbour_distance",
                         "used_edges", "lost_edges", "mass", "conservation_error", "in_doubt",
-                        "written_off"];
+                        "written_off", "mass_in_flight", "mass_added", "sum", "sum_written_off",
+                        "sum_in_flight", "sum_added", "balance_error"];
 const isGossip = (run) => run.gossip !== null;
 
 // ρ of each round's graph; null where it has none.
@@ -53,11 +54,16 @@ function gossipSpecs(lines) {
     {id: "edges", title: "Ends of edges", format: "count", zero: true, lines: lines([
       ["used", metric("used_edges")], ["given up", metric("lost_edges")],
       ["edges in doubt", metricThatMoves("in_doubt")]])},
-    {id: "conservation", title: "Conservation error over edges, relative", format: "number",
-     log: "y", lines: lines([["measured", metricThatMoves("conservation_error")]])},
+    {id: "conservation", title: "Conservation error, relative", format: "number",
+     log: "y", lines: lines([["over edges", metricThatMoves("conservation_error")],
+                             ["of the balance", metricThatMoves("balance_error")]])},
     {id: "mass", title: "Mass Σω of the peers", format: "number", zero: true, lines: lines([
       ["of those that told of the round", metricThatMoves("mass")],
       ["written off with peers that were lost", metricThatMoves("written_off")]])},
+    {id: "sum", title: "Sum Σx of the peers' models", format: "number", lines: lines([
+      ["of those that told of the round", metric("sum")],
+      ["written off with peers that were lost", metricThatMoves("sum_written_off")],
+      ["begun with and added", metric("sum_added")]])},
   ];
 }
 
@@ -73,14 +79,18 @@ function metricThatMoves(name) {
 
 // What the audit of the edges found, in words; empty where there was none.
 function conservation(run) {
-  const error = own(run.metrics, "conservation_error");
-  if (error === undefined) return "";
+  const errors = ["conservation_error", "balance_error"].map((name) => own(run.metrics, name))
+      .filter((error) => error !== undefined).flat();
+  if (errors.length === 0) return "";
   const lastOf = (name) => own(run.metrics, name)?.filter((value) => value !== null).at(-1) ?? 0;
-  const most = Math.max(...error.map((value) => value ?? 0));
+  const most = errors.reduce((most, value) => Math.max(most, value ?? 0), 0);
   const doubts = lastOf("in_doubt"), off = lastOf("written_off");
   const parts = ["Σ over the peers conserved " + (most > 0 ? `to ${most.toExponential(0)}` : "exactly")];
   if (doubts > 0) parts.push(`${doubts} ${doubts === 1 ? "edge" : "edges"} in doubt at the end`);
-  parts.push(off > 0 ? `written off with lost peers: ω ${FORMATS.number(off)}` : "nothing written off");
+  if (own(run.metrics, "written_off") !== undefined) {  // else one peer tells for itself
+    parts.push(off > 0 ? `written off with lost peers: ω ${FORMATS.number(off)}, ` +
+        `Σx ${FORMATS.number(lastOf("sum_written_off"))}` : "nothing written off");
+  }
   return `${parts.join("; ")}.`;
 }
 

@@ -1,8 +1,9 @@
 // How fast two peers in two processes exchange a model, both directions at
 // once, and fold what comes (sum += w·x, in float), as a peer in a run does it
 // (chunks, checksums, finite numbers only; staged until it counts; what is
-// measured and audited of it), against a plain TCP socket that moves and folds
-// the same, read and written by a thread each.
+// measured and audited of it), against plain TCP sockets, read and written by a
+// thread each, that move the same and either fold as a peer does or do the bare
+// sum += w·x, without any check.
 // Over loopback, the two ways by turns. Run by hand:
 //   exchange_bench [MiB of a model] [repetitions]
 #include <arpa/inet.h>
@@ -32,15 +33,17 @@
 #include "common/base/random.h"
 #include "common/kernels/kernels.h"
 #include "common/rpc/process.h"
+#include "common/wire/protocol.h"
 
 namespace parley {
 namespace {
 
 constexpr float kWeight = 0.5f;
+constexpr int64_t kBlock = 4096;  // that stays in the cache
 
 // What the parent tells the other process: how to exchange, and where.
 struct Command {
-  char way;  // 'g': gRPC, 't': TCP
+  char way;  // 'g': gRPC, 't': TCP, 's': TCP with the peer's fold
   int port;
 };
 
@@ -92,19 +95,19 @@ class BenchPeer final : public PeerAcceptor, public PeerLinkListener {
 
   // The peers exchange a model each, once both have said that they are ready.
   void ExchangeOverLink() {
-    link_->ReceivePayload(std::make_shared<MixingSink>(
-        MixingSink::Options{.flow = true,
-                            .weight = kWeight,
-                            .sent = model_,
-                            .mixed = sum_,
-                            .staged = staged_}));
+    link_->ReceivePayload(
+        std::make_shared<MixingSink>(MixingSink::Options{.flow = true,
+                                                         .weight = kWeight,
+                                                         .sent = model_,
+                                                         .mixed = sum_,
+                                                         .staged = staged_}));
     v1::PeerMessage message;
     message.mutable_ready();
     link_->Send(message);
     Await(&ready_);
     message.mutable_begin();
-    link_->SendPayload(message, std::make_shared<NumberSource>(
-                                    model_, 0, model_->elements()));
+    link_->SendPayload(
+        message, std::make_shared<NumberSource>(model_, 0, model_->elements()));
     Await(&received_);
     std::swap(sum_, staged_);
     message.mutable_received();
@@ -112,16 +115,29 @@ class BenchPeer final : public PeerAcceptor, public PeerLinkListener {
     Await(&confirmed_);
   }
 
-  void ExchangeOverSocket(int fd) {
+  void ExchangeOverSocket(int fd, bool folds) {
     std::thread writer([&] { WriteAll(fd, model_->data(), model_->bytes()); });
-    std::vector<float> buffer((1 << 20) / sizeof(float));
-    const absl::Span<float> sum = sum_->As<float>();
-    for (size_t at = 0; at < sum.size();) {
-      const size_t n = std::min(buffer.size(), sum.size() - at);
+    const Kernels<float>& kernels = KernelsFor<float>();
+    std::vector<float> buffer(kPeerChunkBytes / sizeof(float));
+    const float* const model = model_->As<float>().data();
+    float* const sum = sum_->As<float>().data();
+    char* const staged = staged_->data();
+    for (int64_t at = 0; at < model_->elements();) {
+      const int64_t n =
+          std::min<int64_t>(buffer.size(), model_->elements() - at);
       ReadAll(fd, buffer.data(), n * sizeof(float));
-      KernelsFor<float>().axpy(n, kWeight, buffer.data(), sum.data() + at);
+      if (!folds) kernels.axpy(n, kWeight, buffer.data(), sum + at);
+      for (int64_t i = 0; folds && i < n; i += kBlock) {
+        const int64_t m = std::min(kBlock, n - i);
+        float block[kBlock];
+        kernels.mix(m, 1, &buffer[i], 1, model + at + i, kWeight, sum + at + i,
+                    block);
+        StreamCopyForCpu()(m * sizeof(float), reinterpret_cast<char*>(block),
+                           staged + (at + i) * sizeof(float));
+      }
       at += n;
     }
+    if (folds) std::swap(sum_, staged_);
     writer.join();
     char received = 'r';
     WriteAll(fd, &received, 1);
@@ -134,8 +150,8 @@ class BenchPeer final : public PeerAcceptor, public PeerLinkListener {
     if (message.has_ready()) Tell(&ready_);
     if (message.has_received()) Tell(&confirmed_);
   }
-  void OnPayload(const absl::Status& status) override {
-    PARLEY_CHECK(status.ok());
+  void OnPayload(const absl::StatusOr<uint64_t>& bytes) override {
+    PARLEY_CHECK(bytes.ok());
     Tell(&received_);
   }
   void OnClosed(const absl::Status&) override {}
@@ -169,14 +185,14 @@ class BenchPeer final : public PeerAcceptor, public PeerLinkListener {
   Command command;
   bool dialled = false;
   while (read(control, &command, sizeof(command)) == sizeof(command)) {
-    if (command.way == 't') {
+    if (command.way != 'g') {
       if (tcp < 0) {
         tcp = socket(AF_INET, SOCK_STREAM, 0);
         const sockaddr_in to = Loopback(command.port);
         PARLEY_CHECK(connect(tcp, reinterpret_cast<const sockaddr*>(&to),
                              sizeof(to)) == 0);
       }
-      peer.ExchangeOverSocket(tcp);
+      peer.ExchangeOverSocket(tcp, command.way == 's');
     } else {
       if (!std::exchange(dialled, true)) peer.Dial(command.port);
       peer.ExchangeOverLink();
@@ -260,34 +276,41 @@ void Measure(int64_t mib, int repetitions) {
       peer.ExchangeOverLink();
     } else {
       if (tcp < 0) tcp = accept(listener, nullptr, nullptr);
-      peer.ExchangeOverSocket(tcp);
+      peer.ExchangeOverSocket(tcp, way == 's');
     }
     const std::chrono::duration<double> seconds =
         std::chrono::steady_clock::now() - begin;
     return 1e-9 * peer.bytes() / seconds.count();
   };
+  struct Way {
+    char way;
+    const char* name;
+    std::vector<double> speeds = {}, ratios = {};
+    double cpu = 0;
+  };
+  Way ways[] = {{'g', "Parley"},
+                {'s', "socket, the same fold"},
+                {'t', "socket, sum += w*x"}};
   for (int i = 0; i < 2; ++i) {  // connections are made, pages are there
-    run('g');
-    run('t');
+    for (const Way& way : ways) run(way.way);
   }
-  std::vector<double> ours, plain, ratios;
-  double our_cpu = 0, plain_cpu = 0;
   for (int i = 0; i < repetitions; ++i) {
-    const double before = CpuSeconds();
-    ours.push_back(run('g'));
-    const double between = CpuSeconds();
-    plain.push_back(run('t'));
-    our_cpu += between - before;
-    plain_cpu += CpuSeconds() - between;
-    ratios.push_back(ours.back() / plain.back());
+    for (Way& way : ways) {
+      const double before = CpuSeconds();
+      way.speeds.push_back(run(way.way));
+      way.cpu += CpuSeconds() - before;
+      way.ratios.push_back(ways[0].speeds.back() / way.speeds.back());
+    }
   }
-  const double gb = 1e-9 * repetitions * peer.bytes();
   std::printf(
-      "%lld MiB each way at once, median of %d; %s\n"
-      "Parley GB/s   socket GB/s   ratio   CPU s/GB of a peer: Parley, socket\n"
-      "%11.2f %13.2f %7.2f %31.2f %7.2f\n",
-      static_cast<long long>(mib), repetitions, InstructionSet(), Median(ours),
-      Median(plain), Median(ratios), our_cpu / gb, plain_cpu / gb);
+      "%lld MiB each way at once, median of %d; %s\n%24s %10s %20s %s\n",
+      static_cast<long long>(mib), repetitions, InstructionSet(), "", "GB/s",
+      "CPU s/GB of a peer", "  Parley's speed over it");
+  for (const Way& way : ways) {
+    std::printf("%-24s %10.2f %20.2f %10.2f\n", way.name, Median(way.speeds),
+                way.cpu / (1e-9 * repetitions * peer.bytes()),
+                Median(way.ratios));
+  }
   close(control);
   waitpid(child, nullptr, 0);
   peer.HangUp();

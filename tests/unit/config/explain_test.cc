@@ -186,15 +186,19 @@ TEST(ExplainTest, GossipCostsPeers) {
   EXPECT_EQ(ring.bytes_per_peer, 2 * model);
   EXPECT_EQ(ring.bytes_in_all, 10 * 8 * 2 * model);
   EXPECT_EQ(ring.client_memory, 6 * model + rows);
+  EXPECT_EQ(ring.doubt_memory, model);
+  EXPECT_EQ(ring.copy_memory, model);
   ASSERT_OK_AND_ASSIGN(
       const RunCosts tracking,
       ComputeCosts(run("gradient_tracking {} topology { hypercube {} }")));
   EXPECT_EQ(tracking.bytes_per_peer, 3 * 2 * model);
   EXPECT_EQ(tracking.client_memory, 11 * model + rows);
+  EXPECT_EQ(tracking.doubt_memory, 2 * model);
   ASSERT_OK_AND_ASSIGN(const RunCosts one,
                        ComputeCosts(run("d_sgd { momentum: 0.9 }")));
   EXPECT_EQ(one.bytes_per_peer, model);
   EXPECT_EQ(one.client_memory, 7 * model + rows);
+  EXPECT_EQ(one.copy_memory, 0);  // who joins begins with ω = 0
   // Two payloads that it made and one that arrives, and the places of all
   // numbers; x̂, and a difference for each of two neighbours.
   ASSERT_OK_AND_ASSIGN(
@@ -218,6 +222,7 @@ TEST(ExplainTest, GossipCostsPeers) {
   EXPECT_EQ(pga.bytes_per_peer, (7 * model / 4 + 3 * model) / 4);
   const std::string text = Explain(config, pga);
   EXPECT_THAT(text, ::testing::HasSubstr("6 models and its rows"));
+  EXPECT_THAT(text, ::testing::HasSubstr("more, an edge in doubt    80 B"));
   EXPECT_TRUE(
       google::protobuf::util::MessageDifferencer::Equals(Load(text), config));
 }

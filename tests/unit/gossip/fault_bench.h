@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -30,8 +32,9 @@ class BreakAtStep final : public PeerFaults {
  public:
   explicit BreakAtStep(int64_t step, int64_t chunks = 0)
       : step_(step), chunks_(chunks) {}
-  bool BreaksAt(int from, int to, const v1::PeerMessage&) override {
-    return Count(from, to) && !on_break;
+  bool BreaksAt(int from, int to, const v1::PeerMessage& message) override {
+    const bool too = beside != nullptr && beside->BreaksAt(from, to, message);
+    return (Count(from, to) && !on_break) || too;
   }
   std::optional<int64_t> BreaksPayloadAfter(int from, int to,
                                             const v1::PeerBegin&) override {
@@ -42,6 +45,7 @@ class BreakAtStep final : public PeerFaults {
 
   // Instead of breaking the link.
   std::function<void(int from, int to)> on_break;
+  PeerFaults* beside = nullptr;  // messages that it loses are lost, too
 
  private:
   bool Count(int from, int to) {
@@ -54,43 +58,86 @@ class BreakAtStep final : public PeerFaults {
   int64_t count_ = 0;
 };
 
-// Each edge and round loses its link once with some probability, at a place
-// that is drawn, too.
-class RandomLoss final : public PeerFaults {
+// Breaks links where an edge moves in a round.
+class EdgeFaults : public PeerFaults {
  public:
-  RandomLoss(uint64_t seed, double loss) : seed_(seed), loss_(loss) {}
-  bool BreaksAt(int from, int to, const v1::PeerMessage& message) override {
+  enum Place { kReady, kReceived, kDecision, kPayload };
+  static constexpr Place kPlaces[] = {kReady, kReceived, kDecision, kPayload};
+
+  bool BreaksAt(int from, int to, const v1::PeerMessage& message) final {
     switch (message.kind_case()) {
       case v1::PeerMessage::kReady:
-        return Breaks(from, to, message.ready().step(), 0);
+        return Counts(from, to, message.ready().step(), kReady);
       case v1::PeerMessage::kReceived:
-        return Breaks(from, to, message.received().step(), 1);
+        return Counts(from, to, message.received().step(), kReceived);
       case v1::PeerMessage::kDecision:
-        return Breaks(from, to, message.decision().step(), 2);
+        return Counts(from, to, message.decision().step(), kDecision);
       default:
         return false;
     }
   }
-  std::optional<int64_t> BreaksPayloadAfter(
-      int from, int to, const v1::PeerBegin& begin) override {
-    if (!Breaks(from, to, begin.step(), 3)) return std::nullopt;
+  std::optional<int64_t> BreaksPayloadAfter(int from, int to,
+                                            const v1::PeerBegin& begin) final {
+    if (!Counts(from, to, begin.step(), kPayload)) return std::nullopt;
     return 0;
   }
   int64_t broken() const { return broken_; }
 
  private:
-  bool Breaks(int from, int to, const v1::PeerStep& step, int place) {
-    if (step.use() == v1::AVERAGE) return false;
+  virtual bool Breaks(int from, int to, const v1::PeerStep& step,
+                      Place place) = 0;
+  bool Counts(int from, int to, const v1::PeerStep& step, Place place) {
+    if (step.use() == v1::AVERAGE || !Breaks(from, to, step, place)) {
+      return false;
+    }
+    ++broken_;
+    return true;
+  }
+  int64_t broken_ = 0;
+};
+
+// All edges lose their links at one place, in all rounds from one to another:
+// once in each, and on the way from the lower peer to the higher one or back.
+class BreakInRounds final : public EdgeFaults {
+ public:
+  BreakInRounds(Place place, bool up, int64_t first, int64_t last)
+      : place_(place), up_(up), first_(first), last_(last) {}
+
+ private:
+  bool Breaks(int from, int to, const v1::PeerStep& step,
+              Place place) override {
+    return place == place_ && (from < to) == up_ && step.round() >= first_ &&
+           step.round() <= last_ &&
+           were_.emplace(from, to, step.round()).second;
+  }
+  const Place place_;
+  const bool up_;
+  const int64_t first_, last_;
+  std::set<std::tuple<int, int, int64_t>> were_;
+};
+
+// Each edge and round loses its link once with some probability, at a place
+// of those that its edges have.
+class RandomLoss final : public EdgeFaults {
+ public:
+  RandomLoss(uint64_t seed, double loss) : seed_(seed), loss_(loss) {}
+
+ private:
+  bool Breaks(int from, int to, const v1::PeerStep& step,
+              Place place) override {
     Rng rng(seed_, absl::StrCat(std::min(from, to), "-", std::max(from, to)),
             step.round(), "loss");
-    const bool lost =
-        rng.Uniform() < loss_ && static_cast<int>(rng.Below(4)) == place;
-    broken_ += lost ? 1 : 0;
-    return lost;
+    if (rng.Uniform() >= loss_) return false;
+    static constexpr Place kOfFlows[] = {kReady, kDecision, kPayload};
+    const Place drawn =
+        step.use() == v1::FLOW ? kOfFlows[rng.Below(3)] : kPlaces[rng.Below(4)];
+    return place == drawn &&
+           were_.emplace(std::min(from, to), std::max(from, to), step.round())
+               .second;
   }
   const uint64_t seed_;
   const double loss_;
-  int64_t broken_ = 0;
+  std::set<std::tuple<int, int, int64_t>> were_;
 };
 
 struct Sums {
@@ -145,15 +192,20 @@ inline void ExpectConserved(const GossipWorld& world,
 }
 
 // The same where peers are dead, from the edges' counters: what a live peer has
-// is what it began with and what came over its edges; what went between two
+// is what was added and what came over its edges; what went between two
 // live peers adds up to nothing. So what is missing went to the dead or came
-// from them.
-inline void ExpectAuditHolds(const GossipWorld& world) {
+// from them. `own`: what a peer's local steps added.
+inline void ExpectAuditHolds(const GossipWorld& world,
+                             const std::function<double(int)>& own = nullptr) {
   for (int i = 0; i < world.peers(); ++i) {
     if (world.killed(i)) continue;
     const PeerState& state = world.node(i).state();
-    double sum = 0, omega = 1;
-    for (const double x : RandomVector(7, i, kElements)) sum += x;
+    double sum = state.added().sum, omega = state.added().omega;
+    if (own) {
+      double added = own(i);
+      for (const double x : RandomVector(7, i, kElements)) added += x;
+      EXPECT_NEAR(sum, added, 1e-10) << "peer " << i;
+    }
     for (const auto& [peer, flow] : state.flows()) {
       sum += flow.sum;
       omega += flow.omega;

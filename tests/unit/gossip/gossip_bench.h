@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "client/gossip/peer_state.h"
+#include "client/gossip/vectors.h"
 #include "client/sdk/trainer.h"
 #include "common/base/executor.h"
 #include "common/base/random.h"
@@ -20,14 +21,25 @@ namespace parley {
 
 using Vector = std::vector<double>;
 
-inline ParameterVector ToParameters(const Vector& v) {
-  ParameterVector result(DType::kFloat64, static_cast<int64_t>(v.size()));
-  std::copy(v.begin(), v.end(), result.As<double>().begin());
+inline ParameterVector ToParameters(const Vector& v,
+                                    DType dtype = DType::kFloat64) {
+  ParameterVector result(dtype, static_cast<int64_t>(v.size()));
+  for (size_t i = 0; i < v.size(); ++i) {
+    if (dtype == DType::kFloat64) {
+      result.As<double>()[i] = v[i];
+    } else {
+      result.As<float>()[i] = static_cast<float>(v[i]);
+    }
+  }
   return result;
 }
 inline Vector ToVector(const ParameterVector& v) {
-  const auto span = v.As<double>();
-  return Vector(span.begin(), span.end());
+  Vector result(v.elements());
+  for (size_t i = 0; i < result.size(); ++i) {
+    result[i] =
+        v.dtype() == DType::kFloat64 ? v.As<double>()[i] : v.As<float>()[i];
+  }
+  return result;
 }
 
 inline Vector RandomVector(uint64_t seed, int peer, int64_t n) {
@@ -45,8 +57,7 @@ class FormulaTrainer final : public Trainer {
   absl::StatusOr<TrainResult> Train(const TrainTask& task,
                                     ParameterVector& parameters) override {
     const Vector delta = delta_(task.round, ToVector(parameters));
-    auto p = parameters.As<double>();
-    for (size_t i = 0; i < delta.size(); ++i) p[i] += delta[i];
+    AddScaled(1, ToParameters(delta, parameters.dtype()), &parameters);
     return TrainResult{.examples = 1, .local_steps = 1};
   }
   absl::StatusOr<TrainResult> Evaluate(const TrainTask&,

@@ -268,6 +268,59 @@ TEST_F(StartedAnewTest, ItBeginsAfterTheRoundOfWhoeverDoesNotWaitForIt) {
   EXPECT_EQ(All<out::Train>()[0].round, 8);
 }
 
+TEST_F(StartedAnewTest, ItAsksTheNextOneWhereNothingComes) {
+  MeetAtRound6And7();
+  Pass(GossipMachineOptions().edge_timeout);
+  ASSERT_EQ(All<out::HangUp>().size(), 1);
+  EXPECT_EQ(All<out::HangUp>()[0].link, kFrom0);
+  ASSERT_EQ(All<out::Arm>().size(), 1);
+  EXPECT_EQ(All<out::Arm>()[0].link, to2_);
+  Arrive(to2_, All<out::Arm>()[0].step);
+  EXPECT_TRUE(Has<out::TakeModel>());
+}
+
+TEST_F(StartedAnewTest, ItAsksNobodyThatHasLeft) {
+  MeetAtRound6And7();
+  v1::PeerMessage leave;
+  leave.mutable_leave()->set_reason("done");
+  Hear(kFrom0, leave);
+  ASSERT_EQ(All<out::Arm>().size(), 1);
+  EXPECT_EQ(All<out::Arm>()[0].link, to2_);
+  Hear(to2_, leave);
+  EXPECT_FALSE(Has<out::Arm>());
+}
+
+TEST_F(StartedAnewTest, ACopyTakesAsLongAsItMoves) {
+  MeetAtRound6And7();
+  const v1::PeerStep step = All<out::Arm>()[0].step;
+  Hear(kFrom0, Begin(step));
+  const auto look = [this](uint64_t chunks) {
+    now_ += GossipMachineOptions().edge_timeout;
+    Step(in::TimerFired{{{kFrom0, chunks}}});
+  };
+  for (uint64_t chunks = 1; chunks < 20; ++chunks) {
+    look(chunks);
+    ASSERT_FALSE(Has<out::HangUp>()) << chunks;
+    ASSERT_FALSE(Has<out::Exit>()) << chunks;
+  }
+  look(19);
+  EXPECT_TRUE(Has<out::HangUp>());
+  EXPECT_EQ(All<out::Arm>()[0].link, to2_);
+}
+
+TEST_F(MachineTest, AModelIsServedWhileItTrains) {
+  Step(in::Started{});
+  Step(in::Accepted{kFrom0, ""});
+  HearHello(kFrom0, HelloOf(0));
+  HearHello(to2_, HelloOf(2));
+  ASSERT_TRUE(Has<out::Train>());
+  const v1::PeerStep step = StepOf(1, v1::COPY_MODEL);
+  Hear(to2_, Ready(step));
+  ASSERT_EQ(All<out::SendPayload>().size(), 1);
+  EXPECT_EQ(All<out::SendPayload>()[0].link, to2_);
+  EXPECT_TRUE(SameStep(All<out::SendPayload>()[0].step, step));
+}
+
 TEST_F(FlowMachineTest, StartedAnewItBeginsWithNothing) {
   Step(in::Started{});
   v1::PeerHello hello = HelloOf(0);

@@ -208,6 +208,11 @@ TEST_F(MachineTest, PayloadsOfAnotherRoundScheduleEpochOrWeightAreRefused) {
   drops(begin, "weight is -1");
   begin.mutable_begin()->set_weight(std::numeric_limits<double>::quiet_NaN());
   drops(begin, "weight is nan");
+  // Nobody gives away in an exchange.
+  for (const double weight : {0.0, 1e-320, 0.5, 2.0}) {
+    begin.mutable_begin()->set_weight(weight);
+    drops(begin, "weight is ");
+  }
   v1::PeerMessage ready = Ready(StepOf(1));
   ready.mutable_ready()->mutable_step()->set_epoch(9);
   drops(ready, "membership epoch 9");
@@ -312,6 +317,24 @@ TEST_F(FlowMachineTest, TheReceiverDecidesAndTheSenderGivesAway) {
   EXPECT_NEAR(All<out::Give>()[0].weight, 1.0 / 3, 1e-12);
 }
 
+TEST_F(FlowMachineTest, AWeightIsZeroOrHasAnInverse) {
+  const auto taken = [this](double weight) {
+    MakeMachine();
+    Begin1();
+    v1::PeerMessage begin = Begin(StepOf(1, v1::FLOW));
+    begin.mutable_begin()->set_weight(weight);
+    Hear(kFrom0, begin);
+    return !Has<out::HangUp>();
+  };
+  for (const double weight : {0.0, 1e-300, 0.25, 1.0, 16384.0}) {
+    EXPECT_TRUE(taken(weight)) << weight;
+  }
+  const double none = std::numeric_limits<double>::quiet_NaN();
+  for (const double weight : {-1e-300, 1e-320, 1e12, 1e300, none}) {
+    EXPECT_FALSE(taken(weight)) << weight;
+  }
+}
+
 TEST_F(FlowMachineTest, NobodyWaitsForWhatABrokenLinkHasLost) {
   Begin1();
   const v1::PeerStep step = StepOf(1, v1::FLOW);
@@ -345,8 +368,26 @@ TEST_F(FlowMachineTest, TheSenderIsInDoubtFromItsBeginOn) {
   Pass(absl::Seconds(5));
   HearHello(to2_, HelloOf(2));
   ASSERT_TRUE(Has<out::Settle>());
-  EXPECT_EQ(All<out::Settle>()[0].use, v1::FLOW);
+  EXPECT_TRUE(SameStep(All<out::Settle>()[0].step, StepOf(1, v1::FLOW)));
   EXPECT_FALSE(All<out::Settle>()[0].committed);
+}
+
+TEST_F(MachineTest, AnEpochSaysWhoIsAnotherProcess) {
+  Step(in::Started{});
+  TopologyOptions topology;
+  topology.kind = "path";
+  GossipMembership next;
+  next.epoch = 2;
+  next.self = 1;
+  next.names = next.addresses = {"c", "b"};
+  next.since = {1, 0};
+  next.plan = std::make_shared<EdgePlan>(
+      *Schedule::Create(topology, {.seed = 1, .epoch = 2, .peers = 2}));
+  Step(in::MembershipChanged{std::move(next)});
+  ASSERT_EQ(All<out::ChangeEpoch>().size(), 1);
+  const out::ChangeEpoch change = All<out::ChangeEpoch>()[0];
+  EXPECT_EQ(change.index, (std::vector<int>{-1, 1, 0}));
+  EXPECT_EQ(change.begins_anew, (std::vector<bool>{true, false}));
 }
 
 }  // namespace

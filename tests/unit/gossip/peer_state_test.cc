@@ -39,7 +39,7 @@ TEST(PeerStateTest, WhatIsOnItsWayStaysAsItWasWhenTheAverageEnds) {
       const auto numbers =
           std::make_shared<const ParameterVector>(ToParameters({10, 20}));
       NumberSource first(numbers, 0, 2);
-      Move(first, *state->Staging({.peer = 0, .step = Average(0)}));
+      Move(first, *state->Staging({.link = 0, .peer = 0, .step = Average(0)}));
       state->Fold({.peer = 0, .step = Average(0), .weight = 1, .omega = 1});
       const std::shared_ptr<ChunkSource> source = state->Source(2, Average(1));
       state->CloseAverage(applied);
@@ -50,6 +50,33 @@ TEST(PeerStateTest, WhatIsOnItsWayStaysAsItWasWhenTheAverageEnds) {
       EXPECT_EQ(ToVector(*arrived), (Vector{11, 22})) << plain << applied;
     }
   }
+}
+
+// Flows with whoever stays are counted on; with the others they are not lost.
+TEST(PeerStateTest, FlowsOutlastTheEpoch) {
+  ASSERT_OK_AND_ASSIGN(
+      const std::unique_ptr<PeerState> state,
+      PeerState::Create({.kind = "push_sum"}, ToParameters({1, 3}), /*self=*/0,
+                        /*peers=*/4, /*joins=*/false));
+  state->Prepare(1, /*plain=*/true);
+  state->Give(1, 0.5);
+  state->Give(2, 0.25);
+  state->Give(3, 0.125);
+  ASSERT_OK(state->Mix());
+  // 1 is gone, and 3 another process.
+  state->ChangeEpoch({.round = 2,
+                      .self = 1,
+                      .index = {1, -1, 0, 2},
+                      .addresses = {"c", "a", "d"},
+                      .begins_anew = {false, false, true}});
+  ASSERT_EQ(state->flows().size(), 1);
+  EXPECT_EQ(state->flows().at(0).sum, -1);
+  EXPECT_EQ(state->flows().at(0).omega, -0.25);
+  EXPECT_EQ(state->gone().sum, -2.5);
+  EXPECT_EQ(state->gone().omega, -0.625);
+  EXPECT_EQ(state->added().sum, 4);
+  EXPECT_EQ(state->balance().sum, 0.5);
+  EXPECT_EQ(state->balance().omega, 0.125);
 }
 
 }  // namespace

@@ -263,6 +263,21 @@ void CheckSums(const Kernels<T>& k, Rng& rng) {
       const Comparison again = k.compare(n, 0.5, x.data(), 0.25, y.data());
       EXPECT_EQ(std::memcmp(&again, &compared, sizeof(again)), 0);
     }
+    std::vector<T> x(n), y(n), plain(n);
+    for (T& v : x) v = static_cast<T>(rng.Normal());
+    for (const T* from : std::initializer_list<const T*>{x.data(), nullptr}) {
+      for (const bool difference : {false, true}) {
+        const auto mix = difference ? k.mix_difference : k.mix;
+        const Comparison mixed = mix(n, 0.5, a.data(), 0.25, b.data(),
+                                     static_cast<T>(0.3), from, y.data());
+        EXPECT_EQ(std::memcmp(&mixed, &compared, sizeof(mixed)), 0);
+        plain = from == nullptr ? std::vector<T>(n) : x;
+        difference ? k.add_difference(n, static_cast<T>(0.3), a.data(),
+                                      b.data(), plain.data())
+                   : k.axpy(n, static_cast<T>(0.3), a.data(), plain.data());
+        EXPECT_EQ(y, plain) << n;
+      }
+    }
     // What one end of an edge took in, the other one gave.
     const Comparison turned = k.compare(n, 0.25, b.data(), 0.5, a.data());
     EXPECT_EQ(turned.sum_a - turned.sum_b, compared.sum_b - compared.sum_a);

@@ -96,8 +96,33 @@ TEST_F(RendezvousEpochsTest, APeerThatLeavesIsDroppedSooner) {
   world.Leave("a", "Terminated");
   Pass(absl::Seconds(3), {});
   EXPECT_EQ(world.records.size(), 3u);
-  EXPECT_EQ(world.TimesSaid("all peers are lost"), 1);
+  EXPECT_EQ(world.TimesSaid("all peers with the model are lost"), 1);
   EXPECT_FALSE(world.end);
+}
+
+// Alone it would go on from the start, or with nothing, and end well.
+TEST_F(RendezvousEpochsTest, WhoeverHasJoinedWithoutAModelYetIsNoRun) {
+  for (const bool has : {false, true}) {
+    SCOPED_TRACE(has);
+    names_.clear();
+    RendezvousWorld& world = Begin(2);
+    world.Leave("b", "Terminated");
+    world.Join("new", "h:9");
+    Pass(absl::Seconds(2), {"a", "new"});
+    ASSERT_EQ(world.Told("new"), "epoch 1 from 11: 0=a@h:1 1=new@h:9 since 1");
+    // Of a round with ω = 0, or of one before.
+    world.Report("new", 11, 1, 1, 0);
+    world.Report("new", 10, 1, 0);
+    if (has) world.Report("new", 12, 1, 1, 0.5);
+    world.Leave("a", "Terminated");
+    Pass(absl::Seconds(5), {"new"});
+    EXPECT_EQ(world.TimesSaid("all peers with the model are lost"),
+              has ? 0 : 1);
+    EXPECT_EQ(world.records.size(), has ? 3u : 2u);
+    world.Done("new");
+    EXPECT_EQ(world.end.has_value(), has);
+    EXPECT_EQ(world.Said("new ended without any of the model"), !has);
+  }
 }
 
 TEST_F(RendezvousEpochsTest, AClientThatComesLateTakesTheDataOfALostPeer) {

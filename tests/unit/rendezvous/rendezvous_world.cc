@@ -131,12 +131,13 @@ void RendezvousWorld::Say(const std::string& name, v1::ClientMessage message) {
 }
 
 void RendezvousWorld::Report(const std::string& name, int64_t round,
-                             double loss, int64_t epoch) {
+                             double loss, int64_t epoch, double omega) {
   v1::ClientMessage message;
   v1::PeerReport& report = *message.mutable_peer_reports()->add_report();
   report.set_round(round);
   report.set_epoch(epoch);
   report.set_examples(10);
+  report.set_omega(omega);
   (*report.mutable_scalars())["loss"] = loss;
   report.set_used_edges(2);
   report.set_bytes_sent(100);

@@ -54,7 +54,7 @@ class RendezvousWorld {
   void Break(const std::string& name);
   void Say(const std::string& name, v1::ClientMessage message);
   void Report(const std::string& name, int64_t round, double loss = 1,
-              int64_t epoch = 0);
+              int64_t epoch = 0, double omega = 1);
   void Done(const std::string& name, uint64_t hash = 5, bool averaged = true);
   void Leave(const std::string& name, const std::string& reason);
   // Another process under that name, at `address`.

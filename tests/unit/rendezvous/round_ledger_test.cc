@@ -83,22 +83,47 @@ TEST(RoundLedgerTest, AuditsEdgesAndWritesOffWhoTellsNoMore) {
 
 TEST(RoundLedgerTest, WritesOffWhatTheDeadWereGivenAfterTheyToldLast) {
   RoundLedger ledger({"a", "b"}, 10, 0);
-  const auto books = [](int64_t round, int64_t epoch, double omega,
-                        double given) {
-    v1::PeerReport report = Books(round, omega, 1, 0);
-    report.set_epoch(epoch);
-    report.mutable_sent(0)->set_flow_omega(-given);
-    return report;
+  const auto tell = [&](const char* peer, int64_t round, double omega,
+                        double flow) {
+    v1::PeerReport report = Books(round, omega, *peer == 'a' ? 1 : 0, 0);
+    report.mutable_sent(0)->set_flow_omega(flow);
+    report.set_added(0);
+    report.set_added_omega(1);
+    ledger.Add(peer, report, &kNames);
   };
-  ledger.Add("a", books(1, 0, 0.75, 0.25), &kNames);
-  ledger.Add("b", Books(1, 1.25, 0, 0), &kNames);
+  tell("a", 1, 0.75, -0.25);
+  tell("b", 1, 1.25, 0.25);
   EXPECT_EQ(ledger.Next(For({"a", "b"}))->metrics.at(kWrittenOff), 0);
   // b dies with what it has just been given.
-  ledger.Add("a", books(2, 0, 0.5, 0.5), &kNames);
+  tell("a", 2, 0.5, -0.5);
   EXPECT_EQ(ledger.Next(For({"a"}))->metrics.at(kWrittenOff), 1.5);
-  ledger.Add("a", books(3, 1, 0.5, 0), &kNames);  // an epoch without it
+  v1::PeerReport later = Report(3);  // an epoch without it
+  later.set_epoch(1);
+  later.set_omega(0.5);
+  later.set_added(0);
+  later.set_added_omega(1);
+  later.set_gone_flow_omega(-0.5);
+  ledger.Add("a", later, &kNames);
   const auto report = ledger.Next(For({"a"}));
-  EXPECT_EQ(report->metrics.at(kWrittenOff) + report->metrics.at(kMass), 2);
+  EXPECT_EQ(report->metrics.at(kWrittenOff), 1.5);
+  EXPECT_EQ(report->metrics.at(kMassAdded), 2);
+  EXPECT_EQ(report->metrics.at(kBalanceError), 0);
+}
+
+TEST(RoundLedgerTest, DoesNotAuditTheBalanceOfWhoDoesNotTellIt) {
+  RoundLedger ledger({"a", "b"}, 10, 0);
+  v1::PeerReport report = Books(1, 1, 1, 0);
+  report.set_added(0);
+  report.set_added_omega(1);
+  ledger.Add("a", report, &kNames);
+  ledger.Add("b", Books(1, 1, 0, 0), &kNames);
+  EXPECT_FALSE(ledger.Next(For({"a", "b"}))->metrics.contains(kBalanceError));
+  report.set_round(2);
+  ledger.Add("a", report, nullptr);  // of an epoch that is forgotten
+  EXPECT_FALSE(ledger.Next(For({"a"}))->metrics.contains(kBalanceError));
+  report.set_round(3);
+  ledger.Add("a", report, &kNames);
+  EXPECT_EQ(ledger.Next(For({"a"}))->metrics.at(kBalanceError), 0);
 }
 
 TEST(RoundLedgerTest, APeerCannotTellWhatTheAuditFinds) {
@@ -106,29 +131,56 @@ TEST(RoundLedgerTest, APeerCannotTellWhatTheAuditFinds) {
   v1::PeerReport liar = Books(1, 1, 1, 3);
   (*liar.mutable_scalars())[kConservationError] = 0;
   (*liar.mutable_scalars())[kMass] = 2;
+  (*liar.mutable_scalars())[kBalanceError] = 0;
   ledger.Add("a", liar, &kNames);
   ledger.Add("b", Books(1, 1.5, 0, -2), &kNames);
   const auto report = ledger.Next(For({"a", "b"}));
   ASSERT_TRUE(report);
   EXPECT_DOUBLE_EQ(report->metrics.at(kMass), 2.5);
+  EXPECT_FALSE(report->metrics.contains(kBalanceError));
   EXPECT_DOUBLE_EQ(report->metrics.at(kConservationError), 0.2);
 }
 
 TEST(RoundLedgerTest, WritesOffWhatAPeerHadBeforeItWasStartedAnew) {
   RoundLedger ledger({"a", "b"}, 10, 0);
-  const auto tell = [&](int64_t round, double a, double b) {
-    ledger.Add("a", Books(round, a, 1, 0), &kNames);
-    ledger.Add("b", Books(round, b, 0, 0), &kNames);
-    const auto report = ledger.Next(For({"a", "b"}));
-    EXPECT_TRUE(report);
-    return report->metrics;
+  int64_t epoch = 0;
+  // a has given b so much; `gone` to the one that it was before.
+  const auto tell = [&](int64_t round, double a, double b, double given,
+                        double gone) {
+    v1::PeerReport report = Books(round, a, 1, -4 * given);
+    report.set_epoch(epoch);
+    report.mutable_sent(0)->set_flow_omega(-given);
+    report.set_added(0);
+    report.set_added_omega(1);
+    report.set_sum(-4 * (given + gone));
+    report.set_gone_flow(-4 * gone);
+    report.set_gone_flow_omega(-gone);
+    ledger.Add("a", report, &kNames);
+    report.set_omega(b);
+    report.set_sum(4 * given);
+    report.set_added_omega(epoch == 0 ? 1 : 0);
+    report.set_gone_flow(0);
+    report.set_gone_flow_omega(0);
+    report.mutable_sent(0)->set_peer(0);
+    report.mutable_sent(0)->set_flow(4 * given);
+    report.mutable_sent(0)->set_flow_omega(given);
+    ledger.Add("b", report, &kNames);
+    const auto told = ledger.Next(For({"a", "b"}));
+    EXPECT_TRUE(told);
+    EXPECT_EQ(told->metrics.at(kBalanceError), 0);
+    EXPECT_EQ(told->metrics.at(kConservationError), 0);
+    EXPECT_DOUBLE_EQ(told->metrics.at(kMassAdded), 2);
+    EXPECT_DOUBLE_EQ(told->metrics.at(kSum) + told->metrics.at(kSumWrittenOff),
+                     0);
+    return told->metrics.at(kWrittenOff);
   };
-  EXPECT_EQ(tell(1, 0.5, 1.5).at(kWrittenOff), 0);
-  ledger.WriteOff("b", 3);
+  EXPECT_EQ(tell(1, 0.5, 1.5, 0.5, 0), 0);
+  ledger.WriteOff("b", 1);
   // The process that it was tells of one more round.
-  EXPECT_EQ(tell(2, 0.75, 1.25).at(kWrittenOff), 0);
-  EXPECT_DOUBLE_EQ(tell(3, 0.75, 0).at(kWrittenOff), 1.25);
-  EXPECT_DOUBLE_EQ(tell(4, 0.5, 0.25).at(kWrittenOff), 1.25);
+  EXPECT_EQ(tell(2, 0.75, 1.25, 0.25, 0), 0);
+  epoch = 1;
+  EXPECT_DOUBLE_EQ(tell(3, 0.75, 0, 0, 0.25), 1.25);
+  EXPECT_DOUBLE_EQ(tell(4, 0.5, 0.25, 0.25, 0.25), 1.25);
 }
 
 TEST(RoundLedgerTest, TellsWhatPeersFoundAndTheMean) {

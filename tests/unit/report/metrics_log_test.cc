@@ -60,6 +60,24 @@ TEST(MetricsLogTest, ALineReadsBack) {
   EXPECT_EQ(empty, RoundReport());
 }
 
+TEST(MetricsLogTest, TheFlowsOfAPeerReadBack) {
+  RoundReport report = Example();
+  report.flows = {{1, -0.5, 0.25}, {4, 1e-300, 0, true, 2, 0.5}};
+  const std::string line = ToJsonLine(report);
+  EXPECT_THAT(line, testing::HasSubstr(
+                        R"("flows":[[1,-0.5,0.25],[4,1e-300,0,2,0.5]])"));
+  ASSERT_OK_AND_ASSIGN(const RoundReport back, FromJsonLine(line));
+  EXPECT_EQ(back, report);
+  for (const char* wrong :
+       {"[1]", "[-1,0,0]", "[1,0,0,0]", "7", "[1e99,0,0]"}) {
+    std::string bad = line;
+    bad.replace(bad.find("[1,-0.5,0.25]"), 13, wrong);
+    EXPECT_EQ(FromJsonLine(bad).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << wrong;
+  }
+}
+
 TEST(MetricsLogTest, TheTrafficOfGossipReadsBack) {
   EXPECT_THAT(ToJsonLine(Example()), testing::Not(testing::HasSubstr("edges")));
   RoundReport report = Example();

@@ -2,6 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <utility>
+
+#include "server/round/phase.h"
 #include "tests/unit/round_machine/round_world.h"
 
 namespace parley {
@@ -223,6 +227,55 @@ TEST(Policies, WaitAsksTheOnlyClientsAgain) {
   world.Answer("b");
   EXPECT_EQ(world.reports.size(), 1u);
   EXPECT_EQ(world.Outcomes(v1::EVALUATE)["b"], "");
+}
+
+// Fails all that is asked, until the run ends; returns how often.
+int FailAll(RoundWorld& world) {
+  std::map<std::string, int> failed;
+  int sum = 0;
+  for (int i = 0; i < 100; ++i, world.Advance(absl::Seconds(30))) {
+    for (const std::string name : {"a", "b", "c", "d"}) {
+      if (world.end) return sum;
+      if (std::exchange(failed[name], world.client(name).tasks) ==
+          world.client(name).tasks) {
+        continue;
+      }
+      world.Fail(name, "no memory left");
+      ++sum;
+    }
+  }
+  return sum;
+}
+
+TEST(Policies, WaitGivesUpWhereEveryAnswerFails) {
+  RoundWorld world(Policy(v1::Cohort::WAIT, 1, 0));
+  JoinAll(world);
+  EXPECT_EQ(FailAll(world), 4 * Phase::kMaxFailures);
+  ASSERT_TRUE(world.end);
+  EXPECT_EQ(world.end->state, v1::FAILED);
+  EXPECT_THAT(world.end->reason, HasSubstr("no memory left"));
+}
+
+// One that works is enough to wait for the others.
+TEST(Policies, WaitGoesOnWhereOneAnswers) {
+  RoundWorld world(Policy(v1::Cohort::WAIT, 1, 0));
+  JoinAll(world);
+  world.Answer("a");
+  FailAll(world);
+  EXPECT_FALSE(world.end);
+  EXPECT_TRUE(world.Said("waiting for"));
+}
+
+TEST(Policies, EvaluationGivesUpWhereEveryAnswerFails) {
+  v1::RunConfig config = Policy(v1::Cohort::WAIT, 1, 0);
+  config.mutable_evaluation()->set_federated(true);
+  RoundWorld world(config);
+  JoinAll(world);
+  for (const std::string name : {"a", "b", "c", "d"}) world.Answer(name);
+  FailAll(world);
+  ASSERT_TRUE(world.end);
+  EXPECT_EQ(world.end->state, v1::FAILED);
+  EXPECT_THAT(world.end->reason, HasSubstr("no memory left"));
 }
 
 }  // namespace

@@ -138,10 +138,10 @@ class RecordingPeer final : public PeerLinkListener {
     messages_.push_back(std::move(message));
     changed_.SignalAll();
   }
-  void OnPayload(const absl::Status& status) override {
+  void OnPayload(const absl::StatusOr<uint64_t>& bytes) override {
     const Call call(this);
     MutexLock lock(mu_);
-    payloads_.push_back(status);
+    payloads_.push_back(bytes.status());
     changed_.SignalAll();
   }
   void OnClosed(const absl::Status& status) override {

@@ -163,6 +163,8 @@ TEST_F(SessionOfAPeerTest, ItLeavesOnceItsPeerHasHandedOver) {
   Settle();
   EXPECT_EQ(host_.calls.back(), "leave, enough");
   EXPECT_FALSE(last_sent().has_leave());
+  Members("me:2");  // the others go on in another epoch meanwhile
+  EXPECT_EQ(host_.calls.back(), "update me:2");
   host_.End(absl::CancelledError("left"));
   Settle();
   EXPECT_EQ(last_sent().leave().reason(), "enough");

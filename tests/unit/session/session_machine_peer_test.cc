@@ -235,6 +235,17 @@ TEST_F(SessionMachinePeerTest, ItLeavesWhenItsPeerHasHandedOver) {
   EXPECT_OK(*exit_);
 }
 
+// Else the others would go on in the next epoch without what it has.
+TEST_F(SessionMachinePeerTest, WhileItLeavesItsPeerHearsOfEpochs) {
+  Begin();
+  Step(session_event::LeaveRequested{"enough"});
+  EXPECT_THAT(Members("b:2", 1), ElementsAre("update b:2"));
+  EXPECT_THAT(Members("b:2", 2, 2), IsEmpty());  // it came in as another one
+  EXPECT_THAT(MembersWithout(3), IsEmpty());
+  EXPECT_THAT(Step(session_event::PeerEnded{absl::CancelledError("left")}),
+              ElementsAre("leave"));
+}
+
 TEST_F(SessionMachinePeerTest, AskedTwiceItLeavesAtOnce) {
   Begin();
   Step(session_event::LeaveRequested{"enough"});

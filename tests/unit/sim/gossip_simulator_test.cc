@@ -104,8 +104,9 @@ TEST(GossipSimulator, TellsConsensusContractionLossAndBytes) {
 
 TEST(GossipSimulator, AuditsTheEdgesAndEvaluatesThePeersAsTheFileSays) {
   for (const char* gossip :
-       {"topology { ring {} }",
-        "topology { static_exponential {} } push_sum {}"}) {
+       {"topology { ring {} }", "topology { ring {} } gradient_tracking {}",
+        "topology { static_exponential {} } push_sum {}",
+        "topology { ring {} } ad_psgd {}"}) {
     SCOPED_TRACE(gossip);
     std::vector<RoundReport> rounds;
     v1::RunConfig config = Load(8, 10, gossip);
@@ -114,6 +115,7 @@ TEST(GossipSimulator, AuditsTheEdgesAndEvaluatesThePeersAsTheFileSays) {
     for (const RoundReport& round : rounds) {
       EXPECT_NEAR(round.metrics.at(kMass), 8, 1e-9);
       EXPECT_LT(round.metrics.at(kConservationError), 1e-9);
+      EXPECT_LT(round.metrics.at(kBalanceError), 1e-7);
       EXPECT_EQ(round.metrics.at(kInDoubt), 0);
       const bool evaluated = round.round % 4 == 0 || round.round == 10;
       EXPECT_EQ(round.evaluations.size(), evaluated ? 8 : 0) << round.round;
