@@ -177,7 +177,7 @@ void GossipMachine::On(const gossip_event::Mixed& event) {
   const bool leaves = LeavesAfterRound();
   edges_.clear();
   average_.reset();
-  ++round_;
+  mixed_round_ = round_++;
   TendLinks();
   if (round_ > LastRound()) return Finish();
   if (leaves) {
@@ -284,6 +284,7 @@ void GossipMachine::BeginRound() {
   used_edges_ = lost_edges_ = 0;
   edges_.clear();
   average_.reset();
+  if (round_ > mixed_round_ + 1 && !IsFinal()) TellOfSkippedRounds();
   if (IsAverage(round_)) {
     average_.emplace();
     average_->moved = now_;

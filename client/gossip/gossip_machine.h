@@ -96,6 +96,7 @@ class GossipMachine : public GossipMachineState {
   absl::Duration StartWait() const;
   void BeginRun();
   void BeginRound();
+  void TellOfSkippedRounds();
   void Advance();
   void PerformSettlements();
   void PerformSettlement(int peer, const Doubt& doubt);

@@ -63,8 +63,9 @@ void GossipMachine::AdvanceEdges() {
       Do(gossip_effect::SendPayload{n.link, edge.plan.peer, StepOf(Use()),
                                     HandsOver() ? leave_->scale : 1});
     }
+    // Whoever declines a round takes part in no earlier one either.
     if (edge.out == Part::kWaiting && n.declined &&
-        SameStep(*n.declined, StepOf(Use()))) {
+        n.declined->use() == Use() && n.declined->round() >= round_) {
       edge.out = Part::kFailed;
       Lose(edge);
     }

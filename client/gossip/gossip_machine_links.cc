@@ -2,6 +2,7 @@
 // again, and what is lost with a link.
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "client/gossip/gossip_machine.h"
@@ -104,6 +105,31 @@ void GossipMachine::LinkUp(int peer, const v1::PeerHello& hello) {
       (phase_ == Phase::kIsolated &&
        now_ >= phase_since_ + options_.edge_timeout)) {
     round_ = std::clamp(hello.round(), round_, std::max(round_, LastRound()));
+  }
+}
+
+// Who met this peer before it went on to this round may wait for it in one that
+// it has skipped.
+void GossipMachine::TellOfSkippedRounds() {
+  const v1::PeerUse use = options_.flows ? v1::FLOW : v1::EXCHANGE;
+  const std::string why = absl::StrCat("it goes on in round ", round_);
+  std::vector<int> up;
+  for (const auto& [peer, n] : neighbours_) {
+    if (n.up) up.push_back(peer);
+  }
+  for (const int peer : up) {
+    Neighbour& n = neighbours_[peer];
+    if (n.ready && n.ready->use() == use && n.ready->round() < round_) {
+      if (options_.flows) {
+        LoseLink(peer, why);
+      } else {
+        SendDecision(peer, *std::exchange(n.ready, std::nullopt), false, why);
+      }
+    } else if (options_.flows) {
+      v1::PeerStep skipped = StepOf(use);
+      skipped.set_round(round_ - 1);
+      SendDecision(peer, skipped, false, why);
+    }
   }
 }
 

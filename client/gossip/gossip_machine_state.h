@@ -110,6 +110,7 @@ class GossipMachineState {
 
   // The round.
   int64_t round_;
+  int64_t mixed_round_ = options_.first_round - 1;  // the last that it was in
   bool prepared_ = false;
   bool trained_ = false;
   bool alone_ = false;   // goes on without reaching anybody

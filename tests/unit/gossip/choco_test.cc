@@ -102,7 +102,7 @@ TEST(Choco, IsThatOfItsPaper) {
 }
 
 // A diverging peer sends something that the others can refuse.
-TEST(Algorithms, ChocoRefusesWhatIsNoNumber) {
+TEST(Choco, RefusesWhatIsNoNumber) {
   for (const char* compressor : {"top", "random", "int8", "bfloat16"}) {
     const auto made =
         MakeCompressor({.kind = "choco", .compressor = compressor, .share = 1},
@@ -116,7 +116,7 @@ TEST(Algorithms, ChocoRefusesWhatIsNoNumber) {
 }
 
 // Without learning all peers come to the mean, whatever little is sent.
-TEST(Algorithms, ChocoReachesConsensus) {
+TEST(Choco, ReachesConsensus) {
   InlineExecutor pool;
   for (const AlgorithmOptions& algorithm :
        {AlgorithmOptions{.kind = "choco", .compressor = "bfloat16"},

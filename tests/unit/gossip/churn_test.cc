@@ -57,7 +57,7 @@ class ChurnTest : public testing::TestWithParam<Mode> {
     });
   }
 
-  ThreadPool pool_{2};
+  InlineExecutor pool_;
   std::unique_ptr<GossipWorld> world_;
 };
 

@@ -94,7 +94,7 @@ class DeathTest : public testing::TestWithParam<Case> {
                      static_cast<int64_t>(live.size()))));
   }
 
-  ThreadPool pool_{1};
+  InlineExecutor pool_;
   std::vector<int64_t> latest_;  // by peer
   std::unique_ptr<BreakAtStep> faults_;
   std::unique_ptr<GossipWorld> world_;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/inline_executor.h"
 #include "tests/unit/gossip/gossip_bench.h"
 
 namespace parley {

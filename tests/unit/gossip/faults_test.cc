@@ -18,7 +18,7 @@ class FaultsTest : public testing::TestWithParam<FaultMode> {
 };
 
 TEST_P(FaultsTest, ALinkMayBreakAtAnyStep) {
-  ThreadPool pool(1);
+  InlineExecutor pool;
   BreakAtStep none(0);
   {
     auto world = GossipWorld::Create(OptionsOf(GetParam(), &pool, 4, 5, &none));
@@ -43,7 +43,7 @@ TEST_P(FaultsTest, ALinkMayBreakAtAnyStep) {
 }
 
 TEST_P(FaultsTest, APeerMayDieAtAnyStep) {
-  ThreadPool pool(1);
+  InlineExecutor pool;
   BreakAtStep none(0);
   {
     auto world = GossipWorld::Create(OptionsOf(GetParam(), &pool, 4, 5, &none));

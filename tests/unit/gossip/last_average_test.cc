@@ -81,7 +81,7 @@ class LastAverageTest : public testing::TestWithParam<Case> {
                      static_cast<int64_t>(left.size()))));
   }
 
-  ThreadPool pool_{1};
+  InlineExecutor pool_;
   std::unique_ptr<BreakAtStep> faults_;
   std::unique_ptr<GossipWorld> world_;
   int64_t epoch_ = 0;

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/inline_executor.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/gossip/gossip_bench.h"
 
@@ -43,7 +44,7 @@ std::vector<Vector> ModelsOf(const GossipWorld& world) {
 
 // All want one at once, all the time: local steps take next to nothing.
 TEST(PairwiseRun, NobodyWaitsInACircle) {
-  ThreadPool pool(2);
+  InlineExecutor pool;
   for (const char* topology :
        {"ring", "complete", "star", "path", "torus", "hypercube"}) {
     SCOPED_TRACE(topology);
@@ -99,7 +100,7 @@ std::vector<double> Ends(Executor* pool, int slow, AlgorithmOptions algorithm) {
 }
 
 TEST(PairwiseRun, OneThatIsTenTimesSlowerSlowsNobodyElse) {
-  ThreadPool pool(2);
+  InlineExecutor pool;
   const std::vector<double> alike = Ends(&pool, -1, {.kind = "ad_psgd"});
   const std::vector<double> with = Ends(&pool, 3, {.kind = "ad_psgd"});
   const std::vector<double> rounds = Ends(&pool, 3, {.kind = "d_sgd"});
@@ -114,7 +115,7 @@ TEST(PairwiseRun, OneThatIsTenTimesSlowerSlowsNobodyElse) {
 
 // All have the same minimum, to which all come, though steps are stale.
 TEST(PairwiseRun, AllComeToTheMinimumThatTheyShare) {
-  ThreadPool pool(2);
+  InlineExecutor pool;
   constexpr int64_t kElements = 6;
   Matrix h = Matrix::Identity(kElements, kElements);
   for (int i = 0; i + 1 < kElements; ++i) h(i, i + 1) = h(i + 1, i) = 0.4;
@@ -140,7 +141,7 @@ TEST(PairwiseRun, AllComeToTheMinimumThatTheyShare) {
 // Each has a minimum of its own: with steps that shrink all come to that of the
 // sum, where all take equally many.
 TEST(PairwiseRun, AllComeToTheMinimumOfTheSum) {
-  ThreadPool pool(2);
+  InlineExecutor pool;
   constexpr int64_t kElements = 4, kPeers = 6;
   std::vector<Vector> minima;
   for (int j = 0; j < kPeers; ++j) minima.push_back(RandomVector(9, j, 4));
@@ -166,7 +167,7 @@ TEST(PairwiseRun, AllComeToTheMinimumOfTheSum) {
 }
 
 TEST(PairwiseRun, TheExactAverageIsThatOfAllModels) {
-  ThreadPool pool(2);
+  InlineExecutor pool;
   for (const int64_t peers : {2, 3, 5}) {
     SCOPED_TRACE(peers);
     GossipWorldOptions options = Pairs(&pool, "path", peers, 5, 4);
@@ -190,7 +191,7 @@ TEST(PairwiseRun, TheExactAverageIsThatOfAllModels) {
 
 // Whoever dies takes its model along; the others end without an average.
 TEST(PairwiseRun, WithoutAPeerThereIsNoAverageAndAllEnd) {
-  ThreadPool pool(2);
+  InlineExecutor pool;
   GossipWorldOptions options = Pairs(&pool, "ring", 6, 60, 3);
   options.final_average = true;
   options.edge_timeout = absl::Seconds(1);
@@ -212,7 +213,7 @@ TEST(PairwiseRun, WithoutAPeerThereIsNoAverageAndAllEnd) {
 }
 
 TEST(PairwiseRun, NobodyJoinsAndTheGraphHasToFit) {
-  ThreadPool pool(1);
+  InlineExecutor pool;
   const auto refusal = [&pool](const char* topology) {
     return GossipWorld::Create(Pairs(&pool, topology, 4, 3, 3)).status();
   };
@@ -351,7 +352,7 @@ Matrix Ring(int64_t m) {
 
 // How E Σ‖x_j − x̄‖² shrinks from one time to another, over many runs.
 double MeasuredFactor(const char* topology, int peers, double from, double to) {
-  ThreadPool pool(2);
+  InlineExecutor pool;
   double before = 0, after = 0;
   for (int seed = 1; seed <= 120; ++seed) {
     const auto [first, second] =

@@ -128,7 +128,7 @@ class TwoDeathsTest : public testing::TestWithParam<Case> {
         MakeSchedule(Kind("ring"), static_cast<int64_t>(live.size()))));
   }
 
-  ThreadPool pool_{1};
+  InlineExecutor pool_;
   std::unique_ptr<TwoSteps> faults_;
   std::unique_ptr<GossipWorld> world_;
   std::string log_;
