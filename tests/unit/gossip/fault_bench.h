@@ -194,7 +194,7 @@ inline void ExpectConserved(const GossipWorld& world,
 // The same where peers are dead, from the edges' counters: what a live peer has
 // is what was added and what came over its edges; what went between two
 // live peers adds up to nothing. So what is missing went to the dead or came
-// from them. `own`: what a peer's local steps added.
+// from them. `own`: what a peer's local steps added, where nothing else did.
 inline void ExpectAuditHolds(const GossipWorld& world,
                              const std::function<double(int)>& own = nullptr) {
   for (int i = 0; i < world.peers(); ++i) {
