@@ -281,6 +281,7 @@ double PeerState::MeanOmega() const {
 }
 
 void PeerState::CloseAverage(bool applied) {
+  if (mixed_ == nullptr) return;  // the first round's, given up before Prepare
   if (applied && !plain_) {
     Detach(&mixed_);
     TakeMean(mixed_.get(), &mixed_omega_);
