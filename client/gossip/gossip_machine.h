@@ -93,7 +93,8 @@ class GossipMachine : public GossipMachineState {
 
   // Rounds.
   void JoinIfReady();
-  absl::Duration StartWait() const;
+  absl::Time BeginsBy() const;
+  void HearOfRound(Neighbour* n, int64_t round);
   void BeginRun();
   void BeginRound();
   void Advance();
@@ -157,7 +158,9 @@ class GossipMachine : public GossipMachineState {
 
   // ..._time.cc
   void CheckDeadlines();
+  absl::Time StartBreaksAt() const;
   absl::Time DeadlineOf(const Edge& edge) const;
+  absl::Time DeadlineOf(const Average& average) const;
   void ReportWaiting();
   void SetWakeAt();
   void Say(LogLevel level, std::string text);

@@ -234,12 +234,10 @@ class RendezvousPeer final : public PeerHost {
     run.node.machine.epoch_wait =
         absl::Milliseconds(setup.registered.lease_ms()) +
         3 * run.node.machine.edge_timeout;
-    if (TraitsOf(run.node.algorithm).pairs) {
-      // All were there when the membership was made; a process that took the
-      // place of an earlier one may find that they are done.
-      run.node.machine.start_wait =
-          GossipMachine::kAloneAfter * run.node.machine.edge_timeout;
-    }
+    // All were there when the membership was made. Since then one may have
+    // died; or the rendezvous did, before it had told them all.
+    run.node.machine.start_wait =
+        GossipMachine::kAloneAfter * run.node.machine.edge_timeout;
     // Whoever was there from the beginning, and is late, has a model and may
     // begin where the others are.
     if (since > 0) {
@@ -362,8 +360,8 @@ class RendezvousPeer final : public PeerHost {
     std::error_code error;
     std::filesystem::rename(own, options_.save_model, error);
     if (!error) return absl::OkStatus();
-    return absl::UnknownError(absl::StrCat(
-        "cannot write ", options_.save_model, ": ", error.message()));
+    return absl::UnknownError(absl::StrCat("cannot write ", options_.save_model,
+                                           ": ", error.message()));
   }
 
   // When save_model was written last.

@@ -29,7 +29,8 @@ class BreakAtStep final : public PeerFaults {
  public:
   explicit BreakAtStep(int64_t step, int64_t chunks = 0)
       : step_(step), chunks_(chunks) {}
-  bool BreaksAt(int from, int to, const v1::PeerMessage&) override {
+  bool BreaksAt(int from, int to, const v1::PeerMessage& message) override {
+    if (message.has_hello()) last_hello_ = count_ + 1;
     return Count(from, to) && !on_break;
   }
   std::optional<int64_t> BreaksPayloadAfter(int from, int to,
@@ -38,6 +39,7 @@ class BreakAtStep final : public PeerFaults {
     return chunks_;
   }
   int64_t steps() const { return count_; }
+  int64_t last_hello() const { return last_hello_; }  // its step
 
   // Instead of breaking the link.
   std::function<void(int from, int to)> on_break;
@@ -51,6 +53,7 @@ class BreakAtStep final : public PeerFaults {
   const int64_t step_;
   const int64_t chunks_;
   int64_t count_ = 0;
+  int64_t last_hello_ = 0;
 };
 
 // Each edge and round loses its link once with some probability, at a place
