@@ -233,23 +233,6 @@ void GossipMachine::On(const gossip_event::StopRequested& event) {
 
 // ------------------------------------------------------------------- rounds
 
-// When a peer begins, whoever is missing. One that nobody has met yet may be
-// started at any time; but one that joins, or finds that others have begun,
-// does not wait for the dead, nor for a run that is over.
-absl::Time GossipMachine::BeginsBy() const {
-  const absl::Duration gone = kAloneAfter * options_.edge_timeout;
-  const absl::Duration wait = options_.joins || anew_
-                                  ? std::min(options_.start_wait, gone)
-                                  : options_.start_wait;
-  return dialer_.BeginsBy(std::min(phase_since_ + wait, others_began_ + gone),
-                          gone);
-}
-
-void GossipMachine::HearOfRound(Neighbour* n, int64_t round) {
-  n->round = std::max(n->round, round);
-  if (n->round > 1) others_began_ = std::min(others_began_, now_);
-}
-
 void GossipMachine::JoinIfReady() {
   if (phase_ == Phase::kJoining) {
     if (EpochIsDue()) ChangeEpoch();

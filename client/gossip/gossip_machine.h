@@ -93,8 +93,6 @@ class GossipMachine : public GossipMachineState {
 
   // Rounds.
   void JoinIfReady();
-  absl::Time BeginsBy() const;
-  void HearOfRound(Neighbour* n, int64_t round);
   void BeginRun();
   void BeginRound();
   void Advance();
@@ -158,6 +156,8 @@ class GossipMachine : public GossipMachineState {
 
   // ..._time.cc
   void CheckDeadlines();
+  absl::Time BeginsBy() const;
+  void HearOfRound(Neighbour* n, int64_t round);
   absl::Time StartBreaksAt() const;
   absl::Time DeadlineOf(const Edge& edge) const;
   absl::Time DeadlineOf(const Average& average) const;
