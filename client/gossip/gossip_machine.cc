@@ -75,6 +75,7 @@ void GossipMachine::OnMessage(int peer, v1::PeerMessage& message) {
     case v1::PeerMessage::kReady:
       if (stale(message.ready().step())) return;
       n.ready = message.ready().step();
+      if (n.ready->use() != v1::COPY_MODEL) HearOfRound(&n, n.ready->round());
       if (n.ready->use() == v1::EXCHANGE && HasGivenUp(peer)) {
         // It need not wait for what this peer does not wait for any more.
         SendDecision(peer, *n.ready, false,
@@ -165,7 +166,7 @@ void GossipMachine::On(const gossip_event::Staged&) {
   for (const auto& [peer, n] : neighbours_) {
     if (!n.up) continue;
     const bool waits = n.ready && n.ready->use() != v1::COPY_MODEL;
-    const int64_t there = waits ? n.ready->round() : n.hello_round;
+    const int64_t there = waits ? n.ready->round() : n.round;
     round_ = std::max(round_, std::min(there, LastRound()));
   }
   TendLinks();
@@ -208,21 +209,14 @@ void GossipMachine::On(const gossip_event::StopRequested& event) {
 
 // ------------------------------------------------------------------- rounds
 
-// A peer that joins does not wait for the dead, nor for a run that is over.
-absl::Duration GossipMachine::StartWait() const {
-  return options_.joins || anew_ ? std::min(options_.start_wait,
-                                            kAloneAfter * options_.edge_timeout)
-                                 : options_.start_wait;
-}
-
 void GossipMachine::JoinIfReady() {
   if (phase_ == Phase::kJoining) {
     if (EpochIsDue()) ChangeEpoch();
     if (ExitIfRefused()) return;
-    if (now_ < phase_since_ + StartWait()) {
-      for (const auto& [peer, n] : neighbours_) {
-        if (!n.up && !n.refused && !n.left) return;
-      }
+    const absl::Time by = BeginsBy();
+    if (now_ < by) return;
+    if (by == absl::InfinitePast() && !options_.joins && !anew_) {
+      starts_by_ = phase_since_ + options_.start_wait;
     }
     dialer_.BeginRun();
     return BeginRun();

@@ -93,7 +93,6 @@ class GossipMachine : public GossipMachineState {
 
   // Rounds.
   void JoinIfReady();
-  absl::Duration StartWait() const;
   void BeginRun();
   void BeginRound();
   void TellOfSkippedRounds();
@@ -160,7 +159,11 @@ class GossipMachine : public GossipMachineState {
 
   // ..._time.cc
   void CheckDeadlines();
+  absl::Time BeginsBy() const;
+  void HearOfRound(Neighbour* n, int64_t round);
+  absl::Time StartBreaksAt() const;
   absl::Time DeadlineOf(const Edge& edge) const;
+  absl::Time DeadlineOf(const Average& average) const;
   void ReportWaiting();
   void SetWakeAt();
   void Say(LogLevel level, std::string text);

@@ -31,7 +31,7 @@ void GossipMachine::AdvanceEdges() {
   bool first = true;  // of those that still come in
   for (Edge& edge : edges_) {
     Neighbour& n = neighbours_[edge.plan.peer];
-    int64_t there = n.hello_round;  // or later
+    int64_t there = n.round;  // or later
     if (n.ready && n.ready->use() != v1::COPY_MODEL) {
       there = std::max(there, n.ready->round());
     }

@@ -14,7 +14,7 @@ constexpr int64_t kMostTries = 1000;  // that a peer is ahead
 // Whether it can be asked for its model: one that joins, too, has none yet.
 bool HasModel(const gossip_parts::Neighbour& n) {
   if (!n.up || n.left) return false;
-  return n.ready ? n.ready->use() != v1::COPY_MODEL : n.hello_round > 0;
+  return n.round > 0 && !(n.ready && n.ready->use() == v1::COPY_MODEL);
 }
 
 }  // namespace
@@ -160,7 +160,7 @@ int64_t GossipMachine::CurrentRound() const {
     if (!n.up) continue;
     const bool waits = n.ready && n.ready->use() != v1::COPY_MODEL;
     // Where it does not wait for this peer it has done with the round.
-    round = std::max(round, waits ? n.ready->round() : n.hello_round + 1);
+    round = std::max(round, waits ? n.ready->round() : n.round + 1);
   }
   return std::min(round, LastRound());
 }

@@ -68,7 +68,8 @@ void GossipMachine::LinkUp(int peer, const v1::PeerHello& hello) {
   }
   if (n.incarnation != hello.incarnation()) n.earlier = n.incarnation;
   n.incarnation = hello.incarnation();
-  n.hello_round = hello.round();
+  n.round = 0;
+  HearOfRound(&n, hello.round());
   n.chunks = 0;
   n.ready.reset();
   // In an earlier epoch it may have been this peer that decided.

@@ -79,6 +79,10 @@ class GossipMachineState {
   bool DecidesExchange(int peer) const { return self_ < peer; }
   Edge* EdgeOf(int peer);
   bool EdgesDone() const;
+  bool IsStarting() const {
+    return round_ == 1 && others_began_ == absl::InfiniteFuture() &&
+           starts_by_ != absl::InfinitePast();
+  }
 
   // A peer that leaves.
   bool HandsOver() const { return leave_ && leave_->now && options_.flows; }
@@ -107,6 +111,10 @@ class GossipMachineState {
   absl::Time phase_since_;
   std::map<int, Neighbour> neighbours_;
   bool tended_ = false;
+  absl::Time others_began_ = absl::InfiniteFuture();  // the second round
+  // Of one that met all its neighbours: the first round waits until then for
+  // those that wait for others.
+  absl::Time starts_by_ = absl::InfinitePast();
 
   // The round.
   int64_t round_;

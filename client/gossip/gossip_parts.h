@@ -27,7 +27,8 @@ struct GossipMachineOptions {
   // Averages all peers exactly after the last round.
   bool final_average = true;
   absl::Duration edge_timeout = absl::Seconds(15);
-  // Begins without peers that cannot be reached for so long.
+  // Begins without peers that were never met for so long. For one that was and
+  // is gone it waits for GossipMachine::kAloneAfter edge timeouts at most.
   absl::Duration start_wait = absl::InfiniteDuration();
   // A peer that joins a run that goes on begins with this round: with nothing
   // (flows), or with the model of a neighbour.
@@ -59,8 +60,8 @@ struct Doubt {
 // Another peer, over rounds and links.
 struct Neighbour : PeerContact {
   uint64_t incarnation = 0;
-  uint64_t earlier = 0;     // incarnation, until this one is in a round
-  int64_t hello_round = 0;  // that it was in
+  uint64_t earlier = 0;  // incarnation, until this one is in a round
+  int64_t round = 0;     // that it was in, as it has said over this link
   uint64_t chunks = 0;
   std::optional<v1::PeerStep> ready;     // the latest
   std::optional<v1::PeerStep> declined;  // the latest: it does not take that

@@ -148,7 +148,7 @@ void PeerDialer<Neighbour>::Take(uint64_t link, const v1::PeerHello& hello,
     n.link = link;
     Do(gossip_effect::Send{link, options_.hello_to(n)});
   }
-  n.up = true;
+  n.up = n.met = true;
   n.since = now;
   n.failures = 0;
   n.left = false;
@@ -248,6 +248,17 @@ uint64_t PeerDialer<Neighbour>::Lost(int peer, absl::string_view why,
   n.dial_at = now + longest * (0.5 + 0.5 * jitter_.Uniform());
   ++n.failures;
   return std::exchange(n.link, 0);
+}
+
+template <typename Neighbour>
+absl::Time PeerDialer<Neighbour>::BeginsBy(absl::Time latest,
+                                           absl::Duration gone) const {
+  absl::Time by = absl::InfinitePast();
+  for (const auto& [peer, n] : *options_.neighbours) {
+    if (n.up || n.refused || n.left) continue;
+    by = std::max(by, n.met ? std::min(latest, n.since + gone) : latest);
+  }
+  return by;
 }
 
 // --------------------------------------------------------------- for people

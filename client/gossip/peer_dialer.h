@@ -29,6 +29,7 @@ struct PeerContact {
   absl::Time since_dial;
   absl::Time dial_at = absl::InfinitePast();
   int failures = 0;
+  bool met = false;  // it was up before
   bool left = false;
   bool ahead = false;    // in a later epoch, as it has said
   bool refused = false;  // they do not fit
@@ -109,6 +110,10 @@ class PeerDialer {
   // FailedPrecondition: this peer has neighbours, all of which do not fit, as
   // far as either has said last; and why.
   absl::Status RefusedByAll() const;
+  // When a machine goes without those that are not up, if it waits for each
+  // until `latest`: for one that was up before no longer than `gone` from when
+  // it was lost. InfinitePast: all are up.
+  absl::Time BeginsBy(absl::Time latest, absl::Duration gone) const;
   // Who is not up yet, for people.
   std::string Waiting() const;
 

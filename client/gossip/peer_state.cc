@@ -325,6 +325,7 @@ double PeerState::MeanOmega() const {
 }
 
 void PeerState::CloseAverage(bool applied) {
+  if (sent_ == nullptr) return;  // the first round's, given up before Prepare
   Mixed();
   if (applied && !plain_) {
     TakeMean(mixed_.get(), &mixed_omega_);

@@ -186,12 +186,10 @@ class RendezvousPeer final : public PeerHost {
     run.node.machine.epoch_wait =
         absl::Milliseconds(setup.registered.lease_ms()) +
         3 * run.node.machine.edge_timeout;
-    if (TraitsOf(run.node.algorithm).pairs) {
-      // All were there when the membership was made; a process that took the
-      // place of an earlier one may find that they are done.
-      run.node.machine.start_wait =
-          GossipMachine::kAloneAfter * run.node.machine.edge_timeout;
-    }
+    // All were there when the membership was made. Since then one may have
+    // died; or the rendezvous did, before it had told them all.
+    run.node.machine.start_wait =
+        GossipMachine::kAloneAfter * run.node.machine.edge_timeout;
     // Whoever was there from the beginning, and is late, has a model and may
     // begin where the others are.
     if (since > 0) {

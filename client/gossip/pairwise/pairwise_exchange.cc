@@ -30,6 +30,7 @@ void PairwiseMachine::OnMessage(int peer, const v1::PeerMessage& message) {
   n.heard = now_;
   switch (message.kind_case()) {
     case v1::PeerMessage::kReady:
+      OthersBegan();
       return OnReady(peer, message.ready().step());
     case v1::PeerMessage::kBegin:
       return OnBegin(peer, message.begin());
@@ -45,6 +46,7 @@ void PairwiseMachine::OnMessage(int peer, const v1::PeerMessage& message) {
     case v1::PeerMessage::kSettle:
       return OnSettle(peer, message.settle());
     case v1::PeerMessage::kPairing:
+      OthersBegan();
       return OnPairing(peer, message.pairing().kind());
     case v1::PeerMessage::kLeave:
       n.left = true;

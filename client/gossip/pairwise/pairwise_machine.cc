@@ -149,12 +149,19 @@ void PairwiseMachine::On(const gossip_event::StopRequested& event) {
 
 // -------------------------------------------------------------------- steps
 
-// One that was started anew does not wait for the dead, nor for those that are
-// done.
-absl::Duration PairwiseMachine::StartWait() const {
-  return anew_ ? std::min(options_.start_wait,
-                          GossipMachine::kAloneAfter * options_.edge_timeout)
-               : options_.start_wait;
+// One that was started anew, or finds that others have begun, does not wait for
+// the dead, nor for those that are done.
+absl::Time PairwiseMachine::BeginsBy() const {
+  const absl::Duration gone =
+      GossipMachine::kAloneAfter * options_.edge_timeout;
+  const absl::Duration wait =
+      anew_ ? std::min(options_.start_wait, gone) : options_.start_wait;
+  return dialer_.BeginsBy(std::min(phase_since_ + wait, others_began_ + gone),
+                          gone);
+}
+
+void PairwiseMachine::OthersBegan() {
+  if (phase_ == Phase::kJoining) others_began_ = std::min(others_began_, now_);
 }
 
 void PairwiseMachine::JoinIfReady() {
@@ -163,11 +170,7 @@ void PairwiseMachine::JoinIfReady() {
     const absl::Status refused = dialer_.RefusedByAll();
     if (!refused.ok()) return Exit(refused);
   }
-  if (now_ < phase_since_ + StartWait()) {
-    for (const auto& [peer, n] : neighbours_) {
-      if (!n.up && !n.refused && !n.left) return;
-    }
-  }
+  if (now_ < BeginsBy()) return;
   dialer_.BeginRun();
   phase_ = Phase::kSteps;
   phase_since_ = now_;
@@ -291,7 +294,7 @@ void PairwiseMachine::SetWakeAt() {
   if (want_) wake(WantDeadline());
   if (phase_ == Phase::kJoining) {
     wake(phase_since_ + options_.edge_timeout);
-    wake(phase_since_ + StartWait());
+    wake(BeginsBy());
     wake(next_report_);
   }
   if (phase_ == Phase::kAnswering) {

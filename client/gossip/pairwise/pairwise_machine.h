@@ -100,7 +100,8 @@ class PairwiseMachine {
   void On(const gossip_event::MembershipChanged& event);
   void On(const gossip_event::LeaveRequested& event);
   void On(const gossip_event::StopRequested& event);
-  absl::Duration StartWait() const;
+  absl::Time BeginsBy() const;
+  void OthersBegan();
   void JoinIfReady();
   void BeginStep();
   std::optional<int> Draw() const;
@@ -168,6 +169,7 @@ class PairwiseMachine {
   absl::Duration took_;                 // its own steps
   std::optional<std::string> leaving_;  // why
   bool frozen_told_ = false;
+  absl::Time others_began_ = absl::InfiniteFuture();  // before this peer
   bool anew_ = false;  // the others go on after an earlier incarnation
   absl::Time next_report_ = absl::InfiniteFuture();
   std::map<int, Neighbour> neighbours_;

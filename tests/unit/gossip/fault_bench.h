@@ -33,6 +33,7 @@ class BreakAtStep final : public PeerFaults {
   explicit BreakAtStep(int64_t step, int64_t chunks = 0)
       : step_(step), chunks_(chunks) {}
   bool BreaksAt(int from, int to, const v1::PeerMessage& message) override {
+    if (message.has_hello()) last_hello_ = count_ + 1;
     const bool too = beside != nullptr && beside->BreaksAt(from, to, message);
     return (Count(from, to) && !on_break) || too;
   }
@@ -42,6 +43,7 @@ class BreakAtStep final : public PeerFaults {
     return chunks_;
   }
   int64_t steps() const { return count_; }
+  int64_t last_hello() const { return last_hello_; }  // its step
 
   // Instead of breaking the link.
   std::function<void(int from, int to)> on_break;
@@ -56,6 +58,7 @@ class BreakAtStep final : public PeerFaults {
   const int64_t step_;
   const int64_t chunks_;
   int64_t count_ = 0;
+  int64_t last_hello_ = 0;
 };
 
 // Breaks links where an edge moves in a round.

@@ -219,6 +219,8 @@ TEST_F(MachineTest, PayloadsOfAnotherRoundScheduleEpochOrWeightAreRefused) {
 }
 
 TEST_F(MachineTest, ALatePeerCostsItsEdgeAndNotTheRun) {
+  start_wait_ = absl::Seconds(10);
+  MakeMachine();
   Begin1();
   Step(in::Trained{absl::OkStatus()});
   Pass(absl::Seconds(14));
@@ -233,6 +235,8 @@ TEST_F(MachineTest, ALatePeerCostsItsEdgeAndNotTheRun) {
 }
 
 TEST_F(MachineTest, ChunksThatMoveKeepAnEdge) {
+  start_wait_ = absl::Seconds(10);
+  MakeMachine();
   Begin1();
   for (int i = 1; i <= 5; ++i) {
     now_ += absl::Seconds(14);

@@ -28,6 +28,7 @@ class MachineTest : public MachineSteps<GossipMachine> {
     options.hello = HelloOf(1);
     options.names = {"a", "b", "c"};
     options.rounds = rounds_;
+    options.start_wait = start_wait_;
     options.flows = flows_;
     options.final_average = epoch_wait_ > absl::ZeroDuration();
     options.epoch_wait = epoch_wait_;
@@ -98,6 +99,7 @@ class MachineTest : public MachineSteps<GossipMachine> {
 
   const bool flows_;
   int64_t rounds_ = 10;
+  absl::Duration start_wait_ = absl::InfiniteDuration();
   absl::Duration epoch_wait_;  // with an average at the end
 };
 
