@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/gossip/vectors.h"
 #include "common/model/sketch.h"
 
 namespace parley {
@@ -31,10 +32,12 @@ void AddEdges(const GossipRound& round, const PeerBooks& books,
 }  // namespace
 
 PeerBooks BooksOf(int peer, const PeerState& state) {
-  PeerBooks books = {.peer = peer,
-                     .has = state.balance(),
-                     .added = state.added(),
-                     .gone = state.gone()};
+  PeerBooks books = {
+      .peer = peer,
+      .has = state.balance(),
+      .norm = std::sqrt(Compare(1, state.x(), 0, state.x()).squared_distance),
+      .added = state.added(),
+      .gone = state.gone()};
   std::map<int, PeerBooks::Edge> edges;
   for (const auto& [other, flow] : state.flows()) edges[other].flow = flow;
   for (const auto& [other, kept] : state.doubts()) {

@@ -1,6 +1,7 @@
 #include "common/config/explain.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <iterator>
 #include <limits>
@@ -161,13 +162,26 @@ int64_t StepVectors(const v1::LocalAlgorithm& local) {
   return 1 + (local.momentum() > 0 ? 1 : 0) + (local.proximal() > 0 ? 1 : 0);
 }
 
+// Of `count` places that are drawn (Rng::Sample): they, and a hash table of 17
+// bytes a slot, which is rebuilt as it grows.
+int64_t DrawnBytes(int64_t count) {
+  const auto slots =
+      static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(count)) * 2);
+  return Plus(Times(count, 8), Times(slots, 17) * 3 / 4);
+}
+
 // What choco shortens: two payloads that it made, the last one and this
-// round's, and one that arrives. `top` also sorts the places of all numbers.
+// round's, one that arrives, and two that the heap may keep. `top` also sorts
+// the places of all numbers, `random` draws its own and those of what arrives.
 int64_t CompressionBytes(const AlgorithmOptions& options, int64_t payload_bytes,
                          int64_t elements) {
   if (options.kind != "choco") return 0;
-  return Plus(Times(payload_bytes, 3),
-              options.compressor == "top" ? Times(elements, 4) : 0);
+  int64_t places = 0;
+  if (options.compressor == "top") places = Times(elements, 4);
+  if (options.compressor == "random") {
+    places = Times(DrawnBytes(SentNumbers(options, elements)), 2);
+  }
+  return Plus(Times(payload_bytes, 5), places);
 }
 
 int64_t MostNeighbours(const Schedule& schedule) {

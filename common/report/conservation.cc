@@ -19,6 +19,7 @@ double Flows(const PeerBooks& books, Part part) {
 
 double Magnitudes(const PeerBooks& books, Part part) {
   double sum = std::abs(books.has.*part) + std::abs(books.gone.*part);
+  if (part == &Balance::sum) sum += books.norm;
   if (books.added) sum += std::abs((*books.added).*part);
   for (const PeerBooks::Edge& edge : books.edges) {
     sum += std::abs(edge.flow.*part);
@@ -43,8 +44,9 @@ struct Auditor {
   Audit Of(Part part) const {
     Audit audit = {.added = lost.added.*part,
                    .written_off = lost.brought.*part};
-    double magnitudes =
-        std::abs(lost.added.*part) + std::abs(lost.brought.*part);
+    double magnitudes = std::abs(lost.added.*part) +
+                        std::abs(lost.brought.*part) +
+                        (part == &Balance::sum ? lost.norm : 0);
     for (const PeerBooks& books : peers) {
       audit.has += books.has.*part;
       if (books.added) audit.added += (*books.added).*part;
@@ -98,6 +100,7 @@ struct Auditor {
 }  // namespace
 
 void WrittenOffBooks::Add(const PeerBooks& books) {
+  norm += books.norm;
   for (const Part part : {&Balance::sum, &Balance::omega}) {
     const double had = books.has.*part - Flows(books, part);
     brought.*part += had;

@@ -33,8 +33,9 @@ inline constexpr char kSumWrittenOff[] = "sum_written_off";
 inline constexpr char kSumInFlight[] = "sum_in_flight";
 inline constexpr char kSumAdded[] = "sum_added";
 // The difference of the two sides above, divided by the magnitudes of all that
-// they are made of; of x or of ω, whichever is larger. Rounding makes it small
-// and not 0. Only where all peers tell what they added.
+// they are made of, and of x by its norm, which its rounding is in proportion
+// to: Σx may always be 0. Of x or of ω, whichever is larger. Rounding makes it
+// small and not 0. Only where all peers tell what they added.
 inline constexpr char kBalanceError[] = "balance_error";
 // What went over an edge is counted at both ends, with opposite signs, of x and
 // of ω: the largest sum of the two, less what may be in doubt, divided by the
@@ -60,6 +61,7 @@ struct PeerBooks {
   };
   int peer = 0;
   Balance has = {0, 1};
+  double norm = 0;  // of x, about
   std::optional<Balance> added = {};
   Balance gone = {};             // flow with peers that are there no more
   std::vector<Edge> edges = {};  // where there is none, nothing has moved
@@ -72,6 +74,7 @@ struct WrittenOffBooks {
 
   Balance brought;  // what they had, less what came over their edges
   Balance added;
+  double norm = 0;  // of all their x
 };
 
 // By the names above. `peers` told of the round, `written_off` did earlier.

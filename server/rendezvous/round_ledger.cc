@@ -203,8 +203,11 @@ int RoundLedger::ProcessOf(int peer, int64_t epoch) {
 }
 
 PeerBooks RoundLedger::BooksOf(int peer, const v1::PeerReport& report) {
+  double squares = 0;
+  for (const double x : report.sent_sketch()) squares += x * x;
   PeerBooks books = {.peer = ProcessOf(peer, report.epoch()),
                      .has = {report.sum(), report.omega()},
+                     .norm = std::sqrt(squares),
                      .gone = {report.gone_flow(), report.gone_flow_omega()}};
   if (report.has_added()) books.added = {report.added(), report.added_omega()};
   for (const v1::PeerReport::EdgeTraffic& edge : report.sent()) {

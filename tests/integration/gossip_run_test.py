@@ -187,6 +187,9 @@ class GossipRunTest(PeersTest):
         self.assertEqual(status_of(folder)["reason"], "all rounds are done")
         self.assertEqual(len(rounds_of(folder)[-1]["counted"]), 3)
         self.assertIn("joins 3 peers", self.log(1))
+        for told in rounds_of(folder):
+            self.assertLess(told["metrics"]["conservation_error"], 1e-6)
+            self.assertLess(told["metrics"]["balance_error"], 1e-6)
 
     def test_a_client_with_data_of_its_own_joins_a_run_that_goes_on(self):
         test = self.write_rows("test.svm", [3, 4])
@@ -299,6 +302,8 @@ class GossipRunTest(PeersTest):
         rounds = rounds_of(folder)
         self.assertEqual([r["round"] for r in rounds], list(range(1, LONG + 1)))
         self.assertTrue(all(len(r["counted"]) == 3 for r in rounds))
+        for told in rounds:
+            self.expect_conserved(told["metrics"], 3)
 
     def test_a_stop_ends_the_peers_too(self):
         run = self.write(3, rounds=1000000)

@@ -199,13 +199,19 @@ TEST(ExplainTest, GossipCostsPeers) {
   EXPECT_EQ(one.bytes_per_peer, model);
   EXPECT_EQ(one.client_memory, 7 * model + rows);
   EXPECT_EQ(one.copy_memory, 0);  // who joins begins with ω = 0
-  // Two payloads that it made and one that arrives, and the places of all
-  // numbers; x̂, and a difference for each of two neighbours.
+  // Two payloads that it made, one that arrives and two more, and the places of
+  // all numbers; x̂, and a difference for each of two neighbours.
   ASSERT_OK_AND_ASSIGN(
       const RunCosts choco,
       ComputeCosts(run("choco { top { share: 0.5 } } topology { ring {} }")));
   EXPECT_EQ(choco.payload_bytes, 10 * 8);
-  EXPECT_EQ(choco.client_memory, 9 * model + 3 * 80 + 20 * 4 + rows);
+  EXPECT_EQ(choco.client_memory, 9 * model + 5 * 80 + 20 * 4 + rows);
+  ASSERT_OK_AND_ASSIGN(
+      const RunCosts random,
+      ComputeCosts(
+          run("choco { random { share: 0.5 } } topology { ring {} }")));
+  EXPECT_EQ(random.client_memory,
+            9 * model + 5 * 40 + 2 * (10 * 8 + 32 * 17 * 3 / 4) + rows);
   v1::RunConfig more = run("topology { ring {} }");
   more.mutable_local()->set_momentum(0.9);
   more.mutable_local()->set_proximal(0.1);

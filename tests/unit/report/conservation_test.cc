@@ -138,6 +138,16 @@ TEST_F(Deaths, FindsWhatIsMissing) {
   EXPECT_EQ(Error(), 0);
 }
 
+// As of softmax, whose gradients add up to nothing: all that is left of Σx is
+// rounding.
+TEST(Conservation, RoundingIsSmallBesideTheNumbersNotBesideTheirSum) {
+  const std::vector<PeerBooks> books = {
+      {.peer = 0, .has = {3e-8, 1}, .norm = 10, .added = Balance{-1e-8, 1}}};
+  EXPECT_DOUBLE_EQ(AuditConservation(books, {}).at(kBalanceError),
+                   4e-8 / (3e-8 + 10 + 1e-8));
+  EXPECT_DOUBLE_EQ(OwnBalanceError(books[0]), 4e-8 / (3e-8 + 10 + 1e-8));
+}
+
 TEST(Evaluations, MeansAreOfThoseThatHaveTheNumber) {
   const EvaluationReport mean =
       MeanOf({{.client = "a", .examples = 1, .loss = 2, .accuracy = 0.5},
