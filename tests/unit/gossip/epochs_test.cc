@@ -210,7 +210,9 @@ TEST_P(EpochsTest, AnEpochMayChangeAtAnyTime) {
     double omega = 0;
     for (const int peer : {0, 2, 3, 4, 5}) {
       const GossipNode& node = world_->node(peer);
-      if (peer != 5 || !late) EXPECT_EQ(node.machine().round(), 21) << peer;
+      if (peer != 5 || !late) {
+        EXPECT_EQ(node.machine().round(), 21) << peer;
+      }
       EXPECT_TRUE(node.state().doubts().empty()) << peer;
       omega += node.state().omega();
     }

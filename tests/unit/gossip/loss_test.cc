@@ -73,7 +73,9 @@ TEST_P(LossTest, FivePercentOfTheEdgesMayBeLost) {
   // each gives away the other share may still come in time.
   EXPECT_GT(sums_->LostShare(), 0.03);
   EXPECT_LT(sums_->LostShare(), 0.07);
-  if (!TraitsOf(GetParam().algorithm).pairs) EXPECT_GT(sums_->doubts(), 20);
+  if (!TraitsOf(GetParam().algorithm).pairs) {
+    EXPECT_GT(sums_->doubts(), 20);
+  }
 }
 
 // What a round leaves in doubt is settled in the next one, in which the edge
