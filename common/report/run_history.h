@@ -26,7 +26,7 @@ class RunHistory {
     size_t cells = 500'000;  // client × round
     size_t clients = 500;    // by name
     size_t reasons = 100;
-    size_t names = 16;       // of phases and of numbers that clients send, each
+    size_t names = 32;       // of phases and of numbers that clients send, each
     size_t edges = 20'000;   // between peers of a gossip run
     size_t measured = 1000;  // rounds with numbers of RoundReport::direction
   };

@@ -213,7 +213,8 @@ class ReportTest(unittest.TestCase):
         page = f"{self.cwd}/g/report.html"
         self.opens(page, [
             "Loss", "Accuracy", "Consensus distance, (1/m) Σ ‖x − x̄‖²",
-            "Contraction of ‖x − x̄‖ by a round's mixing", "Ends of edges", "Accuracy by peer",
+            "Contraction of ‖x − x̄‖ by a round's mixing", "Ends of edges",
+            "Conservation error, relative", "Sum Σx of the peers' models", "Accuracy by peer",
             "Seconds a round, by phase", "Bytes since the start", "Clients",
             "first_loss, mean over the clients", "Bytes from peer to peer",
             "Rows by label and part", "Who counted",
