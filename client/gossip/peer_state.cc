@@ -325,10 +325,8 @@ double PeerState::MeanOmega() const {
 }
 
 void PeerState::CloseAverage(bool applied) {
-  if (sent_ == nullptr) return;  // the first round's, given up before Prepare
-  Mixed();
   if (applied && !plain_) {
-    TakeMean(mixed_.get(), &mixed_omega_);
+    TakeMean(&Mixed(), &mixed_omega_);
     added_.sum += SumOf(*mixed_);
     added_.omega += mixed_omega_;
     return;
@@ -338,13 +336,13 @@ void PeerState::CloseAverage(bool applied) {
     added_.sum -= SumOf(x_);
     added_.omega += MeanOmega() - omega_;
     omega_ = MeanOmega();
-    CopyInto(*mixed_, &x_);
+    CopyInto(Mixed(), &x_);
     ScaleBy(1.0 / peers_, &x_);
     added_.sum += SumOf(x_);
   }
   // Where this peer gives up, its last segment may still be on its way, and the
-  // others may take the average.
-  spare_ = std::move(mixed_);
+  // others may take the average. Before Prepare there is nothing yet.
+  if (mixed_ != nullptr) spare_ = std::move(mixed_);
 }
 
 // --------------------------------------------------------------- transfers
