@@ -358,8 +358,16 @@ Phase::Outcome Phase::outcome() const {
 }
 
 bool Phase::hopeless() const {
-  return whole_ == 0 &&
-         failures_ >= kMaxFailures * std::max<int64_t>(1, context_.pool.size());
+  if (whole_ > 0 ||
+      failures_ < kMaxFailures * std::max<int64_t>(1, context_.pool.size())) {
+    return false;
+  }
+  // One that has not failed so often may be at work still.
+  const std::vector<std::string>& names = context_.pool.Sorted();
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+    const Client* client = context_.registry.Find(name);
+    return client == nullptr || client->failures >= kMaxFailures;
+  });
 }
 
 void Phase::Close() {

@@ -40,8 +40,8 @@ class Phase {
   // goes to the end of the queue; after so many misses its slot fails.
   static constexpr absl::Duration kGrantTime = absl::Seconds(5);
   static constexpr int kMaxMisses = 10;
-  // Of failed and refused answers a registered client, on average. With their
-  // back-off that is a minute and a half.
+  // Of failed and refused answers in a row, of each registered client. With
+  // their back-off that is a minute and a half.
   static constexpr int kMaxFailures = 8;
 
   Phase(Options options, RoundContext* context);

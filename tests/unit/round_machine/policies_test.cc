@@ -229,12 +229,14 @@ TEST(Policies, WaitAsksTheOnlyClientsAgain) {
   EXPECT_EQ(world.Outcomes(v1::EVALUATE)["b"], "");
 }
 
-// Fails all that is asked, until the run ends; returns how often.
-int FailAll(RoundWorld& world) {
+// Fails all that is asked of them, until the run ends; returns how often.
+int FailAll(RoundWorld& world,
+            const std::vector<std::string>& names = {"a", "b", "c", "d"}) {
   std::map<std::string, int> failed;
   int sum = 0;
   for (int i = 0; i < 100; ++i, world.Advance(absl::Seconds(30))) {
-    for (const std::string name : {"a", "b", "c", "d"}) {
+    for (const std::string name : {"a", "b", "c", "d"}) world.Beat(name);
+    for (const std::string& name : names) {
       if (world.end) return sum;
       if (std::exchange(failed[name], world.client(name).tasks) ==
           world.client(name).tasks) {
@@ -254,6 +256,13 @@ TEST(Policies, WaitGivesUpWhereEveryAnswerFails) {
   ASSERT_TRUE(world.end);
   EXPECT_EQ(world.end->state, v1::FAILED);
   EXPECT_THAT(world.end->reason, HasSubstr("no memory left"));
+}
+
+TEST(Policies, WaitGoesOnWhileOneIsAtWork) {
+  RoundWorld world(Policy(v1::Cohort::WAIT, 1, 0));
+  JoinAll(world);
+  EXPECT_GT(FailAll(world, {"a", "b", "c"}), 4 * Phase::kMaxFailures);
+  EXPECT_FALSE(world.end);
 }
 
 // One that works is enough to wait for the others.
